@@ -1,0 +1,1 @@
+"""Files that Calibrant reads and writes."""

@@ -1,0 +1,1 @@
+"""The vocabulary and the arithmetic everything else is built on; numpy only."""

@@ -1,0 +1,259 @@
+"""The vocabulary of Calibrant: read this file first.
+
+The values below walk through the house once, each made by one room and read by the next::
+
+    model -> Statistics -> Range -> Encoding -> Q/DQ model -> Score -> Recommendation
+
+A :class:`Range` is in real units and says what a calibrator chose. An :class:`Encoding` is what goes
+into a file and says how a tensor is stored. They are never mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.statistics import TensorStatistics
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.int64]
+
+
+# --- how a tensor is quantized ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PerTensor:
+    """One scale for the whole tensor."""
+
+
+@dataclass(frozen=True)
+class PerChannel:
+    """One scale for each index along ``axis``."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class PerBlock:
+    """One scale for each run of ``size`` values along ``axis`` (weight-only INT4)."""
+
+    axis: int
+    size: int
+
+
+Granularity: TypeAlias = PerTensor | PerChannel | PerBlock
+
+_INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "uint4": (0, 15)}
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """How numbers of one kind of tensor are stored.
+
+    ``dtype`` is an ONNX integer type name (``int8``, ``uint8``, ``int4``, ``uint4``); ``narrow`` leaves
+    out the most negative value, so that the integer range is symmetric.
+    """
+
+    dtype: str = "int8"
+    symmetric: bool = True
+    granularity: Granularity = PerTensor()
+    narrow: bool = False
+
+    @property
+    def qmin(self) -> int:
+        """The smallest integer that is stored."""
+        return _INTEGER_LIMITS[self.dtype][0] + int(self.narrow)
+
+    @property
+    def qmax(self) -> int:
+        """The largest integer that is stored."""
+        return _INTEGER_LIMITS[self.dtype][1]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The real interval [low, high] that a calibrator keeps; values outside are clipped."""
+
+    low: float
+    high: float
+
+    @property
+    def amax(self) -> float:
+        """The largest magnitude in the range, real units."""
+        return max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a tensor is stored: ``real = (integer - zero_point) * scale``.
+
+    ``scale`` is float32, real units per step, and ``zero_point`` is int64; both have shape () for
+    per-tensor and (C,) for per-channel granularity.
+    """
+
+    scale: FloatArray
+    zero_point: IntArray
+    spec: QuantSpec
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A target's rules as data: what is quantized, and how.
+
+    ``weight_axis`` gives the output-channel axis of each operator's constant weight;
+    an operator that is absent is not quantized. ``min_opset`` is the lowest ONNX opset of a Q/DQ model.
+    """
+
+    name: str
+    activations: QuantSpec
+    weights: QuantSpec
+    weight_axis: Mapping[str, int]
+    min_opset: int = 13
+
+
+# --- what the rooms hand to each other -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A graph input or output: ``shape`` holds None where a dimension is dynamic."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """What a model shows of itself without running: enough for a task to recognise its family.
+
+    ``op_counts`` counts operators by type in the whole graph; ``tail_ops`` lists for each graph output
+    the operator types met when walking back from it, nearest first, stopping at convolutions, matrix
+    products and graph inputs; ``metadata`` is the ONNX file's metadata_props.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    op_counts: Mapping[str, int]
+    tail_ops: Mapping[str, tuple[str, ...]]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The statistics of every probed tensor, from one pass over the calibration samples, in order."""
+
+    model_sha256: str
+    sample_ids: tuple[str, ...]
+    tensors: Mapping[str, TensorStatistics]
+
+
+class Evidence(Protocol):
+    """What is kept of every sample so that a task's metric can be computed again under any weighting."""
+
+    def resample(self, weights: IntArray) -> NDArray[np.float64]:
+        """Give the metric (0..1) for each row of ``weights``.
+
+        ``weights`` has shape (R, N): how often each of the N samples counts in each of R resamples, in
+        the order of the samples. Returns shape (R,).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """A task's verdict on one model: ``value`` and ``details`` are fractions 0..1 (nan: undefined)."""
+
+    metric: str
+    value: float
+    details: Mapping[str, float]
+    evidence: Evidence
+
+
+# --- protocols: what can be plugged in -------------------------------------------------------------
+
+Calibrator: TypeAlias = Callable[[TensorStatistics, QuantSpec], Range]
+Feeds: TypeAlias = Mapping[str, NDArray[Any]]
+Observer: TypeAlias = Callable[[str, NDArray[Any]], None]
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A model opened by a runtime. Whoever opens it closes it: use it as a context manager."""
+
+    def run(self, feeds: Feeds) -> Feeds:
+        """Run the model once: arrays by graph input name in, arrays by graph output name out."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the session holds."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """Something that runs ONNX models."""
+
+    @property
+    def name(self) -> str:
+        """The name users give on the command line."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version of the vendor's package."""
+        ...
+
+    def open(self, model: Path) -> Session:
+        """Open an ONNX file. Raises RuntimeFailedError with the vendor's words."""
+        ...
+
+    def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> Session:
+        """Open a float model so that each run also hands ``tensors`` (activations by name) to ``observe``.
+
+        An array is only valid during the call: observers copy what they keep.
+        """
+        ...
+
+
+class Sample(Protocol):
+    """One item of a data set; its id is stable between runs and unique in its set."""
+
+    @property
+    def id(self) -> str:
+        """Stable between runs, unique in its set."""
+        ...
+
+
+class Task(Protocol):
+    """What a model is for. The task drives the session, so a decoding loop fits."""
+
+    @property
+    def name(self) -> str:
+        """The task's name, as written into results."""
+        ...
+
+    def drive(self, session: Session, sample: Any) -> Any:
+        """Run the model on one sample, as often as the task needs, and return its raw outputs."""
+        ...
+
+    def interpret(self, raw: Any, sample: Any) -> Any:
+        """Turn raw outputs into a prediction (for a detector: boxes after NMS)."""
+        ...
+
+    def score(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Score:
+        """Score predictions, one for each labelled sample, in the same order."""
+        ...

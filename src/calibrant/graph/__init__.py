@@ -1,0 +1,1 @@
+"""ONNX models: loading, what to quantize, and inserting Q/DQ."""

@@ -1,0 +1,1 @@
+"""What runs models; one vendor a file, imported only when asked for."""

@@ -1,0 +1,1 @@
+"""What models are for: samples, predictions and scores."""

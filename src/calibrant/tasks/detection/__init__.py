@@ -1,0 +1,1 @@
+"""Object detection: datasets, input profiles, output decoders and the COCO score."""
