@@ -59,7 +59,7 @@ class DetectionSample:
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSample:
-    """One calibration input: either an image file, or an array that is already preprocessed (float32 NCHW)."""
+    """One calibration input: an image file, or an array that is already preprocessed (float32, NCHW)."""
 
     id: str
     path: Path | None = None
