@@ -1,0 +1,64 @@
+"""Files that are either whole or absent: written to a temporary neighbour, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from calibrant.core.errors import DataError, OutputError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically. Raises OutputError with the system's reason."""
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; choose another folder with --out"
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically, readable and with sorted structure left as given."""
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises DataError naming the file when it is missing or broken."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON: {error}; delete it to have it made again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object; delete it to have it made again")
+    return content
+
+
+def require_writable(folder: Path) -> Path:
+    """Create ``folder`` and check that a file can be made in it, before any work begins.
+
+    Raises OutputError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into {folder}: {error.strerror}; choose another folder with --out"
+        ) from error
