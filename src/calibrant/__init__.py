@@ -1,3 +1,48 @@
 """Calibrant: choose how to quantize a trained model, by measurement."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from calibrant.api import calibrate, evaluate, inspect, study
+    from calibrant.core.errors import CalibrantError
+    from calibrant.core.statistics import TensorStatistics
+    from calibrant.core.types import QuantSpec, Range
+
+# Loaded on first use, so that `import calibrant` stays fast.
+_HOMES = {
+    "calibrate": "calibrant.api",
+    "evaluate": "calibrant.api",
+    "inspect": "calibrant.api",
+    "study": "calibrant.api",
+    "CalibrantError": "calibrant.core.errors",
+    "QuantSpec": "calibrant.core.types",
+    "Range": "calibrant.core.types",
+    "TensorStatistics": "calibrant.core.statistics",
+}
+
+__all__ = [
+    "CalibrantError",
+    "QuantSpec",
+    "Range",
+    "TensorStatistics",
+    "__version__",
+    "calibrate",
+    "evaluate",
+    "inspect",
+    "study",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,6 +15,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.types import Calibrator
 
 ENTRY_POINT_GROUP = "calibrant.calibrators"
+LEGACY_QUANTILE = 0.9999
 DEFAULT_PERCENTILES = (99.999, 99.99, 99.9)
 
 
@@ -24,7 +25,8 @@ class NamedCalibrator:
 
     ``algorithm`` is the TensorRT algorithm whose cache header carries its scales.
     ``pool_ties`` says whether TensorRT gives a pooling output its input's scale under it, and
-    ``simplicity`` orders ties: less is simpler.
+    ``simplicity`` orders ties: less is simpler. ``quantile`` is what
+    a Legacy cache's header says.
     """
 
     name: str
@@ -32,6 +34,7 @@ class NamedCalibrator:
     algorithm: str = "entropy2"
     pool_ties: bool = True
     simplicity: int = 100
+    quantile: float = LEGACY_QUANTILE
 
     @property
     def file_stem(self) -> str:
@@ -40,9 +43,11 @@ class NamedCalibrator:
 
 
 def _legacy_of(argument: str) -> NamedCalibrator:
-    quantile = _number("legacy", argument or "0.9999")
+    quantile = _number("legacy", argument) if argument else LEGACY_QUANTILE
     name = f"legacy:{argument}" if argument else "legacy"
-    return NamedCalibrator(name, legacy(quantile), "legacy", pool_ties=False, simplicity=4)
+    return NamedCalibrator(
+        name, legacy(quantile), "legacy", pool_ties=False, simplicity=4, quantile=quantile
+    )
 
 
 def _percentile_of(argument: str) -> NamedCalibrator:

@@ -1,0 +1,228 @@
+"""The facade: what the command line does, as typed functions that return dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from calibrant.artifacts.store import require_writable
+from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, calibrators_named, distinct
+from calibrant.core.progress import Progress, Silent
+from calibrant.core.schemes import scheme_named
+from calibrant.core.types import Calibrator
+from calibrant.graph.points import activation_tensors
+from calibrant.runtimes import runtime_named
+from calibrant.stages.collect import collect
+from calibrant.stages.evaluate import evaluate as evaluate_stage
+from calibrant.studies.candidates import CandidateModel, write_candidates
+from calibrant.studies.inspection import Inspection, inspect_model
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.prepare import (
+    AUTO,
+    detection_task,
+    open_calibration,
+    open_detector,
+    open_test_set,
+    prepare_study,
+    quantization_plan,
+)
+from calibrant.studies.result import StudyResult, points_of
+from calibrant.studies.run import run_study
+
+PathLike: TypeAlias = str | Path
+Calibrators: TypeAlias = str | Iterable[str] | Mapping[str, Calibrator]
+
+
+@dataclass(frozen=True)
+class CalibratedCandidate:
+    """One calibrator's files; ``failure`` says why there are none."""
+
+    calibrator: str
+    cache: str | None
+    qdq: str | None
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """What calibrate wrote: from how many images, scales of how many tensors."""
+
+    model: str
+    family: str
+    images: int
+    tensors: int
+    candidates: tuple[CalibratedCandidate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {**asdict(self), "candidates": [asdict(candidate) for candidate in self.candidates]}
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """A model's COCO figures: points 0..100 by name (map50_95 first); None where undefined."""
+
+    model: str
+    family: str
+    images: int
+    seconds: float
+    figures: Mapping[str, float | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; the figures stand beside the rest, as in study.json."""
+        rest = asdict(self)
+        return {**rest, **rest.pop("figures")}
+
+
+def study(
+    model: PathLike,
+    calib: PathLike,
+    data: PathLike,
+    *,
+    out: PathLike | None = None,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    family: str = AUTO,
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    scheme: str = "tensorrt",
+    keep_float: Sequence[str] = (),
+    keep_head_float: bool = False,
+    confidence: float = 0.001,
+    iou: float = 0.65,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Measure the float model and one INT8 candidate per calibrator, and recommend one.
+
+    calib: folder, glob, list file, .npy or .npz. data: COCO JSON, Ultralytics data.yaml or Pascal VOC
+    folder. calibrators: names (``"minmax,percentile:99.9"``), or a mapping from a name of your own to a
+    function (TensorStatistics, QuantSpec) -> Range. keep_float: node names or patterns.
+    Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
+    Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    settings = StudySettings(
+        scheme, runtime, tuple(keep_float), keep_head_float, confidence, iou, imgsz=imgsz, seed=seed
+    )
+    chosen, engine = _chosen(calibrators), runtime_named(runtime)
+    detector = open_detector(Path(model), family, imgsz)
+    test = open_test_set(detector, Path(data), limit, skip_bad)
+    calibration = open_calibration(str(calib), calib_limit, skip_bad)
+    prepared = prepare_study(detector, calibration, test, chosen, engine, settings, listener)
+    folder = require_writable(Path(out) if out is not None else _new_run_folder(Path(model)))
+    return run_study(prepared, folder, listener)
+
+
+def calibrate(
+    model: PathLike,
+    calib: PathLike,
+    out: PathLike,
+    *,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    tensors: str = "quantized",
+    family: str = AUTO,
+    calib_limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    scheme: str = "tensorrt",
+    keep_float: Sequence[str] = (),
+    keep_head_float: bool = False,
+    progress: Progress | None = None,
+) -> CalibrationResult:
+    """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
+
+    No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for every
+    activation, as TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    settings = StudySettings(scheme, runtime, tuple(keep_float), keep_head_float, imgsz=imgsz)
+    chosen, engine = _chosen(calibrators), runtime_named(runtime)
+    detector = open_detector(Path(model), family, imgsz)
+    plan = quantization_plan(detector, settings)
+    calibration = open_calibration(str(calib), calib_limit, skip_bad)
+    for warning in calibration.warnings:
+        listener.note(warning)
+    folder = require_writable(Path(out))
+    wanted = activation_tensors(detector.model) if tensors == "all" else plan.tensors
+    task = detection_task(detector, settings)
+    statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
+    written = write_candidates(plan, statistics, chosen, folder)
+    return CalibrationResult(
+        model=str(model),
+        family=detector.recognition.profile.name,
+        images=len(calibration.samples),
+        tensors=len(wanted),
+        candidates=tuple(_calibrated(candidate) for candidate in written),
+    )
+
+
+def evaluate(
+    model: PathLike,
+    data: PathLike,
+    *,
+    family: str = AUTO,
+    limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    confidence: float = 0.001,
+    iou: float = 0.65,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Score any float or Q/DQ detector on a labelled test set. Arguments as for study.
+
+    Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    settings = StudySettings(runtime=runtime, confidence=confidence, iou=iou, imgsz=imgsz)
+    engine = runtime_named(runtime)
+    detector = open_detector(Path(model), family, imgsz)
+    test = open_test_set(detector, Path(data), limit, skip_bad)
+    for warning in test.warnings:
+        listener.note(warning)
+    task = detection_task(detector, settings, test)
+    found = evaluate_stage(detector.model.path, task, engine, test.samples, "Evaluating", listener)
+    figures = {"map50_95": found.score.value, **found.score.details}
+    return EvaluationResult(
+        model=str(model),
+        family=detector.recognition.profile.name,
+        images=len(test.samples),
+        seconds=round(found.seconds, 3),
+        figures={name: points_of(fraction) for name, fraction in figures.items()},
+    )
+
+
+def inspect(model: PathLike, *, family: str = AUTO, scheme: str = "tensorrt") -> Inspection:
+    """Describe a model without running it: signature, family, cost, what a scheme would quantize.
+
+    A family that is not recognised is reported, not raised. Raises ModelError for an unusable file.
+    """
+    return inspect_model(Path(model), family, scheme_named(scheme))
+
+
+def _chosen(calibrators: Calibrators) -> tuple[NamedCalibrator, ...]:
+    if isinstance(calibrators, str):
+        return calibrators_named(calibrators)
+    if isinstance(calibrators, Mapping):
+        return distinct(NamedCalibrator(name, function) for name, function in calibrators.items())
+    return calibrators_named(",".join(calibrators))
+
+
+def _calibrated(candidate: CandidateModel) -> CalibratedCandidate:
+    return CalibratedCandidate(
+        candidate.calibrator.name,
+        str(candidate.cache) if candidate.cache else None,
+        str(candidate.qdq) if candidate.qdq else None,
+        candidate.failure,
+    )
+
+
+def _new_run_folder(model: Path) -> Path:
+    return Path("runs") / f"{model.stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"

@@ -1,0 +1,1 @@
+"""Planning and running a study: which trials, and what they gave."""

@@ -1,0 +1,82 @@
+"""Candidates: what each calibrator makes of a model, as files to deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibrant.artifacts.store import write_bytes
+from calibrant.artifacts.trt_cache import TensorRTCache, dumps, header_for
+from calibrant.calibrators import NamedCalibrator
+from calibrant.core.errors import CalibrantError, OutputError
+from calibrant.core.types import Encoding, Scheme, Statistics
+from calibrant.graph.model import Model, save_model
+from calibrant.graph.points import QuantPlan
+from calibrant.graph.qdq import with_qdq
+from calibrant.stages.calibrate import encodings_from, ranges_from
+
+
+@dataclass(frozen=True)
+class QuantizationPlan:
+    """A model, the scheme it is quantized under, and where: everything but the numbers."""
+
+    model: Model
+    scheme: Scheme
+    points: QuantPlan
+    ties: Mapping[str, str]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The activations whose statistics the plan needs: quantized ones and those they are tied to."""
+        wanted: dict[str, None] = {}
+        for point in self.points.activations:
+            tensor: str | None = point.tensor
+            while tensor is not None and tensor not in wanted:
+                wanted[tensor] = None
+                tensor = self.ties.get(tensor)
+        return tuple(wanted)
+
+
+@dataclass(frozen=True)
+class CandidateModel:
+    """A calibrator's encodings and files, or the reason why it has none."""
+
+    calibrator: NamedCalibrator
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    cache: Path | None = None
+    qdq: Path | None = None
+    failure: str | None = None
+
+
+def write_candidates(
+    plan: QuantizationPlan, statistics: Statistics, calibrators: Sequence[NamedCalibrator], out: Path
+) -> tuple[CandidateModel, ...]:
+    """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
+
+    A calibrator that fails costs its own candidate only. Raises OutputError when a file cannot be
+    written.
+    """
+    return tuple(_candidate(plan, statistics, calibrator, out) for calibrator in calibrators)
+
+
+def _candidate(
+    plan: QuantizationPlan, statistics: Statistics, calibrator: NamedCalibrator, out: Path
+) -> CandidateModel:
+    try:
+        ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
+        encodings = encodings_from(ranges, plan.scheme.activations)
+        cache, qdq = out / f"{calibrator.file_stem}.cache", out / f"{calibrator.file_stem}.qdq.onnx"
+        write_bytes(cache, dumps(cache_of(encodings, calibrator)).encode())
+        save_model(with_qdq(plan.model, plan.points, encodings, plan.scheme), qdq)
+    except OutputError:
+        raise
+    except CalibrantError as error:
+        return CandidateModel(calibrator, failure=str(error))
+    return CandidateModel(calibrator, encodings, cache, qdq)
+
+
+def cache_of(encodings: Mapping[str, Encoding], calibrator: NamedCalibrator) -> TensorRTCache:
+    """The calibration cache that carries per-tensor encodings to TensorRT <= 10."""
+    scales = {tensor: float(encoding.scale) for tensor, encoding in encodings.items()}
+    return TensorRTCache(header_for(calibrator.algorithm, quantile=calibrator.quantile), scales)

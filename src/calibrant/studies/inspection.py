@@ -1,0 +1,109 @@
+"""A model described without running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calibrant.core.errors import UnknownFamilyError
+from calibrant.core.types import Scheme, TensorInfo
+from calibrant.graph.cost import costs
+from calibrant.graph.model import load_model, signature_of
+from calibrant.graph.points import quant_plan
+from calibrant.studies.prepare import AUTO, named_recognition
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What ``calibrant inspect`` shows.
+
+    ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is
+    the part in layers that the scheme quantizes. ``family`` is None when the outputs fit none.
+    """
+
+    model: str
+    sha256: str
+    opset: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    family: str | None
+    family_reason: str
+    operators: dict[str, int]
+    macs: int | None
+    parameters: int
+    scheme: str
+    quantized: dict[str, int]
+    quantized_macs: int | None
+    activations: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        quantized = ", ".join(f"{count} {op}" for op, count in self.quantized.items()) or "nothing"
+        return [
+            f"{self.model} (opset {self.opset}, sha256 {self.sha256[:16]})",
+            *(f"input   {_shown(info)}" for info in self.inputs),
+            *(f"output  {_shown(info)}" for info in self.outputs),
+            f"family  {self.family or 'unknown'}: {self.family_reason}",
+            f"cost    {self.operators.get('Conv', 0)} convolutions, {_millions(self.macs)} MACs, "
+            f"{_millions(self.parameters)} parameters",
+            f"int8    scheme {self.scheme}: {quantized}, {_millions(self.quantized_macs)} MACs; "
+            f"{self.activations} activation tensors",
+        ]
+
+
+def inspect_model(path: Path, family: str, scheme: Scheme) -> Inspection:
+    """Load and describe a model. Raises ModelError; AlreadyQuantizedError for a Q/DQ model."""
+    model = load_model(path)
+    signature = signature_of(model)
+    name: str | None
+    try:
+        recognition = named_recognition(signature, family)
+        name, reason = recognition.profile.name, recognition.why
+    except UnknownFamilyError as error:
+        if family != AUTO:
+            raise
+        name, reason = None, str(error)
+    plan = quant_plan(model, scheme)
+    quantized = {point.node for point in plan.weights}
+    nodes = costs(model)
+    return Inspection(
+        model=str(path),
+        sha256=model.sha256,
+        opset=model.opset,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        family=name,
+        family_reason=reason,
+        operators=dict(signature.op_counts),
+        macs=_total(node.macs for node in nodes),
+        parameters=sum(node.parameters for node in nodes),
+        scheme=scheme.name,
+        quantized=dict(Counter(node.op_type for node in nodes if node.node in quantized)),
+        quantized_macs=_total(node.macs for node in nodes if node.node in quantized),
+        activations=len(plan.activations),
+    )
+
+
+def _total(macs: Iterable[int | None]) -> int | None:
+    total = 0
+    for count in macs:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _millions(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 1e6:.1f} M"
+
+
+def _shown(info: TensorInfo) -> str:
+    shape = "x".join("?" if size is None else str(size) for size in info.shape)
+    return f"{info.name} {shape} {info.dtype}"

@@ -1,0 +1,69 @@
+"""Settings in, keyed trials out: pure, so that the same study has the same keys everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from calibrant.core.types import Encoding
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What the user decided besides model and data; everything here may change a number."""
+
+    scheme: str = "tensorrt"
+    runtime: str = "onnxruntime"
+    keep_float: tuple[str, ...] = ()
+    keep_head_float: bool = False
+    confidence: float = 0.001
+    iou: float = 0.65
+    max_detections: int = 300
+    imgsz: int | None = None
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {**asdict(self), "keep_float": list(self.keep_float)}
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What all trials of a study share and what, with a candidate's encodings, decides its score."""
+
+    model_sha256: str
+    profile: Mapping[str, Any]
+    settings: StudySettings
+    test_ids_sha256: str
+    truth_sha256: str
+    runtime_version: str
+
+    def key(self, encodings: Mapping[str, Encoding]) -> str:
+        """A stable hash of one trial; trials with the same key have the same score."""
+        content = {
+            **asdict(self),
+            "encodings": encodings_sha256(encodings),
+            "seed": None,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def encodings_sha256(encodings: Mapping[str, Encoding]) -> str:
+    """A hash of every tensor's scale, zero point and spec, in name order."""
+    digest = hashlib.sha256()
+    for tensor in sorted(encodings):
+        encoding = encodings[tensor]
+        digest.update(repr((tensor, encoding.spec)).encode())
+        digest.update(encoding.scale.tobytes() + encoding.zero_point.tobytes())
+    return digest.hexdigest()
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """A hash of sample ids, in order."""
+    digest = hashlib.sha256()
+    for sample_id in ids:
+        digest.update(sample_id.encode() + b"\0")
+    return digest.hexdigest()

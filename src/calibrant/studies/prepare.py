@@ -1,0 +1,215 @@
+"""From paths and names to a checked Study: everything that can be wrong is found here, before work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calibrant.calibrators import NamedCalibrator
+from calibrant.core.errors import ModelError, SettingsError
+from calibrant.core.progress import Progress
+from calibrant.core.schemes import scheme_named
+from calibrant.core.types import ModelSignature, Runtime
+from calibrant.graph.model import Model, dynamic_image_input, load_model, signature_of, with_fixed_input
+from calibrant.graph.points import quant_plan
+from calibrant.graph.ties import scale_ties
+from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
+from calibrant.studies.result import DataSummary, ModelSummary
+from calibrant.studies.run import Study
+from calibrant.tasks.detection import (
+    CalibrationSample,
+    Dataset,
+    DetectionSample,
+    DetectionTask,
+    Recognition,
+    calibration_samples,
+    check_images,
+    family_named,
+    load_profile,
+    match_categories,
+    open_dataset,
+    recognise,
+    shared_images,
+)
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A model with what it was taken for."""
+
+    model: Model
+    signature: ModelSignature
+    recognition: Recognition
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A labelled data set that fits a detector. ``class_map`` gives a model class its category index."""
+
+    dataset: Dataset
+    samples: tuple[DetectionSample, ...]
+    class_map: tuple[int, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Calibration samples in order; the first one anchors the histograms."""
+
+    source: str
+    samples: tuple[CalibrationSample, ...]
+    warnings: tuple[str, ...]
+
+
+def open_detector(path: Path, family: str = AUTO, imgsz: int | None = None) -> Detector:
+    """Load a model and recognise its family, or take the one that is named (a name or a YAML file).
+
+    Raises ModelError, UnknownFamilyError or SettingsError.
+    """
+    model = load_model(path)
+    if dynamic_image_input(signature_of(model)):
+        if imgsz is None:
+            raise ModelError(f"{path.name} has a dynamic input shape; give its size, e.g. --imgsz 640")
+        model = with_fixed_input(model, imgsz, imgsz)
+    signature = signature_of(model)
+    return Detector(model, signature, named_recognition(signature, family))
+
+
+def named_recognition(signature: ModelSignature, family: str) -> Recognition:
+    """What a model is: recognised from its outputs (``auto``), or as the user names it.
+
+    family: ``auto``, a family's name or a profile's YAML file.
+    Raises UnknownFamilyError or SettingsError.
+    """
+    if family == AUTO:
+        return recognise(signature)
+    if Path(family).suffix in {".yaml", ".yml"}:
+        return recognise(signature, load_profile(Path(family)))
+    return recognise(signature, family_named(family))
+
+
+def open_test_set(detector: Detector, data: Path, limit: int | None, skip_bad: bool) -> TestSet:
+    """Open a labelled data set and map the model's classes onto it.
+
+    Raises DataError, ImageError or ClassMismatchError.
+    """
+    dataset = open_dataset(data, limit)
+    found = detector.recognition
+    class_map = match_categories(dataset.categories, found.class_count, found.class_names)
+    samples, warnings = check_images(dataset.samples, skip_bad)
+    return TestSet(dataset, samples, class_map, (*dataset.warnings, *warnings))
+
+
+def open_calibration(source: str, limit: int | None, skip_bad: bool) -> CalibrationSet:
+    """Open calibration samples, in order. Raises DataError or ImageError."""
+    samples, warnings = check_images(calibration_samples(source, limit), skip_bad)
+    return CalibrationSet(source, samples, warnings)
+
+
+def detection_task(detector: Detector, settings: StudySettings, test: TestSet | None = None) -> DetectionTask:
+    """The task for a detector; without a test set it can drive the model but not score."""
+    return DetectionTask(
+        detector.recognition.profile,
+        detector.signature,
+        categories=test.dataset.categories if test else (),
+        class_map=test.class_map if test else (),
+        confidence=settings.confidence,
+        iou=settings.iou,
+        max_detections=settings.max_detections,
+    )
+
+
+def quantization_plan(detector: Detector, settings: StudySettings) -> QuantizationPlan:
+    """Where the scheme quantizes this model. Raises SettingsError when it quantizes nothing."""
+    scheme = scheme_named(settings.scheme)
+    points = quant_plan(detector.model, scheme, settings.keep_float, settings.keep_head_float)
+    if not points.weights:
+        raise SettingsError(
+            f"nothing in {detector.model.path.name} is quantized by scheme {scheme.name}: "
+            f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
+        )
+    return QuantizationPlan(detector.model, scheme, points, scale_ties(detector.model))
+
+
+def prepare_study(
+    detector: Detector,
+    calibration: CalibrationSet,
+    test: TestSet,
+    calibrators: Sequence[NamedCalibrator],
+    runtime: Runtime,
+    settings: StudySettings,
+    progress: Progress,
+) -> Study:
+    """Check everything that a study needs and describe it."""
+    shared = shared_images(calibration.samples, test.samples)
+    warnings = [*test.warnings, *calibration.warnings]
+    if shared:
+        warnings.append(
+            f"{len(shared)} test images are calibration images too, e.g. {shared[0]}; "
+            "the loss will look smaller than it is: take them out of --calib"
+        )
+    for warning in warnings:
+        progress.note(warning)
+    plan = quantization_plan(detector, settings)
+    test_ids = ids_sha256(sample.id for sample in test.samples)
+    return Study(
+        plan=plan,
+        float_model=detector.model.path,
+        task=detection_task(detector, settings, test),
+        runtime=runtime,
+        calibration=calibration.samples,
+        test=test.samples,
+        calibrators=calibrators,
+        settings=settings,
+        context=TrialContext(
+            model_sha256=detector.model.sha256,
+            profile=asdict(detector.recognition.profile),
+            settings=settings,
+            test_ids_sha256=test_ids,
+            truth_sha256=_truth_sha256(test.samples),
+            runtime_version=runtime.version,
+        ),
+        model=_model_summary(detector, plan),
+        data=_data_summary(test, test_ids, calibration, len(shared)),
+        warnings=tuple(warnings),
+    )
+
+
+def _model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
+    return ModelSummary(
+        path=str(detector.model.path),
+        sha256=detector.model.sha256,
+        family=detector.recognition.profile.name,
+        family_reason=detector.recognition.why,
+        opset=detector.model.opset,
+        quantized_nodes=len({point.node for point in plan.points.weights}),
+        kept_float=plan.points.kept_float,
+    )
+
+
+def _data_summary(test: TestSet, test_ids: str, calibration: CalibrationSet, in_both: int) -> DataSummary:
+    return DataSummary(
+        dataset=str(test.dataset.source),
+        test_images=len(test.samples),
+        test_boxes=sum(len(sample.truth.boxes) for sample in test.samples),
+        classes=len(test.dataset.categories),
+        test_ids_sha256=test_ids,
+        calibration=calibration.source,
+        calibration_images=len(calibration.samples),
+        calibration_ids_sha256=ids_sha256(sample.id for sample in calibration.samples),
+        images_in_both=in_both,
+    )
+
+
+def _truth_sha256(samples: Sequence[DetectionSample]) -> str:
+    digest = hashlib.sha256()
+    for sample in samples:
+        truth = sample.truth
+        for array in (truth.boxes, truth.classes, truth.areas, truth.crowd):
+            digest.update(array.tobytes())
+    return digest.hexdigest()

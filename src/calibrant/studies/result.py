@@ -1,0 +1,186 @@
+"""What a study found, as values and as the versioned study.json. All mAP figures are points, 0..100."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from calibrant.core.types import Score
+from calibrant.stages.recommend import Drop
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """Which model was studied, and what it was taken for."""
+
+    path: str
+    sha256: str
+    family: str
+    family_reason: str
+    opset: int
+    quantized_nodes: int
+    kept_float: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Which images took part; the hashes are over their ids, in order."""
+
+    dataset: str
+    test_images: int
+    test_boxes: int
+    classes: int
+    test_ids_sha256: str
+    calibration: str
+    calibration_images: int
+    calibration_ids_sha256: str
+    images_in_both: int
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """COCO figures, points 0..100; None where the data set has no such boxes."""
+
+    map50_95: float
+    map50: float | None
+    map_small: float | None
+    map_medium: float | None
+    map_large: float | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The float model on the same images."""
+
+    accuracy: Accuracy
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """Files to deploy, relative to the run's folder."""
+
+    cache: str
+    qdq: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate: measured (``status`` "ok") or failed, with the reason.
+
+    ``same_as`` names an earlier trial with identical encodings, whose measurement this one shares.
+    ``seconds`` is the wall time of the evaluation.
+    """
+
+    calibrator: str
+    key: str
+    status: str
+    reason: str | None = None
+    accuracy: Accuracy | None = None
+    drop: Drop | None = None
+    seconds: float | None = None
+    files: TrialFiles | None = None
+    same_as: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The trial as study.json holds it."""
+        return {
+            "calibrator": self.calibrator,
+            "key": self.key,
+            "status": self.status,
+            "reason": self.reason,
+            **(asdict(self.accuracy) if self.accuracy else dict.fromkeys(Accuracy.__dataclass_fields__)),
+            "drop": self.drop and _rounded(self.drop.points),
+            "drop_ci95": self.drop and [_rounded(self.drop.low), _rounded(self.drop.high)],
+            "seconds": self.seconds,
+            "same_as": self.same_as,
+            "files": asdict(self.files) if self.files else None,
+        }
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """The calibrator to deploy and why; ``tied`` could not be told from the best.
+
+    ``held_out_drop`` (points) is lost when the best is chosen on one half of the images and measured on
+    the other half, averaged over random splits.
+    """
+
+    calibrator: str
+    reason: str
+    tied: tuple[str, ...]
+    held_out_drop: float
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study. ``out`` is the folder that holds study.json and the files to deploy."""
+
+    out: str
+    created: str
+    model: ModelSummary
+    environment: Mapping[str, str]
+    settings: Mapping[str, Any]
+    data: DataSummary
+    baseline: Baseline
+    trials: tuple[Trial, ...]
+    recommended: Recommended | None
+    calibration_seconds: float
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ranking(self) -> tuple[Trial, ...]:
+        """The measured trials, best first, then the failed ones."""
+        return tuple(sorted(self.trials, key=_rank))
+
+    def trial(self, calibrator: str) -> Trial:
+        """The trial of one calibrator. Raises KeyError."""
+        for trial in self.trials:
+            if trial.calibrator == calibrator:
+                return trial
+        raise KeyError(calibrator)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The study as study.json holds it; JSON types only."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "created": self.created,
+            "units": "mAP figures and drops are points, 0..100",
+            "model": {**asdict(self.model), "kept_float": list(self.model.kept_float)},
+            "environment": dict(self.environment),
+            "settings": dict(self.settings),
+            "data": asdict(self.data),
+            "calibration_seconds": self.calibration_seconds,
+            "baseline": {**asdict(self.baseline.accuracy), "seconds": self.baseline.seconds},
+            "trials": [trial.to_dict() for trial in self.trials],
+            "recommended": self._recommended_dict(),
+            "warnings": list(self.warnings),
+        }
+
+    def _recommended_dict(self) -> dict[str, Any] | None:
+        if self.recommended is None:
+            return None
+        return {**asdict(self.recommended), "tied": list(self.recommended.tied)}
+
+
+def accuracy_of(score: Score) -> Accuracy:
+    """A detection score in points."""
+    points = {name: points_of(score.details.get(name, math.nan)) for name in Accuracy.__dataclass_fields__}
+    return Accuracy(**{**points, "map50_95": points_of(score.value) or 0.0})  # type: ignore[arg-type]
+
+
+def points_of(fraction: float) -> float | None:
+    """A fraction as points, 0..100; None where it is undefined (nan, or COCO's -1)."""
+    return None if math.isnan(fraction) or fraction < 0 else _rounded(100 * fraction)
+
+
+def _rounded(points: float) -> float:
+    return round(points, 4)
+
+
+def _rank(trial: Trial) -> tuple[float, str]:
+    return (-trial.accuracy.map50_95 if trial.accuracy else math.inf, trial.calibrator)

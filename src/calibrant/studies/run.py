@@ -1,0 +1,191 @@
+"""Running a study: calibrate once, measure the float model and every candidate, recommend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from calibrant.artifacts.store import write_json
+from calibrant.calibrators import NamedCalibrator
+from calibrant.core.errors import CalibrantError
+from calibrant.core.progress import Progress
+from calibrant.core.types import Runtime, Sample, Task
+from calibrant.stages.collect import collect
+from calibrant.stages.evaluate import Evaluation, evaluate
+from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
+from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
+from calibrant.studies.environment import environment
+from calibrant.studies.plan import StudySettings, TrialContext
+from calibrant.studies.result import (
+    Baseline,
+    DataSummary,
+    ModelSummary,
+    Recommended,
+    StudyResult,
+    Trial,
+    TrialFiles,
+    accuracy_of,
+)
+
+BASELINE = "fp32"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a study needs, checked before the work begins.
+
+    ``float_model`` is the file that the baseline runs; ``calibration`` and ``test`` are samples in order.
+    """
+
+    plan: QuantizationPlan
+    float_model: Path
+    task: Task
+    runtime: Runtime
+    calibration: Sequence[Sample]
+    test: Sequence[Any]
+    calibrators: Sequence[NamedCalibrator]
+    settings: StudySettings
+    context: TrialContext
+    model: ModelSummary
+    data: DataSummary
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Measured:
+    candidate: CandidateModel
+    trial: Trial
+    evaluation: Evaluation
+
+
+def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
+    """Run ``study`` and write study.json and each candidate's files into ``out``.
+
+    A calibrator or candidate that fails is a failed trial; the study goes on.
+    """
+    started = time.perf_counter()
+    statistics = collect(
+        study.plan.model, study.plan.tensors, study.task, study.runtime, study.calibration, progress
+    )
+    candidates = write_candidates(study.plan, statistics, study.calibrators, out)
+    calibration_seconds = time.perf_counter() - started
+    baseline = evaluate(study.float_model, study.task, study.runtime, study.test, "Evaluating FP32", progress)
+    trials, measured = _run_trials(study, candidates, out, progress)
+    result = StudyResult(
+        out=str(out),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=study.model,
+        environment=environment(study.runtime),
+        settings=study.settings.to_dict(),
+        data=study.data,
+        baseline=Baseline(accuracy_of(baseline.score), round(baseline.seconds, 3)),
+        trials=trials,
+        recommended=None,
+        calibration_seconds=round(calibration_seconds, 3),
+        warnings=study.warnings,
+    )
+    finished = _with_verdict(result, study, baseline, measured)
+    write_json(out / "study.json", finished.to_dict())
+    return finished
+
+
+def _run_trials(
+    study: Study, candidates: Sequence[CandidateModel], out: Path, progress: Progress
+) -> tuple[tuple[Trial, ...], dict[str, _Measured]]:
+    """Measure each distinct candidate once; equal encodings share a measurement."""
+    trials: list[Trial] = []
+    by_key: dict[str, _Measured] = {}
+    for candidate in candidates:
+        name = candidate.calibrator.name
+        if candidate.failure is not None:
+            trials.append(Trial(name, "", "failed", candidate.failure))
+            continue
+        key = study.context.key(candidate.encodings)
+        if key in by_key:
+            twin = by_key[key].trial
+            trials.append(
+                replace(twin, calibrator=name, files=_files(candidate, out), same_as=twin.calibrator)
+            )
+            continue
+        trial, evaluation = _measure(study, candidate, key, out, progress)
+        trials.append(trial)
+        if evaluation is not None:
+            by_key[key] = _Measured(candidate, trial, evaluation)
+    return tuple(trials), by_key
+
+
+def _measure(
+    study: Study, candidate: CandidateModel, key: str, out: Path, progress: Progress
+) -> tuple[Trial, Evaluation | None]:
+    name = candidate.calibrator.name
+    assert candidate.qdq is not None
+    try:
+        evaluation = evaluate(
+            candidate.qdq, study.task, study.runtime, study.test, f"Evaluating {name}", progress
+        )
+    except CalibrantError as error:
+        return Trial(name, key, "failed", str(error), files=_files(candidate, out)), None
+    trial = Trial(
+        name,
+        key,
+        "ok",
+        accuracy=accuracy_of(evaluation.score),
+        seconds=round(evaluation.seconds, 3),
+        files=_files(candidate, out),
+    )
+    return trial, evaluation
+
+
+def _with_verdict(
+    result: StudyResult, study: Study, baseline: Evaluation, measured: dict[str, _Measured]
+) -> StudyResult:
+    """Add every drop with its interval, and the recommendation."""
+    if not measured:
+        return result
+    bootstrap = PairedBootstrap(len(study.test), study.settings.seed)
+    reference = Candidate(BASELINE, 0, baseline.score.value, baseline.score.evidence)
+    simplest = _simplest_names(result.trials, study.calibrators)
+    candidates = {
+        key: Candidate(
+            simplest[key].name,
+            simplest[key].simplicity,
+            m.evaluation.score.value,
+            m.evaluation.score.evidence,
+        )
+        for key, m in measured.items()
+    }
+    drops = {key: bootstrap.drop(reference, candidate) for key, candidate in candidates.items()}
+    verdict = recommend(
+        reference, tuple(candidates.values()), {candidates[key].name: drops[key] for key in drops}, bootstrap
+    )
+    return replace(
+        result,
+        trials=tuple(replace(trial, drop=drops.get(trial.key)) for trial in result.trials),
+        recommended=Recommended(
+            verdict.calibrator, verdict.reason, verdict.tied, round(verdict.held_out_drop, 4)
+        ),
+    )
+
+
+def _simplest_names(
+    trials: Sequence[Trial], calibrators: Sequence[NamedCalibrator]
+) -> dict[str, NamedCalibrator]:
+    """For every key the simplest of the calibrators that share it."""
+    by_name = {calibrator.name: calibrator for calibrator in calibrators}
+    simplest: dict[str, NamedCalibrator] = {}
+    for trial in trials:
+        calibrator = by_name[trial.calibrator]
+        known = simplest.get(trial.key)
+        if known is None or calibrator.simplicity < known.simplicity:
+            simplest[trial.key] = calibrator
+    return simplest
+
+
+def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
+    assert candidate.cache is not None
+    assert candidate.qdq is not None
+    return TrialFiles(candidate.cache.relative_to(out).as_posix(), candidate.qdq.relative_to(out).as_posix())
