@@ -1,0 +1,70 @@
+# All of it runs in .venv, which is made on first use; it needs Python 3.11 or newer and nothing else.
+# `make demo PYTHON=/path/to/python3` chooses the Python, `make demo ARGS="--seed 3"` passes options on,
+# `make unit ARGS=tests/core` tests one room.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint types walls unit format clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## rank the calibrators on a detector that a package carries (about three minutes)
+	@$(BIN)/calibrant demo $(ARGS)
+
+test: lint types walls unit ## all that CI checks
+
+lint: $(VENV)/.dev ## style: ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev ## types: mypy --strict
+	$(BIN)/mypy
+
+walls: $(VENV)/.dev ## which room may import which: import-linter
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev ## behaviour: pytest on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
+
+format: $(VENV)/.dev ## rewrite the files in the house's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove .venv and the tools' caches; results in runs/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	@echo "Installing Calibrant and the demo's detector into $(VENV); this takes a minute or two, once."
+	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	@echo "Installing Calibrant and its development tools into $(VENV); this takes a minute or two, once."
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+# A candidate counts when it runs, is new enough, and can make an environment with pip in it.
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  found="$$python"; \
+	  "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue; \
+	  echo "Making $(VENV) with $$("$$python" --version)."; \
+	  rm -rf $(VENV); \
+	  "$$python" -m venv $(VENV) && exit 0; \
+	done; \
+	rm -rf $(VENV); \
+	if [ -n "$$found" ]; then \
+	  echo "$$found cannot make a virtual environment; install its venv package (Debian, Ubuntu: apt install python3-venv)." >&2; \
+	else \
+	  echo "No Python 3.11 or newer was found; install one, or name it: make demo PYTHON=/path/to/python3" >&2; \
+	fi; \
+	exit 1
