@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared and numba compiles on first use: a slow example is no failure, and runs repeat.
+settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("calibrant")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,1 +1,0 @@
-"""Planning and running a study: which trials, and what they gave."""

@@ -1,0 +1,95 @@
+"""The laws of the histogram: counts are exact, growth loses nothing, merging is a commutative monoid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from calibrant.core.histogram import BINS, Histogram, empty
+from calibrant.core.statistics import statistics_of
+
+values = hnp.arrays(
+    np.float32,
+    st.integers(1, 200),
+    elements=st.floats(-(2.0**20), 2.0**20, width=32, allow_subnormal=False),
+)
+anchors = st.floats(2.0**-10, 2.0**10, width=32, allow_subnormal=False)
+
+
+def of(array: NDArray[np.float32], anchor: float) -> Histogram:
+    return statistics_of(array, anchor).histogram
+
+
+def reference_counts(array: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
+    """The definition, in numpy: TensorRT's float32 bin index, eight times finer."""
+    index = (np.abs(array) * (np.float32(BINS) / np.float32(limit))).astype(np.int64)
+    return np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
+
+
+@given(values, anchors)
+def test_counts_are_those_of_the_definition(array: NDArray[np.float32], anchor: float) -> None:
+    found = of(array, anchor)
+    np.testing.assert_array_equal(found.counts, reference_counts(array, found.limit))
+    assert found.total == array.size
+    assert found.limit >= np.abs(array).max()
+
+
+@given(values, values, anchors)
+def test_merging_equals_counting_together_in_any_order(
+    a: NDArray[np.float32], b: NDArray[np.float32], anchor: float
+) -> None:
+    together = of(np.concatenate([a, b]), anchor)
+    for merged in (of(a, anchor).merge(of(b, anchor)), of(b, anchor).merge(of(a, anchor))):
+        np.testing.assert_array_equal(merged.counts, together.counts)
+        assert merged.limit == together.limit
+
+
+@given(values, values, values, anchors)
+def test_merging_is_associative(
+    a: NDArray[np.float32], b: NDArray[np.float32], c: NDArray[np.float32], anchor: float
+) -> None:
+    one, two, three = (of(x, anchor) for x in (a, b, c))
+    left, right = one.merge(two).merge(three), one.merge(two.merge(three))
+    np.testing.assert_array_equal(left.counts, right.counts)
+    assert left.limit == right.limit
+
+
+@given(values, anchors)
+def test_doubling_halves_the_resolution_and_keeps_the_counts(
+    array: NDArray[np.float32], anchor: float
+) -> None:
+    found = of(array, anchor)
+    doubled = found.doubled()
+    assert doubled.limit == 2 * found.limit
+    np.testing.assert_array_equal(doubled.counts, reference_counts(array, doubled.limit))
+
+
+@given(values, anchors)
+def test_eight_neighbours_make_one_of_tensorrts_bins(array: NDArray[np.float32], anchor: float) -> None:
+    found = of(array, anchor)
+    index = (np.abs(array) * (np.float32(2048) / np.float32(found.limit))).astype(np.int64)
+    expected = np.bincount(np.minimum(index, 2047), minlength=2048)
+    np.testing.assert_array_equal(found.coarse(2048), expected)
+
+
+def test_zeros_merge_with_any_anchor() -> None:
+    zeros = statistics_of(np.zeros(5, np.float32)).histogram
+    ones = of(np.ones(3, np.float32), 1.0)
+    for merged in (zeros.merge(ones), ones.merge(zeros)):
+        assert merged.total == 8
+        assert merged.anchor == 1.0
+        assert merged.counts[0] == 5
+
+
+def test_different_anchors_do_not_merge() -> None:
+    with pytest.raises(ValueError, match=r"anchors 1\.0 and 3\.0"):
+        of(np.ones(1, np.float32), 1.0).merge(of(np.ones(1, np.float32), 3.0))
+
+
+def test_an_empty_histogram_is_neutral() -> None:
+    ones = of(np.ones(3, np.float32), 1.0)
+    np.testing.assert_array_equal(empty().merge(ones).counts, ones.counts)
