@@ -1,0 +1,154 @@
+"""What must hold of a file before its graph is looked at: it is there, it is ONNX, and so are its parts.
+
+Files come from anywhere, so nothing in them is trusted: external data is read from the model's folder only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+
+from calibrant.core.errors import ModelError
+
+_EXPORT_YOLO = "yolo export model={name} format=onnx"
+_FOREIGN_FORMATS = {
+    ".pt": f"a PyTorch checkpoint; export it first: {_EXPORT_YOLO}, or torch.onnx.export",
+    ".pth": f"a PyTorch checkpoint; export it first: {_EXPORT_YOLO}, or torch.onnx.export",
+    ".engine": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",
+    ".plan": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",
+    ".trt": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",
+    ".tflite": "a TensorFlow Lite model; give the float ONNX model it was converted from",
+    ".pb": "a TensorFlow model; convert it first, e.g. with tf2onnx",
+    ".h5": "a Keras model; convert it first, e.g. with tf2onnx",
+    ".keras": "a Keras model; convert it first, e.g. with tf2onnx",
+    ".xml": "an OpenVINO model; give the ONNX model it was converted from",
+    ".bin": "weights without a graph; give the ONNX file that belongs to it",
+    ".ort": "an ONNX Runtime format model; give the ONNX file it was converted from",
+    ".safetensors": "weights without a graph; export the model to ONNX first",
+}
+_FOREIGN_STARTS = {
+    b"PK\x03\x04": "a zip archive (a PyTorch checkpoint is one); export it first: torch.onnx.export",
+    b"version https://git-lfs": "a Git LFS pointer, not the model itself; run git lfs pull",
+    b"<": "a text file (a web page saved in its place?); download it again",
+}
+_LARGEST_PROTOBUF = 2**31 - 1
+_CHUNK = 1 << 20
+
+
+def read_proto(path: Path) -> onnx.ModelProto:
+    """Parse an ONNX file, leaving external data where it lies.
+
+    Raises ModelError where there is no such file, it is not ONNX, damaged, or holds no graph.
+    """
+    _require_onnx_file(path)
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(path.read_bytes())
+    except Exception as error:  # protobuf promises no exception types for bytes that are not its own
+        raise ModelError(
+            f"{path.name} is not a readable ONNX file: truncated, damaged or another format; "
+            "copy or export it again"
+        ) from error
+    if not proto.graph.node:
+        raise ModelError(f"{path.name} holds no graph: it has no nodes; export the model again")
+    return proto
+
+
+def external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
+    """The files that hold a model's external data, sorted by name.
+
+    Raises ModelError where one is missing, too short, or does not lie in the model's folder.
+    """
+    needed: dict[Path, int] = {}
+    for tensor in _tensors_of(proto):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            file, end = _extent_of(path, tensor)
+            needed[file] = max(end, needed.get(file, 0))
+    for file, size in needed.items():
+        if not file.is_file():
+            raise ModelError(
+                f"{path.name} keeps weights in {file.name!r}, which is missing; put it beside the model"
+            )
+        if file.stat().st_size < size:
+            raise ModelError(
+                f"{file.name!r}, which holds weights of {path.name}, is truncated: {file.stat().st_size} of "
+                f"at least {size} bytes; copy it again"
+            )
+    return tuple(sorted(needed))
+
+
+def sha256_of(files: tuple[Path, ...]) -> str:
+    """SHA-256 over the bytes of the files, one after the other, in hex."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _require_onnx_file(path: Path) -> None:
+    if not path.exists():
+        raise ModelError(f"no such file: {str(path)!r}; give the path of an ONNX model")
+    if not path.is_file():
+        raise ModelError(f"{str(path)!r} is a folder; give the path of an ONNX model")
+    foreign = _FOREIGN_FORMATS.get(path.suffix.lower()) or _foreign_start(path)
+    if foreign:
+        raise ModelError(f"{path.name} is {foreign.format(name=path.name)}")
+    if path.stat().st_size > _LARGEST_PROTOBUF:
+        raise ModelError(f"{path.name} is larger than 2 GB in one file; save it with external data")
+
+
+def _foreign_start(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(64)
+    except OSError as error:
+        raise ModelError(f"{str(path)!r} cannot be read: {error.strerror}; check its permissions") from error
+    return next((what for magic, what in _FOREIGN_STARTS.items() if start.startswith(magic)), None)
+
+
+def _extent_of(path: Path, tensor: onnx.TensorProto) -> tuple[Path, int]:
+    """The file that holds a tensor, and the byte after its last one."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    folder = path.parent.resolve()
+    file = (folder / location).resolve()
+    if not location or not file.is_relative_to(folder):
+        raise ModelError(
+            f"{path.name} keeps weights outside its own folder, e.g. {tensor.name!r} in {location!r}; "
+            "put that file itself beside the model"
+        )
+    try:
+        return file, int(entries.get("offset", 0)) + int(entries.get("length", 0))
+    except ValueError as error:
+        raise ModelError(
+            f"{path.name} does not say where {tensor.name!r} lies in {location!r}; export it again"
+        ) from error
+
+
+def _tensors_of(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _tensors_of_graph(proto.graph)
+    for function in proto.functions:
+        for node in function.node:
+            yield from _tensors_of_node(node)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_node(node)
+
+
+def _tensors_of_node(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_graph(graph)

@@ -1,0 +1,195 @@
+"""ONNX models: loaded with suspicion, described, and saved whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from calibrant.core.errors import ModelError, OutputError, SettingsError
+from calibrant.core.types import ModelSignature, TensorInfo
+from calibrant.graph.files import external_files, read_proto, sha256_of
+from calibrant.graph.onnx_passes import with_inferred_shapes
+from calibrant.graph.walk import UniqueNames, is_compute, is_standard, name_of, walk_back
+
+_OLDEST_OPSET = 7
+# Protobuf ends at 2 GB; the graph itself needs some of that.
+_LARGEST_INLINE = 1_800_000_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """A float or quantized ONNX model that was read from a file.
+
+    sha256: over the file and its external data files, in hex. ir: the graph with every node named
+    uniquely (a nameless node is called by its operator and first output, ``Conv_<output>``), local functions
+    inlined, initializers not among the inputs, and types and shapes inferred; tensors keep their names.
+    Treat it as immutable: passes return a new one. Weights are read from the file when they are needed.
+    """
+
+    path: Path
+    sha256: str
+    ir: ir.Model
+
+
+def load_model(path: Path) -> Model:
+    """Read and check an ONNX file.
+
+    Raises ModelError, with the remedy, for a file that is missing, not ONNX, damaged, empty, of an opset
+    that is too old or too new, not a valid graph, or whose external data is missing or lies elsewhere.
+    """
+    proto = read_proto(path)
+    files = (path, *external_files(path, proto))
+    _require_known_opset(path, proto)
+    try:
+        onnx.checker.check_model(str(path))
+        graph = _normalised(proto, path)
+    except Exception as error:  # a hostile file makes C++ code raise anything
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path.name} is not a valid ONNX graph: {reason}; export it again") from error
+    return Model(path, sha256_of(files), graph)
+
+
+def signature_of(model: Model) -> ModelSignature:
+    """Describe a model by what shows without running it. ``tail_ops`` lists each operator type once."""
+    graph = model.ir.graph
+    every_node = ir.traversal.RecursiveGraphIterator(graph)
+    return ModelSignature(
+        inputs=tuple(_info_of(value) for value in graph.inputs),
+        outputs=tuple(_info_of(value) for value in graph.outputs),
+        op_counts=dict(Counter(node.op_type for node in every_node)),
+        tail_ops={name_of(output): _tail_of(output) for output in graph.outputs},
+        metadata=dict(model.ir.metadata_props),
+    )
+
+
+def dynamic_image_input(signature: ModelSignature) -> bool:
+    """Whether the image input leaves height or width open, so that the user has to say them (``--imgsz``)."""
+    image = _image_input(signature)
+    return image is not None and None in (image.shape[axis] for axis in _spatial_axes(image.shape))
+
+
+def with_fixed_input(model: Model, height: int, width: int) -> ir.Model:
+    """Fix the image input's open dimensions: batch 1, and the given height and width in pixels.
+
+    The image input is the first one with four dimensions, NCHW or NHWC. All shapes are inferred anew.
+    Raises ModelError where there is none, and SettingsError where it is fixed at another size.
+    """
+    image = _image_input(signature_of(model))
+    if image is None:
+        raise ModelError(f"{model.path.name} has no image input, e.g. of shape 1x3x640x640; give a detector")
+    vertical, horizontal = _spatial_axes(image.shape)
+    wanted = {0: 1, vertical: height, horizontal: width}
+    if any(image.shape[axis] not in (None, wanted[axis]) for axis in (vertical, horizontal)):
+        raise SettingsError(
+            f"input {image.name!r} is fixed at {image.shape[vertical]}x{image.shape[horizontal]} and cannot "
+            f"take {height}x{width}; leave --imgsz out, or export the model with dynamic axes"
+        )
+    dims = [wanted.get(axis) if dim is None else dim for axis, dim in enumerate(image.shape)]
+    return with_input_shapes(model.ir, {image.name: dims})
+
+
+def with_input_shapes(graph: ir.Model, shapes: dict[str, list[int | None]]) -> ir.Model:
+    """A copy whose graph inputs have the given shapes, and everything else what follows from them."""
+    result = graph.clone()
+    for value in result.graph.inputs:
+        if value.name in shapes:
+            value.shape = ir.Shape(shapes[value.name])
+    for node in result.graph:
+        for value in node.outputs:
+            value.shape = None
+    return with_inferred_shapes(result)
+
+
+def save_model(model: ir.Model, path: Path) -> None:
+    """Write a model so that ``path`` holds all of it or what it held before.
+
+    Weights that exceed what one file can hold go to ``<name>.data`` beside it.
+    Raises OutputError where the folder is missing, not writable or full.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".calibrant-", dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            data = draft.with_name(f"{path.name}.data")
+            _write(model, draft, data)
+            if data.exists():
+                # A graph must never lie beside the weights of another one.
+                path.unlink(missing_ok=True)
+                data.replace(path.with_name(data.name))
+            draft.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{str(path)!r} cannot be written: {error.strerror or error}; give a folder that is writable"
+        ) from error
+
+
+def _write(model: ir.Model, draft: Path, data: Path) -> None:
+    weights = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
+    if sum(tensor.nbytes for tensor in weights if tensor is not None) > _LARGEST_INLINE:
+        ir.save(model, draft, format="protobuf", external_data=data.name)
+    else:
+        # Loading moves tensors of the model it is given from their file into memory.
+        ir.save(ir.external_data.load_to_model(model.clone()), draft, format="protobuf")
+
+
+def _require_known_opset(path: Path, proto: onnx.ModelProto) -> None:
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    newest = onnx.defs.onnx_opset_version()
+    if opset < _OLDEST_OPSET:
+        raise ModelError(
+            f"{path.name} has opset {opset}, older than {_OLDEST_OPSET}; "
+            "export it again with opset 13 or newer"
+        )
+    if opset > newest:
+        raise ModelError(
+            f"{path.name} has opset {opset}, newer than the installed onnx knows ({newest}); "
+            "upgrade onnx, or export it with a lower opset"
+        )
+
+
+def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
+    model = ir.serde.deserialize_model(proto)
+    ir.external_data.set_base_dir(model.graph, path.parent.resolve())
+    if model.functions:
+        InlinePass()(model)
+    constants = set(model.graph.initializers)
+    kept = [value for value in model.graph.inputs if value.name not in constants]
+    model.graph.inputs.clear()
+    model.graph.inputs.extend(kept)
+    model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
+    _name_nodes(model)
+    return with_inferred_shapes(model)
+
+
+def _name_nodes(model: ir.Model) -> None:
+    nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
+    names = UniqueNames(())
+    for node in sorted(nodes, key=lambda node: not node.name):  # given names first: they have precedence
+        label = node.outputs[0].name if node.outputs else ""
+        node.name = names.fresh(node.name or f"{node.op_type}_{label}")
+
+
+def _info_of(value: ir.Value) -> TensorInfo:
+    shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape or ())
+    return TensorInfo(
+        name_of(value), shape, value.dtype.numpy().name if value.dtype is not None else "unknown"
+    )
+
+
+def _tail_of(output: ir.Value) -> tuple[str, ...]:
+    walked = walk_back(output, stops_at=is_compute)
+    return tuple(dict.fromkeys(node.op_type for node in walked if not is_standard(node, "Constant")))
+
+
+def _image_input(signature: ModelSignature) -> TensorInfo | None:
+    return next((info for info in signature.inputs if len(info.shape) == 4), None)
+
+
+def _spatial_axes(shape: tuple[int | None, ...]) -> tuple[int, int]:
+    channels_last = shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4)
+    return (1, 2) if channels_last else (2, 3)

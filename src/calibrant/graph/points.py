@@ -1,0 +1,206 @@
+"""Where a scheme quantizes a model: activations, weights, and what stays in float."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
+from calibrant.core.types import Scheme
+from calibrant.graph.model import Model
+from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
+
+_QUANTIZED_OPS = frozenset({
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear",
+    "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger",
+})  # fmt: skip
+_WEIGHT_INPUT = 1
+
+
+@dataclass(frozen=True)
+class ActivationPoint:
+    """An activation tensor that is quantized, and the (node name, input index) that read it so."""
+
+    tensor: str
+    consumers: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class WeightPoint:
+    """A constant weight that is quantized: ``tensor`` feeds ``node`` at ``input_index``.
+
+    axis: the output channels in the tensor as the node reads it, counted from 0. Several points share a
+    tensor when several nodes do.
+    """
+
+    tensor: str
+    node: str
+    input_index: int
+    axis: int
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """What is quantized, in topological order.
+
+    kept_float: names of nodes that the scheme would quantize but that could not or should not be.
+    """
+
+    activations: tuple[ActivationPoint, ...]
+    weights: tuple[WeightPoint, ...]
+    kept_float: tuple[str, ...]
+
+
+def quant_plan(
+    model: Model, scheme: Scheme, keep_float: Sequence[str] = (), keep_head_float: bool = False
+) -> QuantPlan:
+    """Choose the points of ``scheme`` in a float model.
+
+    Quantized are the nodes whose weight is a float32 constant (an initializer or a Constant node, also
+    behind Identity or Transpose) and whose activation is computed. Nodes inside If, Loop and Scan stay
+    float. ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last
+    convolutions before the outputs.
+    Raises AlreadyQuantizedError, SettingsError for a pattern that matches no node, and ModelError where
+    the weights are float16.
+    """
+    require_float(model)
+    nodes = list(ir.traversal.RecursiveGraphIterator(model.ir.graph))
+    spared = _matching(keep_float, [name_of(node) for node in nodes])
+    if keep_head_float:
+        spared |= _head(model.ir.graph)
+    candidates = [node for node in nodes if is_standard(node, *scheme.weight_axis)]
+    chosen = [
+        (node, axis)
+        for node in candidates
+        if name_of(node) not in spared
+        and node.graph is model.ir.graph
+        and (axis := _channel_axis(node, scheme)) is not None
+    ]
+    if not chosen:
+        _refuse_half_precision(model, candidates)
+    quantized = {name_of(node) for node, _ in chosen}
+    return QuantPlan(
+        tuple(_activation_points(node for node, _ in chosen)),
+        tuple(_weight_point(node, axis) for node, axis in chosen),
+        tuple(name_of(node) for node in candidates if name_of(node) not in quantized),
+    )
+
+
+def activation_tensors(model: Model) -> tuple[str, ...]:
+    """All float32 tensors that a run takes as input or computes, in topological order; constants are not.
+
+    Tensors inside If, Loop and Scan cannot be observed and are left out.
+    """
+    graph = model.ir.graph
+    computed = (value for node in graph if not is_standard(node, "Constant") for value in node.outputs)
+    values = (*graph.inputs, *computed)
+    return tuple(value.name for value in values if value.name and value.dtype == ir.DataType.FLOAT)
+
+
+def pooling_ties(model: Model) -> dict[str, str]:
+    """For the output of every MaxPool and AveragePool its input: TensorRT gives both one scale."""
+    return {
+        name_of(node.outputs[0]): node.inputs[0].name
+        for node in model.ir.graph
+        if is_standard(node, "MaxPool", "AveragePool") and node.inputs[0] is not None and node.inputs[0].name
+    }
+
+
+def has_qdq(model: Model) -> bool:
+    """Whether a model is quantized already."""
+    return any(True for _ in _quantized_nodes(model))
+
+
+def require_float(model: Model) -> None:
+    """Raise AlreadyQuantizedError for a model that holds quantized operators."""
+    found = [name_of(node) for node in _quantized_nodes(model)]
+    if found:
+        raise AlreadyQuantizedError(
+            f"{model.path.name} is quantized already: {len(found)} quantized nodes, e.g. {found[0]!r}; "
+            "give the float model it was made from"
+        )
+
+
+def _quantized_nodes(model: Model) -> Iterator[ir.Node]:
+    nodes = ir.traversal.RecursiveGraphIterator(model.ir.graph)
+    return (node for node in nodes if node.op_type in _QUANTIZED_OPS)
+
+
+def _matching(patterns: Sequence[str], names: Sequence[str]) -> set[str]:
+    return {name for pattern in patterns for name in _matching_one(pattern, names)}
+
+
+def _matching_one(pattern: str, names: Sequence[str]) -> list[str]:
+    found = [name for name in names if name == pattern] or [
+        name for name in names if fnmatchcase(name, pattern)
+    ]
+    if not found:
+        close = difflib.get_close_matches(pattern, names, n=3, cutoff=0.0)
+        raise SettingsError(f"no node matches {pattern!r}; close: {', '.join(map(repr, close))}")
+    return found
+
+
+def _head(graph: ir.Graph) -> set[str]:
+    """The convolutions and matrix products from which an output is reached without passing another.
+
+    A DFL projection (constant weights 0, 1, 2, ...) only decodes: it is spared, and so is what feeds it.
+    """
+
+    def stops(node: ir.Node) -> bool:
+        return is_compute(node) and not _is_projection(node)
+
+    return {
+        name_of(node) for output in graph.outputs for node in walk_back(output, stops) if is_compute(node)
+    }
+
+
+def _is_projection(node: ir.Node) -> bool:
+    tensor = constant_tensor(node.inputs[_WEIGHT_INPUT])
+    if tensor is None or tensor.size > 256:
+        return False
+    return tensor.size > 1 and tensor.numpy().ravel().tolist() == list(range(tensor.size))
+
+
+def _channel_axis(node: ir.Node, scheme: Scheme) -> int | None:
+    """The output-channel axis of a node's weight, or None where the node cannot be quantized."""
+    activation, weight = node.inputs[0], constant_tensor(node.inputs[_WEIGHT_INPUT])
+    if weight is None or weight.dtype != ir.DataType.FLOAT or constant_tensor(activation) is not None:
+        return None
+    rank = len(weight.shape)
+    if rank < 2:  # a MatMul with a vector has no output channels
+        return None
+    axis = scheme.weight_axis[node.op_type] % rank
+    is_stored_by_input = node.op_type == "Gemm" and not node.attributes.get_int("transB", 0)
+    return 1 - axis if is_stored_by_input else axis
+
+
+def _activation_points(nodes: Iterable[ir.Node]) -> Iterator[ActivationPoint]:
+    consumers: dict[str, list[tuple[str, int]]] = {}
+    for node in nodes:
+        assert node.inputs[0] is not None
+        consumers.setdefault(name_of(node.inputs[0]), []).append((name_of(node), 0))
+    return (ActivationPoint(tensor, tuple(readers)) for tensor, readers in consumers.items())
+
+
+def _weight_point(node: ir.Node, axis: int) -> WeightPoint:
+    weight = node.inputs[_WEIGHT_INPUT]
+    assert weight is not None
+    return WeightPoint(name_of(weight), name_of(node), _WEIGHT_INPUT, axis)
+
+
+def _refuse_half_precision(model: Model, candidates: Sequence[ir.Node]) -> None:
+    half = [
+        name_of(node)
+        for node in candidates
+        if (weight := constant_tensor(node.inputs[_WEIGHT_INPUT])) is not None
+        and weight.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    ]
+    if half:
+        raise ModelError(
+            f"{model.path.name} has 16-bit weights in {len(half)} nodes, e.g. {half[0]!r}; "
+            "export it in float32 (without half=True)"
+        )

@@ -1,0 +1,183 @@
+"""Inserting Q/DQ: a float model, a plan and its encodings become an explicitly quantized model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from calibrant.core.errors import NumericsError, SettingsError
+from calibrant.core.quantize import on_axis, quantized, weight_encoding
+from calibrant.core.types import Encoding, PerChannel, QuantSpec, Scheme
+from calibrant.graph.model import Model
+from calibrant.graph.onnx_passes import with_opset
+from calibrant.graph.points import ActivationPoint, QuantPlan, WeightPoint
+from calibrant.graph.walk import UniqueNames, constant_tensor, is_standard, name_of, value_names
+
+
+def with_qdq(
+    model: Model,
+    plan: QuantPlan,
+    encodings: Mapping[str, Encoding],
+    scheme: Scheme,
+    *,
+    float_weights: bool = False,
+) -> ir.Model:
+    """A quantized copy of ``model``, in the scheme's opset or the model's own where that is higher.
+
+    Every activation of the plan gets one QuantizeLinear/DequantizeLinear pair, read by the plan's
+    consumers only. A weight is stored as integers with a DequantizeLinear, or with ``float_weights`` as
+    float with a pair (which TensorRT 8 prefers), scaled by its own largest magnitudes. Biases stay float.
+    New tensors are called ``<tensor>_quantized``, ``_dequantized``, ``_scale`` and ``_zero_point``.
+
+    Raises SettingsError for an activation without an encoding, or one that ONNX cannot express, and
+    NumericsError for a weight that is not finite.
+    """
+    _require_encodings(plan, encodings)
+    result = with_opset(model.ir, scheme.min_opset)
+    editor = _Editor(result)
+    for activation in plan.activations:
+        editor.quantize_activation(activation, encodings[activation.tensor])
+    readers: dict[tuple[str, int], list[WeightPoint]] = {}
+    for weight in plan.weights:
+        readers.setdefault((weight.tensor, weight.axis), []).append(weight)
+    for points in readers.values():
+        editor.quantize_weight(points, scheme.weights, float_weights)
+    return result
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """Scale and zero point as graph values, and the axis they run along."""
+
+    scale: ir.Value
+    zero_point: ir.Value
+    stored_as: ir.DataType
+    axis: int | None
+
+
+class _Editor:
+    """Edits one graph in place; only with_qdq's own copy is ever given to it."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._graph = model.graph
+        self._values = ir.convenience.create_value_mapping(model.graph, include_subgraphs=False)
+        self._nodes = {name_of(node): node for node in model.graph}
+        self._names = UniqueNames(value_names(model))
+        self._node_names = UniqueNames(self._nodes)
+
+    def quantize_activation(self, point: ActivationPoint, encoding: Encoding) -> None:
+        """Put a pair behind the tensor and let the plan's consumers read from it."""
+        source = self._values[point.tensor]
+        parameters = self._parameters(point.tensor, encoding)
+        quantize = self._node("QuantizeLinear", source, source, parameters)
+        dequantize = self._node("DequantizeLinear", quantize.outputs[0], source, parameters)
+        producer = source.producer()
+        if producer is None:
+            self._graph.insert_before(self._graph[0], [quantize, dequantize])
+        else:
+            self._graph.insert_after(producer, [quantize, dequantize])
+        for node, index in point.consumers:
+            self._nodes[node].replace_input_with(index, dequantize.outputs[0])
+
+    def quantize_weight(self, points: list[WeightPoint], spec: QuantSpec, float_weights: bool) -> None:
+        """Store a weight once as integers (or float with a pair) and let its readers dequantize it."""
+        source = self._values[points[0].tensor]
+        weights = _finite_constant(source)
+        encoding = weight_encoding(weights, on_axis(spec, points[0].axis))
+        parameters = self._parameters(points[0].tensor, encoding)
+        nodes = []
+        if float_weights:
+            nodes.append(self._node("QuantizeLinear", source, source, parameters))
+            stored = nodes[0].outputs[0]
+        else:
+            integers = quantized(weights, encoding)
+            stored = self._constant(f"{source.name}_quantized", integers, _type_of(spec))
+        nodes.append(self._node("DequantizeLinear", stored, source, parameters))
+        readers = [self._nodes[point.node] for point in points]
+        self._graph.insert_before(readers[0], nodes)
+        for reader, point in zip(readers, points, strict=True):
+            reader.replace_input_with(point.input_index, nodes[-1].outputs[0])
+        self._discard_unread(source)
+
+    def _parameters(self, tensor: str, encoding: Encoding) -> _Parameters:
+        granularity, stored_as = encoding.spec.granularity, _type_of(encoding.spec)
+        return _Parameters(
+            self._constant(f"{tensor}_scale", encoding.scale, ir.DataType.FLOAT),
+            self._constant(f"{tensor}_zero_point", encoding.zero_point, stored_as),
+            stored_as,
+            granularity.axis if isinstance(granularity, PerChannel) else None,
+        )
+
+    def _node(self, op_type: str, data: ir.Value, source: ir.Value, parameters: _Parameters) -> ir.Node:
+        quantizes = op_type == "QuantizeLinear"
+        output = ir.Value(
+            name=self._names.fresh(f"{source.name}_{'quantized' if quantizes else 'dequantized'}"),
+            type=ir.TensorType(parameters.stored_as if quantizes else ir.DataType.FLOAT),
+            shape=source.shape.copy() if source.shape is not None else None,
+        )
+        return ir.Node(
+            "",
+            op_type,
+            [data, parameters.scale, parameters.zero_point],
+            [ir.AttrInt64("axis", parameters.axis)] if parameters.axis is not None else [],
+            outputs=[output],
+            name=self._node_names.fresh(f"{source.name}_{op_type}"),
+        )
+
+    def _constant(self, name: str, array: NDArray[np.generic], dtype: ir.DataType) -> ir.Value:
+        unique = self._names.fresh(name)
+        tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=unique)
+        value = ir.Value(name=unique, type=ir.TensorType(dtype), shape=tensor.shape, const_value=tensor)
+        self._graph.register_initializer(value)
+        return value
+
+    def _discard_unread(self, value: ir.Value) -> None:
+        """Remove a float weight that nobody reads any more, and what only led to it."""
+        if value.uses() or value.is_graph_output():
+            return
+        if value.is_initializer():
+            del self._graph.initializers[name_of(value)]
+            return
+        producer = value.producer()
+        if producer is not None and is_standard(producer, "Constant", "Identity", "Transpose"):
+            sources = [source for source in producer.inputs if source is not None]
+            self._graph.remove(producer, safe=True)
+            for source in sources:
+                self._discard_unread(source)
+
+
+def _require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
+    missing = [point.tensor for point in plan.activations if point.tensor not in encodings]
+    if missing:
+        raise SettingsError(
+            f"{len(missing)} of {len(plan.activations)} activations have no encoding, e.g. {missing[0]!r}; "
+            "calibrate the model again"
+        )
+    for point in plan.activations:
+        _require_expressible(point.tensor, encodings[point.tensor])
+
+
+def _require_expressible(tensor: str, encoding: Encoding) -> None:
+    if not (np.isfinite(encoding.scale).all() and (encoding.scale > 0).all()):
+        raise SettingsError(f"the scale of {tensor!r} is not positive; calibrate the model again")
+    if encoding.spec.narrow:
+        raise SettingsError(
+            f"{tensor!r} has a narrow encoding, which QuantizeLinear lacks; use the full range"
+        )
+
+
+def _finite_constant(source: ir.Value) -> NDArray[np.float32]:
+    tensor = constant_tensor(source)
+    assert tensor is not None
+    weights: NDArray[np.float32] = tensor.numpy()
+    if not np.isfinite(weights).all():
+        raise NumericsError(f"weight {source.name!r} holds NaN or infinite values; export the model again")
+    return weights
+
+
+def _type_of(spec: QuantSpec) -> ir.DataType:
+    return ir.DataType[spec.dtype.upper()]
