@@ -26,7 +26,7 @@ def test_what_is_written_is_read_back(content: dict[str, float], crlf: bool) -> 
 
 
 def test_the_hex_is_a_big_endian_float_without_padding() -> None:
-    assert dumps(TensorRTCache(HEADER, {"x": 0.007876038551330566})) == f"{HEADER}\nx: 3c010a14\n"
+    assert dumps(TensorRTCache(HEADER, {"x": 1.000244140625 / 127})) == f"{HEADER}\nx: 3c010a14\n"
     assert loads(f"{HEADER}\nx: 1\n").scales["x"] == pytest.approx(1e-45, rel=0.5)
     assert dumps(TensorRTCache(HEADER, {"x": 0.0})).endswith("x: 0\n")
 

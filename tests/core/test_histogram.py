@@ -24,16 +24,22 @@ def of(array: NDArray[np.float32], anchor: float) -> Histogram:
     return statistics_of(array, anchor).histogram
 
 
-def reference_counts(array: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
-    """The definition, in numpy: TensorRT's float32 bin index, eight times finer."""
-    index = (np.abs(array) * (np.float32(BINS) / np.float32(limit))).astype(np.int64)
-    return np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
+def reference_counts(array: NDArray[np.float32], anchor: float, limit: float) -> NDArray[np.int64]:
+    """The definition, in numpy: the float32 bin index under the smallest limit that holds the value."""
+    index = np.full(array.shape, -1, np.int64)
+    level, merged = anchor, round(np.log2(limit / anchor))
+    while merged >= 0:
+        fine = (np.abs(array) * (np.float32(BINS) / np.float32(level))).astype(np.int64)
+        fits = (index < 0) & (np.abs(array) <= np.float32(level))
+        index[fits] = np.minimum(fine, BINS - 1)[fits] >> merged
+        level, merged = 2 * level, merged - 1
+    return np.bincount(index, minlength=BINS)
 
 
 @given(values, anchors)
 def test_counts_are_those_of_the_definition(array: NDArray[np.float32], anchor: float) -> None:
     found = of(array, anchor)
-    np.testing.assert_array_equal(found.counts, reference_counts(array, found.limit))
+    np.testing.assert_array_equal(found.counts, reference_counts(array, anchor, found.limit))
     assert found.total == array.size
     assert found.limit >= np.abs(array).max()
 
@@ -65,15 +71,25 @@ def test_doubling_halves_the_resolution_and_keeps_the_counts(
     found = of(array, anchor)
     doubled = found.doubled()
     assert doubled.limit == 2 * found.limit
-    np.testing.assert_array_equal(doubled.counts, reference_counts(array, doubled.limit))
+    np.testing.assert_array_equal(doubled.counts, reference_counts(array, anchor, doubled.limit))
 
 
 @given(values, anchors)
 def test_eight_neighbours_make_one_of_tensorrts_bins(array: NDArray[np.float32], anchor: float) -> None:
-    found = of(array, anchor)
+    found = of(array, max(anchor, float(np.abs(array).max())))
     index = (np.abs(array) * (np.float32(2048) / np.float32(found.limit))).astype(np.int64)
     expected = np.bincount(np.minimum(index, 2047), minlength=2048)
     np.testing.assert_array_equal(found.coarse(2048), expected)
+
+
+@given(st.permutations([1.0, 0.5, 2.0, 4.0, 3.0, 0.3, 2.0]))
+def test_values_on_a_former_limit_count_alike_in_any_order(order: list[float]) -> None:
+    whole = of(np.array(order, np.float32), 0.5)
+    one_by_one = empty(0.5)
+    for value in order:
+        one_by_one = one_by_one.merge(of(np.array([value], np.float32), 0.5))
+    np.testing.assert_array_equal(one_by_one.counts, whole.counts)
+    assert whole.limit == 4.0
 
 
 def test_zeros_merge_with_any_anchor() -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 16384
+# Below it the reciprocal of a bin's width is no float32; such magnitudes share the first bins.
+SMALLEST_ANCHOR = 2.0**-100
 
 
 @dataclass(frozen=True)
@@ -69,5 +71,10 @@ class Histogram:
 
 def empty(anchor: float = 0.0) -> Histogram:
     """A histogram that has seen nothing; ``anchor`` > 0 fixes its bins beforehand."""
-    anchor = float(np.float32(anchor))
+    anchor = anchor_of(anchor) if anchor > 0 else 0.0
     return Histogram(np.zeros(BINS, np.int64), anchor, anchor)
+
+
+def anchor_of(amax: float) -> float:
+    """The anchor that a first sample with this largest magnitude (> 0) gives."""
+    return max(float(np.float32(amax)), SMALLEST_ANCHOR)

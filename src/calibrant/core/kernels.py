@@ -25,8 +25,10 @@ def extremes(values: NDArray[np.float32]) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def count_magnitudes(values: NDArray[np.float32], limit: np.float32, counts: NDArray[np.int64]) -> None:
-    """Add a flat array's magnitudes, all of them at most ``limit``, to ``counts`` (in place)."""
+def count_magnitudes(
+    values: NDArray[np.float32], anchor: np.float32, limit: np.float32, counts: NDArray[np.int64]
+) -> None:
+    """Add a flat array's magnitudes, all of them at most ``limit = anchor * 2**k``, to ``counts``."""
     if limit == 0:
         counts[0] += values.size
         return
@@ -34,3 +36,29 @@ def count_magnitudes(values: NDArray[np.float32], limit: np.float32, counts: NDA
     for value in values:
         bin_index = int(abs(value) * inverse)
         counts[min(bin_index, BINS - 1)] += 1
+    _lower_edge_values(values, anchor, limit, inverse, counts)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lower_edge_values(
+    values: NDArray[np.float32],
+    anchor: np.float32,
+    limit: np.float32,
+    inverse: np.float32,
+    counts: NDArray[np.int64],
+) -> None:
+    """Move magnitudes that sit on a former limit into the bin where that limit's histogram had them.
+
+    A histogram counts a value equal to its limit in its last bin; counted anew after a doubling it
+    would fall one bin higher, and the result would depend on the order of the samples.
+    """
+    edge, edge_bin = limit / np.float32(2), BINS // 2
+    while edge >= anchor and edge_bin > 0:
+        moved = 0
+        for value in values:
+            magnitude = abs(value)
+            moved += (magnitude <= edge) & (magnitude * inverse >= edge_bin)
+        counts[edge_bin] -= moved
+        counts[edge_bin - 1] += moved
+        edge /= np.float32(2)
+        edge_bin //= 2

@@ -71,7 +71,7 @@ class Accumulator:
             )
         self._low, self._high = min(self._low, low), max(self._high, high)
         self._make_room_for(max(abs(low), abs(high)))
-        count_magnitudes(flat, np.float32(self._limit), self._counts)
+        count_magnitudes(flat, np.float32(self._anchor), np.float32(self._limit), self._counts)
 
     def statistics(self) -> TensorStatistics:
         """What has been seen so far. Raises EmptyStatisticsError before the first value."""
@@ -79,9 +79,10 @@ class Accumulator:
         return TensorStatistics(frozen, float(self._low), float(self._high)).require_values()
 
     def _make_room_for(self, amax: float) -> None:
-        if self._anchor == 0:
-            self._anchor = self._limit = float(np.float32(amax))
+        if amax == 0:
             return
+        if self._anchor == 0:
+            self._anchor = self._limit = histograms.anchor_of(amax)
         if amax > self._limit:
             grown = Histogram(self._counts, self._anchor, self._limit).covering(amax)
             self._counts, self._limit = grown.counts, grown.limit
