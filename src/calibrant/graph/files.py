@@ -6,10 +6,12 @@ Files come from anywhere, so nothing in them is trusted: external data is read f
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from calibrant.core.errors import ModelError
 
@@ -123,11 +125,17 @@ def _extent_of(path: Path, tensor: onnx.TensorProto) -> tuple[Path, int]:
             "put that file itself beside the model"
         )
     try:
-        return file, int(entries.get("offset", 0)) + int(entries.get("length", 0))
-    except ValueError as error:
-        raise ModelError(
-            f"{path.name} does not say where {tensor.name!r} lies in {location!r}; export it again"
-        ) from error
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+        size = math.ceil(math.prod(tensor.dims) * ir.DataType(tensor.data_type).itemsize)
+    except (ValueError, TypeError) as error:
+        raise _unplaced(path, tensor.name) from error
+    if offset < 0 or min(tensor.dims, default=0) < 0 or 0 < length < size:
+        raise _unplaced(path, tensor.name)
+    return file, offset + max(length, size)
+
+
+def _unplaced(path: Path, tensor: str) -> ModelError:
+    return ModelError(f"{path.name} does not say properly where its weight {tensor!r} lies; export it again")
 
 
 def _tensors_of(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

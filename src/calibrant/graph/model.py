@@ -15,7 +15,7 @@ from calibrant.core.errors import ModelError, OutputError, SettingsError
 from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.graph.files import external_files, read_proto, sha256_of
 from calibrant.graph.onnx_passes import with_inferred_shapes
-from calibrant.graph.walk import UniqueNames, is_compute, is_standard, name_of, walk_back
+from calibrant.graph.walk import UniqueNames, in_memory, is_compute, is_standard, name_of, walk_back
 
 _OLDEST_OPSET = 7
 # Protobuf ends at 2 GB; the graph itself needs some of that.
@@ -66,6 +66,11 @@ def signature_of(model: Model) -> ModelSignature:
         tail_ops={name_of(output): _tail_of(output) for output in graph.outputs},
         metadata=dict(model.ir.metadata_props),
     )
+
+
+def opset_of(model: Model) -> int:
+    """The version of the standard ONNX operators that the model uses."""
+    return int(model.ir.opset_imports.get("", 0))
 
 
 def dynamic_image_input(signature: ModelSignature) -> bool:
@@ -133,8 +138,16 @@ def _write(model: ir.Model, draft: Path, data: Path) -> None:
     if sum(tensor.nbytes for tensor in weights if tensor is not None) > _LARGEST_INLINE:
         ir.save(model, draft, format="protobuf", external_data=data.name)
     else:
-        # Loading moves tensors of the model it is given from their file into memory.
-        ir.save(ir.external_data.load_to_model(model.clone()), draft, format="protobuf")
+        ir.save(_with_weights_in_memory(model), draft, format="protobuf")
+
+
+def _with_weights_in_memory(model: ir.Model) -> ir.Model:
+    result = model.clone()
+    for graph in result.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value = in_memory(value.const_value)
+    return result
 
 
 def _require_known_opset(path: Path, proto: onnx.ModelProto) -> None:
@@ -157,6 +170,7 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     ir.external_data.set_base_dir(model.graph, path.parent.resolve())
     if model.functions:
         InlinePass()(model)
+    _load_external_attributes(model)
     constants = set(model.graph.initializers)
     kept = [value for value in model.graph.inputs if value.name not in constants]
     model.graph.inputs.clear()
@@ -164,6 +178,14 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
     _name_nodes(model)
     return with_inferred_shapes(model)
+
+
+def _load_external_attributes(model: ir.Model) -> None:
+    """Read Constant nodes whose value lies in another file: only initializers can stay there when saving."""
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for name, attribute in node.attributes.items():
+            if attribute.type == ir.AttributeType.TENSOR:
+                node.attributes[name] = ir.AttrTensor(name, in_memory(attribute.as_tensor()))
 
 
 def _name_nodes(model: ir.Model) -> None:

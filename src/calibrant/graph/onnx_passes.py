@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from calibrant.core.errors import ModelError
+from calibrant.graph.walk import in_memory
 
 # Small initializers are shapes, axes and split sizes, whose values inference and conversion must know.
 _HEAVY_BYTES = 1024
@@ -56,7 +57,6 @@ def with_opset(model: ir.Model, opset: int) -> ir.Model:
     for name, value in ir.convenience.create_value_mapping(result.graph).items():
         if name in known:
             _describe(value, known[name])
-    result.metadata_props.update(model.metadata_props)
     result.ir_version = max(result.ir_version, onnx.helper.OP_SET_ID_VERSION_MAP["ai.onnx", opset])
     return result
 
@@ -91,6 +91,6 @@ def _take_out_heavy(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:
             del graph.initializers[name]
             value.const_value = None
             graph.inputs.append(value)
-        elif isinstance(tensor, ir.ExternalTensor):
-            value.const_value = ir.Tensor(tensor.numpy().copy(), name=name)
+        else:
+            value.const_value = in_memory(tensor)
     return heavy

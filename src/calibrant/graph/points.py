@@ -168,7 +168,9 @@ def _is_projection(node: ir.Node) -> bool:
 def _channel_axis(node: ir.Node, scheme: Scheme) -> int | None:
     """The output-channel axis of a node's weight, or None where the node cannot be quantized."""
     activation, weight = node.inputs[0], constant_tensor(node.inputs[_WEIGHT_INPUT])
-    if weight is None or weight.dtype != ir.DataType.FLOAT or constant_tensor(activation) is not None:
+    if activation is None or constant_tensor(activation) is not None:
+        return None
+    if weight is None or weight.dtype != ir.DataType.FLOAT:
         return None
     rank = len(weight.shape)
     if rank < 2:  # a MatMul with a vector has no output channels

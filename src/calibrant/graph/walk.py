@@ -92,6 +92,13 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     return tensor
 
 
+def in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """The same tensor, read into memory where its data still lies in a file."""
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+
+
 def _is_relabelled(producer: ir.Node | None) -> bool:
     return producer is not None and is_standard(producer, "Identity", "Transpose")
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import UnknownFamilyError
 from calibrant.core.types import Scheme, TensorInfo
-from calibrant.graph.cost import costs
-from calibrant.graph.model import load_model, signature_of
+from calibrant.graph.cost import costs, total_macs, total_parameters
+from calibrant.graph.model import load_model, opset_of, signature_of
 from calibrant.graph.points import quant_plan
 from calibrant.studies.prepare import AUTO, named_recognition
 
@@ -76,28 +75,19 @@ def inspect_model(path: Path, family: str, scheme: Scheme) -> Inspection:
     return Inspection(
         model=str(path),
         sha256=model.sha256,
-        opset=model.opset,
+        opset=opset_of(model),
         inputs=signature.inputs,
         outputs=signature.outputs,
         family=name,
         family_reason=reason,
         operators=dict(signature.op_counts),
-        macs=_total(node.macs for node in nodes),
-        parameters=sum(node.parameters for node in nodes),
+        macs=total_macs(nodes),
+        parameters=total_parameters(nodes),
         scheme=scheme.name,
         quantized=dict(Counter(node.op_type for node in nodes if node.node in quantized)),
-        quantized_macs=_total(node.macs for node in nodes if node.node in quantized),
+        quantized_macs=total_macs([node for node in nodes if node.node in quantized]),
         activations=len(plan.activations),
     )
-
-
-def _total(macs: Iterable[int | None]) -> int | None:
-    total = 0
-    for count in macs:
-        if count is None:
-            return None
-        total += count
-    return total
 
 
 def _millions(count: int | None) -> str:

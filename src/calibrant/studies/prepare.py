@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from calibrant.calibrators import NamedCalibrator
@@ -12,9 +12,15 @@ from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import ModelSignature, Runtime
-from calibrant.graph.model import Model, dynamic_image_input, load_model, signature_of, with_fixed_input
-from calibrant.graph.points import quant_plan
-from calibrant.graph.ties import scale_ties
+from calibrant.graph.model import (
+    Model,
+    dynamic_image_input,
+    load_model,
+    opset_of,
+    signature_of,
+    with_fixed_input,
+)
+from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
 from calibrant.studies.result import DataSummary, ModelSummary
@@ -72,10 +78,10 @@ def open_detector(path: Path, family: str = AUTO, imgsz: int | None = None) -> D
     Raises ModelError, UnknownFamilyError or SettingsError.
     """
     model = load_model(path)
-    if dynamic_image_input(signature_of(model)):
-        if imgsz is None:
-            raise ModelError(f"{path.name} has a dynamic input shape; give its size, e.g. --imgsz 640")
-        model = with_fixed_input(model, imgsz, imgsz)
+    if imgsz is not None:
+        model = replace(model, ir=with_fixed_input(model, imgsz, imgsz))
+    elif dynamic_image_input(signature_of(model)):
+        raise ModelError(f"{path.name} has a dynamic input shape; give its size, e.g. --imgsz 640")
     signature = signature_of(model)
     return Detector(model, signature, named_recognition(signature, family))
 
@@ -133,7 +139,7 @@ def quantization_plan(detector: Detector, settings: StudySettings) -> Quantizati
             f"nothing in {detector.model.path.name} is quantized by scheme {scheme.name}: "
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
-    return QuantizationPlan(detector.model, scheme, points, scale_ties(detector.model))
+    return QuantizationPlan(detector.model, scheme, points, pooling_ties(detector.model))
 
 
 def prepare_study(
@@ -186,7 +192,7 @@ def _model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
         sha256=detector.model.sha256,
         family=detector.recognition.profile.name,
         family_reason=detector.recognition.why,
-        opset=detector.model.opset,
+        opset=opset_of(detector.model),
         quantized_nodes=len({point.node for point in plan.points.weights}),
         kept_float=plan.points.kept_float,
     )
