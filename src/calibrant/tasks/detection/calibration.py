@@ -1,0 +1,197 @@
+"""Calibration inputs: images or preprocessed arrays, in an order that does not change between runs.
+
+The order matters: TensorRT's Entropy-v2 takes the range of its histogram from the first sample.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import DataError, ImageError
+from calibrant.tasks.detection.files import (
+    first,
+    images_in,
+    is_file,
+    listed_paths,
+    unique_ids,
+)
+from calibrant.tasks.detection.images import IMAGE_SUFFIXES, ImageHeader, check_image
+from calibrant.tasks.detection.types import CalibrationSample, Dataset, DetectionSample
+
+_GLOB_SIGNS = frozenset("*?[")
+
+
+def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[CalibrationSample, ...]:
+    """Find the calibration samples that ``source`` means; the first ``limit`` of them.
+
+    - a folder: the images directly in it, or below it when there are none, in order of their names;
+    - a glob pattern (``**`` goes into subfolders): the images it matches, in order of their names;
+    - a ``.txt`` list: one path a line, relative to the list's folder, in the order of the list;
+    - an image file;
+    - ``.npy`` or ``.npz``: float32 (N, C, H, W) or (C, H, W), preprocessed as the model wants its input.
+      A ``.npy`` file is mapped into memory, so that only the sample in use is there; the arrays of a
+      ``.npz`` are taken in its order. Each sample has shape (1, C, H, W).
+
+    Nothing is decoded here. Raises DataError when there are no samples or a file cannot be read.
+    """
+    path = Path(source)
+    if path.suffix.lower() in {".npy", ".npz"}:
+        samples = _arrays(path)
+    else:
+        images = _images(path, str(source))
+        names = unique_ids(images)
+        samples = tuple(CalibrationSample(name, image) for name, image in zip(names, images, strict=True))
+    return samples[: first(limit, len(samples))]
+
+
+def shared_images(calibration: Sequence[CalibrationSample], dataset: Dataset) -> tuple[str, ...]:
+    """Ids of the test images whose file has the same bytes as a calibration image's."""
+    by_size: defaultdict[int, list[Path]] = defaultdict(list)
+    for sample in calibration:
+        if sample.path is not None and is_file(sample.path):
+            by_size[sample.path.stat().st_size].append(sample.path)
+    hashes: dict[int, frozenset[bytes]] = {}
+    return tuple(test.id for test in dataset.samples if _is_among(test, by_size, hashes))
+
+
+# --- images ----------------------------------------------------------------------------------------
+
+
+def _images(path: Path, source: str) -> tuple[Path, ...]:
+    if path.is_dir():
+        images = images_in(path)
+    elif is_file(path):
+        images = listed_paths(path) if path.suffix.lower() == ".txt" else (path,)
+    elif _GLOB_SIGNS & set(source):
+        # glob.glob, as Path.glob takes no absolute pattern
+        matches = (Path(match) for match in sorted(glob.glob(source, recursive=True)))  # noqa: PTH207
+        images = tuple(
+            match for match in matches if match.suffix.lower() in IMAGE_SUFFIXES and is_file(match)
+        )
+    else:
+        raise DataError(f"'{source}' does not exist; give a folder of images, a glob, a .txt list or .npy")
+    if not images:
+        raise DataError(f"no images are in '{source}'; give some, e.g. as .jpg or .png")
+    return images
+
+
+def _is_among(
+    test: DetectionSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
+) -> bool:
+    size = test.path.stat().st_size if is_file(test.path) else -1
+    if size not in by_size:
+        return False
+    if size not in hashes:
+        hashes[size] = frozenset(_digest(path) for path in by_size[size])
+    return _digest(test.path) in hashes[size]
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+# --- arrays ----------------------------------------------------------------------------------------
+
+
+def _arrays(path: Path) -> tuple[CalibrationSample, ...]:
+    arrays = _loaded(path)
+    samples = [
+        CalibrationSample(f"{name}[{index}]", None, batch[index : index + 1])
+        for name, array in arrays.items()
+        for batch in [_batch(array, name)]
+        for index in range(len(batch))
+    ]
+    if not samples:
+        raise DataError(f"'{path}' holds no samples; save float32 (N, C, H, W) with N of 1 or more")
+    return tuple(samples)
+
+
+def _loaded(path: Path) -> Mapping[str, NDArray[Any]]:
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {path.name: loaded}
+        with loaded:
+            return {f"{path.name}/{key}": loaded[key] for key in loaded.files}
+    except FileNotFoundError:
+        raise DataError(
+            f"'{path}' does not exist; give a folder of images, a glob, a .txt list or .npy"
+        ) from None
+    except Exception as error:  # whatever a damaged file makes numpy, zipfile or zlib say
+        raise DataError(f"'{path}' cannot be read as arrays ({error}); save it with numpy.save") from error
+
+
+def _batch(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+    if array.dtype != np.float32 or array.ndim not in (3, 4) or 0 in array.shape[-3:]:
+        raise DataError(
+            f"'{name}' is {array.dtype} {array.shape}; save preprocessed inputs as float32 (N, C, H, W)"
+        )
+    return array if array.ndim == 4 else array[np.newaxis]
+
+
+# --- checks ----------------------------------------------------------------------------------------
+
+
+class _HasImage(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def path(self) -> Path | None: ...
+
+
+SampleT = TypeVar("SampleT", bound=_HasImage)
+
+
+def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[SampleT, ...], tuple[str, ...]]:
+    """Look at the header and the end of every image, without decoding: the samples kept, and warnings.
+
+    Samples without an image (arrays) are kept. An image that cannot be read raises ImageError with the
+    count and the first name, or with ``skip_bad`` is left out with a warning. A warning also counts images
+    whose size is not what their labels say.
+    """
+    checked = [(sample, _verdict(sample)) for sample in samples]
+    bad = [verdict for _, verdict in checked if isinstance(verdict, ImageError)]
+    kept = tuple(sample for sample, verdict in checked if not isinstance(verdict, ImageError))
+    if bad and not skip_bad:
+        raise _unreadable(len(bad), len(samples), bad[0])
+    if bad and not kept:
+        raise ImageError(f"none of {len(samples)} images can be read: {bad[0]}")
+    skipped = [f"{len(bad)} of {len(samples)} images were skipped: {bad[0]}"] if bad else []
+    return kept, (*skipped, *_remark_on_sizes(checked))
+
+
+def _verdict(sample: _HasImage) -> ImageHeader | ImageError | None:
+    if sample.path is None:
+        return None
+    try:
+        return check_image(sample.path)
+    except ImageError as error:
+        return error
+
+
+def _unreadable(count: int, total: int, example: ImageError) -> ImageError:
+    if count == 1:
+        return ImageError(str(example))
+    return ImageError(f"{count} of {total} images cannot be read, e.g. {example}")
+
+
+def _remark_on_sizes(checked: Sequence[tuple[_HasImage, ImageHeader | ImageError | None]]) -> list[str]:
+    wrong = [
+        f"{sample.id!r} is {header.width}x{header.height}, labelled {sample.width}x{sample.height}"
+        for sample, header in checked
+        if isinstance(sample, DetectionSample) and isinstance(header, ImageHeader)
+        if (sample.width or header.width, sample.height or header.height) != (header.width, header.height)
+    ]
+    return (
+        [f"{len(wrong)} images are not of their labelled size, e.g. {wrong[0]}; check them"] if wrong else []
+    )

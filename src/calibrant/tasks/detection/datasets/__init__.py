@@ -1,0 +1,58 @@
+"""Labelled test sets: the format is recognised, and all formats become a :class:`Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibrant.core.errors import DataError
+from calibrant.tasks.detection.datasets import coco, ultralytics, voc
+from calibrant.tasks.detection.files import images_in
+from calibrant.tasks.detection.types import Dataset
+
+__all__ = ["FORMATS", "Format", "open_dataset"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A label format. ``find`` gives the file or folder to read when a path is of this format."""
+
+    name: str
+    find: Callable[[Path], Path | None]
+    read: Callable[[Path, int | None], Dataset]
+
+
+FORMATS = (
+    Format("COCO JSON", coco.find, coco.read),
+    Format("Ultralytics data.yaml", ultralytics.find, ultralytics.read),
+    Format("Pascal VOC XML", voc.find, voc.read),
+)
+
+
+def open_dataset(path: Path, limit: int | None = None) -> Dataset:
+    """Open a labelled test set of any format in :data:`FORMATS`, given as its label file or its folder.
+
+    ``limit`` takes the first images in the data set's own order (each reader says which).
+    Raises DataError when nothing is there, the format is unknown or ambiguous, or labels and images do not
+    fit together; ImageError is left to the check of the images.
+    """
+    if not path.exists():
+        raise DataError(f"'{path}' does not exist; give a COCO JSON, a data.yaml or a Pascal VOC folder")
+    found = [(format_, place) for format_ in FORMATS if (place := format_.find(path)) is not None]
+    if not found:
+        raise _unknown(path)
+    if len(found) > 1:
+        names = " and ".join(format_.name for format_, _ in found)
+        raise DataError(f"'{path}' holds labels as {names}; give the label file itself, e.g. '{found[0][1]}'")
+    chosen, place = found[0]
+    return chosen.read(place, limit)
+
+
+def _unknown(path: Path) -> DataError:
+    formats = ", ".join(format_.name for format_ in FORMATS)
+    if path.is_dir() and (images := images_in(path)):
+        return DataError(
+            f"'{path}' holds {len(images)} images but no labels; give labels as one of: {formats}"
+        )
+    return DataError(f"'{path}' is no known label format; give one of: {formats}")

@@ -1,0 +1,228 @@
+"""Images read as training pipelines read them, and never half: what is damaged is an error.
+
+OpenCV decodes, as it does under most training code. It fills the missing part of a truncated JPEG with
+grey and only mutters about it, so files are checked for completeness first. Pillow reads the headers:
+size, format and orientation, without decoding.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from calibrant.core.errors import ImageError
+
+MAX_PIXELS: Final = 178_956_970
+"""Above this Pillow, and so Calibrant, takes a file for a decompression bomb."""
+
+IMAGE_SUFFIXES: Final = frozenset(
+    {".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
+
+_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
+_ROTATED_BY_OPENCV: Final = frozenset({"JPEG", "MPO", "PNG", "WEBP", "TIFF"})
+_ORIENTATION: Final = 0x0112
+_SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+_JPEG_END: Final = b"\xff\xd9"
+_JPEG_START_OF_SCAN: Final = 0xDA
+_JPEG_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a file says of its image; ``width`` and ``height`` are pixels after EXIF rotation."""
+
+    format: str
+    width: int
+    height: int
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode an image to uint8 (H, W, 3), blue first.
+
+    As ``cv2.imread(path, IMREAD_COLOR)`` does: grey becomes three equal channels, 16 bits become 8, CMYK
+    becomes BGR, alpha is dropped, EXIF orientation is applied. The suffix of the name does not matter.
+    Raises ImageError, which names the file, for what is missing, empty, no image, truncated, damaged, or
+    larger than ``max_pixels`` (which can only lower :data:`MAX_PIXELS`); the size is checked before
+    decoding.
+    """
+    data = _bytes_of(path)
+    check_complete(path, io.BytesIO(data), max_pixels)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise _damaged(path, "cannot be decoded")
+    return np.asarray(image, np.uint8)
+
+
+def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height in pixels after EXIF rotation, from the header alone. Raises ImageError."""
+    with _opened(path) as stream:
+        header = _header(path, stream, max_pixels)
+    return header.width, header.height
+
+
+def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
+    """Look at the header and the end of a file, without decoding. Raises ImageError as read_image does.
+
+    What it cannot see is damage between the two, which read_image finds.
+    """
+    with _opened(path) as stream:
+        return check_complete(path, stream, max_pixels)
+
+
+def check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
+    """The header of the image in ``stream``; raises ImageError, naming ``path``, when its end is missing."""
+    header = _header(path, stream, max_pixels)
+    is_complete = _COMPLETENESS.get(header.format)
+    if is_complete is not None and not is_complete(stream):
+        raise _damaged(path, "is truncated")
+    return header
+
+
+# --- headers ---------------------------------------------------------------------------------------
+
+
+def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
+    if stream.seek(0, os.SEEK_END) == 0:
+        raise _damaged(path, "is empty (0 bytes)")
+    stream.seek(0)
+    try:
+        header = _parsed_header(stream)
+    except Image.DecompressionBombError:
+        raise _too_large(path, f"more than {MAX_PIXELS}", MAX_PIXELS) from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"'{path}' is not an image that can be read; give JPEG, PNG, BMP, WebP or TIFF"
+        ) from None
+    except Exception as error:  # a damaged header can upset a parser in any way
+        raise _damaged(path, f"has a damaged header ({type(error).__name__})") from error
+    if header.width * header.height > max_pixels:
+        raise _too_large(path, f"{header.width}x{header.height}", max_pixels)
+    return header
+
+
+def _parsed_header(stream: BinaryIO) -> ImageHeader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about large images and odd metadata: the limit here is our own
+        image = Image.open(stream, formats=_FORMATS)
+        width, height = image.size
+        name = image.format or ""
+        if name in _ROTATED_BY_OPENCV and _orientation(image) in _SIDEWAYS:
+            width, height = height, width
+    return ImageHeader(name, width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 when there is none that can be read (OpenCV, too, then rotates nothing)."""
+    if image.format == "TIFF":
+        return int(image.getexif().get(_ORIENTATION, 1))
+    exif = Image.Exif()  # not image.getexif(), which decodes a PNG whole and believes XMP
+    try:
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+# --- completeness ----------------------------------------------------------------------------------
+
+
+def _jpeg_is_complete(stream: BinaryIO) -> bool:
+    """Whether an End Of Image marker follows the start of the first scan (ITU T.81, annex B).
+
+    Between the two, entropy coded data cannot hold the marker; a thumbnail in the metadata before can.
+    """
+    scan = _first_scan(stream)
+    if scan is None:
+        return False
+    stream.seek(-len(_JPEG_END), os.SEEK_END)
+    if stream.read() == _JPEG_END:
+        return True
+    stream.seek(scan)
+    return _JPEG_END in stream.read()
+
+
+def _first_scan(stream: BinaryIO) -> int | None:
+    stream.seek(2)
+    while byte := stream.read(1):
+        if byte != b"\xff":
+            continue  # decoders skip stray bytes between segments
+        while (byte := stream.read(1)) == b"\xff":
+            pass
+        if byte in (b"", b"\x00") or byte[0] in _JPEG_WITHOUT_LENGTH:
+            continue
+        if byte[0] == _JPEG_START_OF_SCAN:
+            return stream.tell()
+        stream.seek(max(int.from_bytes(stream.read(2), "big") - 2, 0), os.SEEK_CUR)
+    return None
+
+
+def _png_is_complete(stream: BinaryIO) -> bool:
+    """Whether the chunks lead to IEND inside the file."""
+    size = stream.seek(0, os.SEEK_END)
+    position = 8
+    while position + 12 <= size:
+        stream.seek(position)
+        length, kind = int.from_bytes(stream.read(4), "big"), stream.read(4)
+        if kind == b"IEND":
+            return True
+        position += 12 + length
+    return False
+
+
+def _riff_is_complete(stream: BinaryIO) -> bool:
+    """Whether a WebP file is as long as its RIFF header says."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(4)
+    return int.from_bytes(stream.read(4), "little") + 8 <= size
+
+
+_COMPLETENESS: Final = {
+    "JPEG": _jpeg_is_complete,
+    "MPO": _jpeg_is_complete,
+    "PNG": _png_is_complete,
+    "WEBP": _riff_is_complete,
+}
+
+
+# --- files and errors ------------------------------------------------------------------------------
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ImageError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return ImageError(f"'{path}' cannot be read ({reason}); check its name and permissions")
+
+
+def _damaged(path: Path, fact: str) -> ImageError:
+    return ImageError(f"'{path}' {fact}; replace it, or leave damaged images out with --skip-bad")
+
+
+def _too_large(path: Path, size: str, max_pixels: int) -> ImageError:
+    return ImageError(f"'{path}' has {size} pixels (limit {max_pixels}); shrink it or cut it into tiles")
