@@ -25,4 +25,5 @@ def clipped_to(threshold: float, stats: TensorStatistics, spec: QuantSpec) -> Ra
     """
     if spec.symmetric:
         return Range(-threshold, threshold)
-    return Range(max(stats.low, -threshold), min(stats.high, threshold))
+    low, high = (max(-threshold, min(end, threshold)) for end in (stats.low, stats.high))
+    return Range(low, high)

@@ -1,0 +1,14 @@
+"""Every runtime that is installed fits in."""
+
+from __future__ import annotations
+
+from calibrant.runtimes.ort import OnnxRuntime
+from calibrant.testing import RuntimeConformance
+
+
+class TestOnnxRuntime(RuntimeConformance):
+    runtime = OnnxRuntime()
+
+
+class TestOneThread(RuntimeConformance):
+    runtime = OnnxRuntime(threads=1)
