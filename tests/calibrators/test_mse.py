@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calibrant.calibrators import mse
+from calibrant.calibrators.mse_kernels import squared_errors
+from calibrant.core.quantize import dequantized, encoding_of, quantized
+from calibrant.core.statistics import statistics_of
+from calibrant.core.types import QuantSpec, Range
+
+INT8 = QuantSpec("int8")
+
+
+def measured_error(values: NDArray[np.float32], threshold: float) -> float:
+    encoding = encoding_of(Range(-threshold, threshold), INT8)
+    back = dequantized(quantized(values, encoding), encoding)
+    return float(((back.astype(np.float64) - values) ** 2).sum())
+
+
+@pytest.mark.parametrize("degrees", [2, 3, 5, 100])
+def test_no_other_threshold_is_measurably_better(degrees: int) -> None:
+    values = np.random.default_rng(degrees).standard_t(degrees, size=200_000).astype(np.float32)
+    chosen = mse(statistics_of(values), INT8).amax
+    best = min(
+        measured_error(values, t) for t in np.geomspace(np.abs(values).max() / 500, np.abs(values).max(), 300)
+    )
+    assert measured_error(values, chosen) <= 1.01 * best
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.0, 4.0])
+def test_the_integral_is_the_error_that_quantizing_makes(threshold: float) -> None:
+    values = np.random.default_rng(0).normal(size=500_000).astype(np.float32)
+    stats = statistics_of(values)
+    found = squared_errors(stats.histogram.counts, stats.histogram.limit, np.array([threshold]), 127.0)[0]
+    assert found == pytest.approx(measured_error(values, threshold), rel=0.03)
+
+
+def test_a_compact_tensor_keeps_its_range() -> None:
+    values = np.random.default_rng(1).uniform(-2, 2, size=100_000).astype(np.float32)
+    assert mse(statistics_of(values), INT8).amax == pytest.approx(2, rel=0.03)
+
+
+def test_zeros_need_no_range() -> None:
+    assert mse(statistics_of(np.zeros(10, np.float32)), INT8) == Range(0.0, 0.0)
