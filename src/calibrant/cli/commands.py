@@ -1,0 +1,85 @@
+"""The main commands: study, calibrate, evaluate, inspect."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibrant.cli.options import CALIB, CALIBRATORS, DATA, INPUT, JSON, MODEL, PLACEMENT, SCORING, options
+from calibrant.cli.output import given, print_json, progress_of
+
+
+@click.command()
+@options(MODEL, CALIB, DATA, CALIBRATORS, INPUT, SCORING, PLACEMENT, JSON)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/MODEL-TIME].")
+@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
+def study(as_json: bool, **settings: Any) -> None:
+    """Measure every calibrator on MODEL and recommend one."""
+    from calibrant import api
+
+    with progress_of(quiet=as_json) as progress:
+        result = api.study(progress=progress, **given(settings))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        _print_study(result)
+
+
+@click.command()
+@options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, JSON)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--tensors", type=click.Choice(["quantized", "all"]), default="quantized", show_default=True,
+              help="Which tensors the caches hold.")  # fmt: skip
+@click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the model.")
+def calibrate(as_json: bool, **settings: Any) -> None:
+    """Write a TensorRT cache and a Q/DQ model for every calibrator; needs no labels."""
+    from calibrant import api
+
+    with progress_of(quiet=as_json) as progress:
+        result = api.calibrate(progress=progress, **given(settings))
+    if as_json:
+        print_json(result.to_dict())
+        return
+    click.echo(f"{result.images} images, {result.tensors} tensors")
+    for candidate in result.candidates:
+        click.echo(f"{candidate.calibrator}: {candidate.failure or f'{candidate.cache}, {candidate.qdq}'}")
+
+
+@click.command()
+@options(MODEL, DATA, INPUT, SCORING, JSON)
+def evaluate(as_json: bool, **settings: Any) -> None:
+    """Print the COCO mAP of any float or quantized detector."""
+    from calibrant import api
+
+    with progress_of(quiet=as_json) as progress:
+        result = api.evaluate(progress=progress, **given(settings))
+    if as_json:
+        print_json(result.to_dict())
+        return
+    click.echo(f"{result.model} as {result.family}, {result.images} images, {result.seconds:.1f} s")
+    for name, points in result.figures.items():
+        click.echo(f"{name:<12} {'-' if points is None else f'{points:.2f}'}")
+
+
+@click.command()
+@options(MODEL, JSON)
+@click.option("--family", default="auto", show_default=True, metavar="NAME", help="Detector family, or auto.")
+@click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
+def inspect(as_json: bool, **settings: Any) -> None:
+    """Show a model's inputs, outputs and family, its cost, and what would be quantized."""
+    from calibrant import api
+
+    result = api.inspect(**settings)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        click.echo("\n".join(result.lines()))
+
+
+def _print_study(result: Any) -> None:
+    from calibrant.report.terminal import console_for, print_study
+
+    print_study(result, console_for(sys.stdout.isatty()))

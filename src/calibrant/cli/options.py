@@ -1,0 +1,58 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+Command: TypeAlias = Callable[..., Any]
+
+
+def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several arguments and options as one decorator, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+MODEL = click.argument("model", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print only JSON.")
+DATA = click.option(
+    "--data", required=True, type=click.Path(path_type=Path),
+    help="Labelled test set: COCO JSON, Ultralytics data.yaml or a Pascal VOC folder.",
+)  # fmt: skip
+CALIB = click.option(
+    "--calib", required=True, help="Calibration images: folder, glob, list file, .npy or .npz."
+)
+CALIBRATORS = click.option(
+    "--calibrators", default=None, metavar="LIST",
+    help="Comma-separated, e.g. minmax,entropy2,percentile:99.99|99.9 (default: all).",
+)  # fmt: skip
+INPUT = options(
+    click.option("--family", default="auto", show_default=True, metavar="NAME",
+                 help="Detector family, auto, or a profile's YAML file."),
+    click.option("--imgsz", type=click.IntRange(min=1), help="Input size for a model with dynamic shape."),
+    click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read."),
+)  # fmt: skip
+SCORING = options(
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images."),
+    click.option("--conf", "confidence", type=click.FloatRange(0, 1), default=0.001, show_default=True,
+                 help="Keep boxes of at least this score."),
+    click.option("--iou", type=click.FloatRange(0, 1), default=0.65, show_default=True, help="NMS overlap."),
+    click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the models."),
+)  # fmt: skip
+PLACEMENT = options(
+    click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules."),
+    click.option("--keep-float", multiple=True, metavar="NODE",
+                 help="Leave nodes in float, by name or pattern; repeatable."),
+    click.option("--keep-head-float", is_flag=True, help="Leave the head's last convolutions in float."),
+    click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
+                 help="Only the first N calibration images."),
+)  # fmt: skip

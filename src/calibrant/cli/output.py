@@ -1,0 +1,35 @@
+"""What commands share when they talk: progress on stderr, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from calibrant.core.progress import Progress
+
+
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those the user left to the API's own default."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def progress_of(quiet: bool) -> Iterator[Progress]:
+    """Bars on a terminal; otherwise only notes, on stderr."""
+    from calibrant.report.progress import Bars, Notes
+
+    if not quiet and sys.stderr.isatty():
+        with Bars() as bars:
+            yield bars
+    else:
+        yield Notes()
