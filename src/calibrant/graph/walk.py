@@ -49,19 +49,11 @@ def name_of(named: ir.Node | ir.Value) -> str:
     return named.name or ""
 
 
-def values_read_by(node: ir.Node) -> Iterator[ir.Value]:
-    """A node's inputs, and all that the nodes in its subgraphs (If, Loop, Scan) read."""
-    yield from (value for value in node.inputs if value is not None)
-    for subgraph in _subgraphs_of(node):
-        yield from (value for value in subgraph.outputs if value is not None)
-        for inner in ir.traversal.RecursiveGraphIterator(subgraph):
-            yield from (value for value in inner.inputs if value is not None)
-
-
 def walk_back(output: ir.Value, stops_at: Callable[[ir.Node], bool]) -> Iterator[ir.Node]:
     """The nodes that compute ``output``, nearest first and each once.
 
-    The walk yields the nodes it stops at, and does not go on beyond them.
+    The walk yields the nodes it stops at, and does not go on beyond them. It enters the bodies of If, Loop
+    and Scan where their outputs are made.
     """
     values, seen = deque([output]), set[ir.Node]()
     while values:
@@ -71,7 +63,7 @@ def walk_back(output: ir.Value, stops_at: Callable[[ir.Node], bool]) -> Iterator
         seen.add(node)
         yield node
         if not stops_at(node):
-            values.extend(values_read_by(node))
+            values.extend(_sources(node))
 
 
 def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
@@ -112,14 +104,22 @@ def _own_constant(value: ir.Value) -> ir.TensorProtocol | None:
     return producer.attributes.get_tensor("value", None)
 
 
-def _transposed(tensor: ir.TensorProtocol, permutation: Sequence[int] | None) -> ir.TensorProtocol:
+def _transposed(tensor: ir.TensorProtocol, permutation: Sequence[int] | None) -> ir.TensorProtocol | None:
     dims = tensor.shape.numpy()
     order = tuple(permutation) if permutation is not None else tuple(reversed(range(len(dims))))
+    if sorted(order) != list(range(len(dims))):
+        return None
     return ir.LazyTensor(
         lambda: ir.Tensor(np.transpose(tensor.numpy(), order)),
         dtype=tensor.dtype,
         shape=ir.Shape([dims[axis] for axis in order]),
     )
+
+
+def _sources(node: ir.Node) -> Iterator[ir.Value]:
+    yield from (value for value in node.inputs if value is not None)
+    for subgraph in _subgraphs_of(node):
+        yield from subgraph.outputs
 
 
 def _subgraphs_of(node: ir.Node) -> Iterator[ir.Graph]:
