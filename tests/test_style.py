@@ -33,7 +33,7 @@ HOMES = {
     "hotcoco": ("tasks/detection",),
     "yaml": ("tasks",),
     "rich": ("report",),
-    "click": ("cli.py",),
+    "click": ("cli",),
 }
 HEAVY = {"numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
 
