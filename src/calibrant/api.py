@@ -115,7 +115,7 @@ def study(
     test = open_test_set(detector, Path(data), limit, skip_bad)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     prepared = prepare_study(detector, calibration, test, chosen, engine, settings, listener)
-    folder = require_writable(Path(out) if out is not None else _new_run_folder(Path(model)))
+    folder = require_writable(Path(out) if out is not None else new_run_folder(Path(model).stem))
     return run_study(prepared, folder, listener)
 
 
@@ -224,5 +224,6 @@ def _calibrated(candidate: CandidateModel) -> CalibratedCandidate:
     )
 
 
-def _new_run_folder(model: Path) -> Path:
-    return Path("runs") / f"{model.stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+def new_run_folder(stem: str) -> Path:
+    """Where a run goes when the user names no folder: ``runs/<stem>-<time>``."""
+    return Path("runs") / f"{stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from calibrant import __version__
-from calibrant.cli.commands import calibrate, evaluate, inspect, study
+from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -21,7 +21,7 @@ def cli() -> None:
     """Choose how to quantize a trained detector, by measurement."""
 
 
-for command in (study, calibrate, evaluate, inspect):
+for command in (study, calibrate, evaluate, inspect, demo):
     cli.add_command(command)
 
 

@@ -79,6 +79,25 @@ def inspect(as_json: bool, **settings: Any) -> None:
         click.echo("\n".join(result.lines()))
 
 
+@click.command()
+@options(CALIBRATORS, JSON)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/demo-TIME].")
+@click.option("--images", "test_images", type=click.IntRange(min=2), default=80, show_default=True,
+              help="How many labelled images to draw.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the drawing.")
+def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
+    """Rank the calibrators on a detector that a package carries and on images drawn here."""
+    from calibrant.api import new_run_folder
+    from calibrant.demo.run import run_demo
+
+    with progress_of(quiet=as_json) as progress:
+        result = run_demo(out or new_run_folder("demo"), progress=progress, **given(settings))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        _print_study(result)
+
+
 def _print_study(result: Any) -> None:
     from calibrant.report.terminal import console_for, print_study
 
