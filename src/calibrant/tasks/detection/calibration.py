@@ -20,11 +20,12 @@ from calibrant.tasks.detection.files import (
     first,
     images_in,
     is_file,
+    is_folder,
     listed_paths,
     unique_ids,
 )
 from calibrant.tasks.detection.images import IMAGE_SUFFIXES, ImageHeader, check_image
-from calibrant.tasks.detection.types import CalibrationSample, Dataset, DetectionSample
+from calibrant.tasks.detection.types import CalibrationSample, DetectionSample
 
 _GLOB_SIGNS = frozenset("*?[")
 
@@ -52,21 +53,23 @@ def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[C
     return samples[: first(limit, len(samples))]
 
 
-def shared_images(calibration: Sequence[CalibrationSample], dataset: Dataset) -> tuple[str, ...]:
+def shared_images(
+    calibration: Sequence[CalibrationSample], test: Sequence[DetectionSample]
+) -> tuple[str, ...]:
     """Ids of the test images whose file has the same bytes as a calibration image's."""
     by_size: defaultdict[int, list[Path]] = defaultdict(list)
     for sample in calibration:
         if sample.path is not None and is_file(sample.path):
             by_size[sample.path.stat().st_size].append(sample.path)
     hashes: dict[int, frozenset[bytes]] = {}
-    return tuple(test.id for test in dataset.samples if _is_among(test, by_size, hashes))
+    return tuple(sample.id for sample in test if _is_among(sample, by_size, hashes))
 
 
 # --- images ----------------------------------------------------------------------------------------
 
 
 def _images(path: Path, source: str) -> tuple[Path, ...]:
-    if path.is_dir():
+    if is_folder(path):
         images = images_in(path)
     elif is_file(path):
         images = listed_paths(path) if path.suffix.lower() == ".txt" else (path,)
@@ -84,14 +87,14 @@ def _images(path: Path, source: str) -> tuple[Path, ...]:
 
 
 def _is_among(
-    test: DetectionSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
+    sample: DetectionSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
 ) -> bool:
-    size = test.path.stat().st_size if is_file(test.path) else -1
+    size = sample.path.stat().st_size if is_file(sample.path) else -1
     if size not in by_size:
         return False
     if size not in hashes:
         hashes[size] = frozenset(_digest(path) for path in by_size[size])
-    return _digest(test.path) in hashes[size]
+    return _digest(sample.path) in hashes[size]
 
 
 def _digest(path: Path) -> bytes:

@@ -22,6 +22,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder; no for names that the system refuses."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def files_in(folder: Path, suffixes: Iterable[str], recursive: bool = False) -> tuple[Path, ...]:
     """Files of these suffixes, hidden ones left out, in order of their names. Raises DataError."""
     wanted = frozenset(suffixes)
@@ -35,7 +43,7 @@ def files_in(folder: Path, suffixes: Iterable[str], recursive: bool = False) -> 
 def folders_in(folder: Path) -> tuple[Path, ...]:
     """The folders directly in ``folder``, in order of their names; none when it cannot be listed."""
     try:
-        return tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
+        return tuple(sorted(path for path in folder.iterdir() if is_folder(path)))
     except OSError:
         return ()
 

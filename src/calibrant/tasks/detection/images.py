@@ -30,7 +30,9 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
-_ROTATED_BY_OPENCV: Final = frozenset({"JPEG", "MPO", "PNG", "WEBP", "TIFF"})
+_OPENCV_ROTATES_WEBP: Final = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
+# TIFF is not among them, as Pillow gives its size after rotation.
+_ROTATED_BY_OPENCV: Final = {"JPEG", "MPO", "PNG"} | ({"WEBP"} if _OPENCV_ROTATES_WEBP else set())
 _ORIENTATION: Final = 0x0112
 _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 _JPEG_END: Final = b"\xff\xd9"
@@ -127,8 +129,6 @@ def _parsed_header(stream: BinaryIO) -> ImageHeader:
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 when there is none that can be read (OpenCV, too, then rotates nothing)."""
-    if image.format == "TIFF":
-        return int(image.getexif().get(_ORIENTATION, 1))
     exif = Image.Exif()  # not image.getexif(), which decodes a PNG whole and believes XMP
     try:
         exif.load(image.info.get("exif", b""))

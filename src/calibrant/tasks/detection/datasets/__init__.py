@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets import coco, ultralytics, voc
-from calibrant.tasks.detection.files import images_in
+from calibrant.tasks.detection.files import images_in, is_file, is_folder
 from calibrant.tasks.detection.types import Dataset
 
 __all__ = ["FORMATS", "Format", "open_dataset"]
@@ -37,7 +37,7 @@ def open_dataset(path: Path, limit: int | None = None) -> Dataset:
     Raises DataError when nothing is there, the format is unknown or ambiguous, or labels and images do not
     fit together; ImageError is left to the check of the images.
     """
-    if not path.exists():
+    if not (is_file(path) or is_folder(path)):
         raise DataError(f"'{path}' does not exist; give a COCO JSON, a data.yaml or a Pascal VOC folder")
     found = [(format_, place) for format_ in FORMATS if (place := format_.find(path)) is not None]
     if not found:
@@ -51,7 +51,7 @@ def open_dataset(path: Path, limit: int | None = None) -> Dataset:
 
 def _unknown(path: Path) -> DataError:
     formats = ", ".join(format_.name for format_ in FORMATS)
-    if path.is_dir() and (images := images_in(path)):
+    if is_folder(path) and (images := images_in(path)):
         return DataError(
             f"'{path}' holds {len(images)} images but no labels; give labels as one of: {formats}"
         )

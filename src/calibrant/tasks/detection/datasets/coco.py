@@ -19,6 +19,7 @@ from calibrant.tasks.detection.files import (
     folders_in,
     inside,
     is_file,
+    is_folder,
     read_text,
     refuse_some,
 )
@@ -27,6 +28,7 @@ from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, 
 Record: TypeAlias = Mapping[str, Any]
 
 _BACKGROUNDS = frozenset({"background", "__background__", "_background_"})
+_LABEL_FOLDERS = frozenset({"annotations", "labels"})
 _PROBES = 16
 """How many of the first images are looked for in each folder that could hold them."""
 
@@ -35,10 +37,10 @@ def find(path: Path) -> Path | None:
     """The JSON file that ``path`` is, or holds (also in ``annotations/``); DataError when there are more."""
     if path.suffix.lower() == ".json" and is_file(path):
         return path
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     found = files_in(path, {".json"}) or (
-        files_in(path / "annotations", {".json"}) if (path / "annotations").is_dir() else ()
+        files_in(path / "annotations", {".json"}) if is_folder(path / "annotations") else ()
     )
     if len(found) > 1:
         raise DataError(
@@ -91,7 +93,7 @@ def _records(content: Record, key: str, path: Path) -> list[Record]:
 def _field(record: Record, key: str, kind: type | tuple[type, ...], path: Path) -> Any:
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, kind):
-        shown = ", ".join(f"{name}: {record[name]!r:.40}" for name in list(record)[:3])
+        shown = ", ".join(f"{name!r:.20}: {record[name]!r:.40}" for name in list(record)[:3])
         raise DataError(f"'{path}': {key!r} is missing or of the wrong type in {{{shown}}}; correct it")
     return value
 
@@ -225,9 +227,14 @@ def _image_folder(path: Path, names: Sequence[str]) -> Path:
 
 
 def _candidates(path: Path) -> list[Path]:
-    """Folders in which to look, likeliest first: those named in the file's name, then those beside it."""
-    beside, above = path.absolute().parent, path.absolute().parent.parent
-    bases = [beside, beside / "images", above, above / "images"]
+    """Folders in which to look, likeliest first: those named in the file's name, then those beside it.
+
+    Further up only where the file lies in a folder of labels: elsewhere the neighbours are other data sets,
+    which may well have images of the same names.
+    """
+    here = path.absolute().parent
+    homes = [here, here.parent] if here.name.lower() in _LABEL_FOLDERS else [here]
+    bases = [base for home in homes for base in (home, home / "images")]
     below = [folder for base in bases for folder in folders_in(base)]
     named = [folder for folder in below if folder.name in path.stem]
     return list(dict.fromkeys([*named, *bases, *below]))

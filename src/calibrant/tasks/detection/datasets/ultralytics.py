@@ -17,6 +17,7 @@ from calibrant.tasks.detection.files import (
     files_in,
     first,
     is_file,
+    is_folder,
     listed_paths,
     read_text,
     refuse_some,
@@ -37,7 +38,7 @@ def find(path: Path) -> Path | None:
     """The YAML file that ``path`` is, or holds; DataError when it holds more than one."""
     if path.suffix.lower() in _SUFFIXES and is_file(path):
         return path
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     if is_file(path / "data.yaml"):
         return path / "data.yaml"
@@ -69,6 +70,8 @@ def read(path: Path, limit: int | None = None) -> Dataset:
         _sample(name, image, label, len(categories), columns)
         for name, image, label in zip(names, images, labels, strict=False)
     ]
+    if all(sample.width is None for sample in samples):
+        image_size(images[0])  # raises what is wrong with it, rather than that no box can be used
     return assemble(path, categories, samples, name=f"{path.stem} ({split})")
 
 
@@ -117,7 +120,7 @@ def _images(settings: Settings, path: Path) -> tuple[str, tuple[Path, ...], tupl
     if not all(isinstance(entry, str) for entry in entries):
         raise DataError(f"'{path}': '{split}' must be a path or a list of paths; correct it")
     sources = [_source(entry, settings, path) for entry in entries]
-    folders = tuple(source for source in sources if source.is_dir())
+    folders = tuple(source for source in sources if is_folder(source))
     images = tuple(image for source in sources for image in _images_of(source))
     if not images:
         raise DataError(f"no images are in '{sources[0]}', named by '{split}' of '{path}'; put them there")
@@ -134,13 +137,13 @@ def _source(entry: str, settings: Settings, path: Path) -> Path:
     names = [entry, entry.removeprefix("../")]
     candidates = [root / name for root in roots for name in names]
     for candidate in candidates:
-        if is_file(candidate) or candidate.is_dir():
+        if is_file(candidate) or is_folder(candidate):
             return candidate
     raise DataError(f"'{candidates[0]}', named in '{path}', does not exist; correct 'path:' or {entry!r}")
 
 
 def _images_of(source: Path) -> tuple[Path, ...]:
-    if source.is_dir():
+    if is_folder(source):
         return files_in(source, IMAGE_SUFFIXES, recursive=True)
     if source.suffix.lower() == ".txt":
         return listed_paths(source)
@@ -176,7 +179,7 @@ def _refuse_orphans(folders: Sequence[Path], images: Sequence[Path]) -> None:
             continue
         last = len(folder.parts) - 1 - folder.parts[::-1].index("images")
         labels = Path(*folder.parts[:last], "labels", *folder.parts[last + 1 :])
-        texts = files_in(labels, {".txt"}, recursive=True) if labels.is_dir() else ()
+        texts = files_in(labels, {".txt"}, recursive=True) if is_folder(labels) else ()
         wanted = [text for text in texts if text.name not in {"classes.txt", "labels.txt"}]
         lost = [
             str(text) for text in wanted if folder / text.relative_to(labels).with_suffix("") not in known

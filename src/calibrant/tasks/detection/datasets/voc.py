@@ -15,6 +15,7 @@ from calibrant.tasks.detection.files import (
     first,
     inside,
     is_file,
+    is_folder,
     read_text,
     refuse_some,
 )
@@ -49,7 +50,7 @@ class _Annotation:
 
 def find(path: Path) -> Path | None:
     """The folder that has VOC's ``Annotations`` in it, or XML files beside images."""
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     if path.name == "Annotations" and files_in(path, {".xml"}):
         return path.parent
@@ -80,11 +81,11 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 
 def _annotation_folder(path: Path) -> Path:
-    return path / "Annotations" if (path / "Annotations").is_dir() else path
+    return path / "Annotations" if is_folder(path / "Annotations") else path
 
 
 def _image_folder(path: Path) -> Path:
-    return path / "JPEGImages" if (path / "JPEGImages").is_dir() else path
+    return path / "JPEGImages" if is_folder(path / "JPEGImages") else path
 
 
 def _files(path: Path) -> tuple[str | None, list[Path]]:
@@ -154,7 +155,7 @@ def _annotation(path: Path) -> _Annotation:
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise DataError(f"'{path}' is not valid XML ({error}); write it again") from error
     if root.tag != "annotation":
-        raise DataError(f"'{path}' holds <{root.tag}>, not VOC's <annotation>; take it out of the folder")
+        raise DataError(f"'{path}' holds {root.tag!r:.40}, not VOC's <annotation>; take it out of the folder")
     objects = tuple(_object(element, path) for element in root.iter("object"))
     name = (root.findtext("filename") or "").strip()
     return _Annotation(path, name, _side(root, "size/width"), _side(root, "size/height"), objects)

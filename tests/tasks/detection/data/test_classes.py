@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibrant.core.errors import ClassMismatchError
+from calibrant.tasks.detection.classes import NOT_LABELLED, match_categories
+from calibrant.tasks.detection.types import Category
+
+COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+
+
+def categories(*names: str) -> tuple[Category, ...]:
+    return tuple(Category(index, name) for index, name in enumerate(names))
+
+
+COCO = tuple(Category(id_, f"thing {id_}") for id_ in range(1, 91) if id_ not in COCO_UNUSED_IDS)
+
+
+@given(st.permutations(["cat", "dog", "bird", "traffic light"]))
+def test_names_decide_whatever_their_order(names: list[str]) -> None:
+    labels = categories("cat", "dog", "bird", "traffic light")
+    matched = match_categories(labels, 4, names)
+    assert [labels[index].name for index in matched] == names
+
+
+def test_spelling_of_names_is_forgiven() -> None:
+    assert match_categories(categories("Traffic Light", "hot-dog"), 2, ["hot dog", "traffic_light"]) == (1, 0)
+
+
+def test_labels_may_name_some_of_the_models_classes() -> None:
+    matched = match_categories(categories("dog", "cat"), 3, ["cat", "bird", "dog"])
+    assert matched == (1, NOT_LABELLED, 0)
+
+
+def test_without_names_the_order_decides() -> None:
+    assert match_categories(categories("a", "b"), 2, None) == (0, 1)
+
+
+def test_other_names_in_equal_number_go_by_order() -> None:
+    assert match_categories(categories("motorcycle", "cat"), 2, ["motorbike", "cat"]) == (0, 1)
+
+
+def test_a_contradicting_order_is_refused() -> None:
+    with pytest.raises(ClassMismatchError, match="'cat' is 0 in the labels and 1 in the model"):
+        match_categories(categories("cat", "motorcycle"), 2, ["motorbike", "cat"])
+
+
+def test_repeated_or_too_few_names_identify_nothing() -> None:
+    assert match_categories(categories("a", "b"), 2, ["x", "x"]) == (0, 1)
+    assert match_categories(categories("a", "b"), 2, ["b"]) == (0, 1)
+
+
+def test_coco_in_order_of_id() -> None:
+    assert match_categories(COCO, 80, None) == tuple(range(80))
+
+
+@pytest.mark.parametrize(("count", "first_id"), [(91, 0), (90, 1)])
+def test_models_that_keep_cocos_unused_ids(count: int, first_id: int) -> None:
+    matched = match_categories(COCO, count, None)
+    assert len(matched) == count
+    for position, index in enumerate(matched):
+        if index == NOT_LABELLED:
+            assert first_id + position in {0, *COCO_UNUSED_IDS}
+        else:
+            assert COCO[index].id == first_id + position
+
+
+def test_different_counts_are_refused_with_both_and_an_example() -> None:
+    with pytest.raises(ClassMismatchError, match=r"80 classes and the labels 3.*'cat'.*; "):
+        match_categories(categories("cat", "dog", "bird"), 80, None)
+    with pytest.raises(ClassMismatchError, match=r"3 classes and the labels 2.*'zebra' is none of"):
+        match_categories(categories("cat", "zebra"), 3, ["cat", "dog", "bird"])
