@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.core.quantize import encoding_of
+from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, Range
 from calibrant.graph.model import Model, load_model, save_model
@@ -97,6 +97,11 @@ def run(path: Path, feeds: Mapping[str, NDArray[Any]], *, fused: bool = True) ->
     session = ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+
+
+def fake_quantized(values: FloatArray, encoding: Encoding) -> FloatArray:
+    """What the numbers become by the definitions in core."""
+    return dequantized(quantized(values, encoding), encoding)
 
 
 def minmax_encodings(

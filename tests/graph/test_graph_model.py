@@ -188,6 +188,18 @@ def test_a_fixed_input_fixes_all_shapes_behind_it(tmp_path: Path, layout: str) -
     )
 
 
+def test_what_is_known_of_the_outputs_outlives_what_cannot_be_inferred(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.conv(graph.input("x", ["batch", 3, "h", "w"]), "a", (3, 5))
+    graph.node("Shape", ["a"], "shape")
+    graph.node("Slice", ["shape", *(graph.constant(f"s{i}", np.array([i])) for i in (0, 2))], "kept")
+    graph.node("Concat", ["kept", graph.constant("rest", np.array([-1]))], "target", axis=0)
+    graph.node("Reshape", ["a", "target"], graph.output("y", ["batch", 5, "anchors"]))
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    save_model(with_fixed_input(model, 8, 8), tmp_path / "fixed.onnx")
+    assert signature_of(load_model(tmp_path / "fixed.onnx")).outputs[0].shape == (None, 5, None)
+
+
 def test_a_fixed_input_takes_only_its_own_size(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
     assert with_fixed_input(model, 8, 8).graph.inputs[0].shape == [1, 3, 8, 8]

@@ -102,12 +102,12 @@ def with_fixed_input(model: Model, height: int, width: int) -> ir.Model:
 def with_input_shapes(graph: ir.Model, shapes: dict[str, list[int | None]]) -> ir.Model:
     """A copy whose graph inputs have the given shapes, and everything else what follows from them."""
     result = graph.clone()
-    for value in result.graph.inputs:
+    for value in ir.convenience.create_value_mapping(result.graph).values():
         if value.name in shapes:
             value.shape = ir.Shape(shapes[value.name])
-    for node in result.graph:
-        for value in node.outputs:
-            value.shape = None
+        elif value.shape is not None and not value.is_initializer():
+            # What is known holds for every input; the names of open dimensions are now in the way.
+            value.shape = ir.Shape([dim if isinstance(dim, int) else None for dim in value.shape])
     return with_inferred_shapes(result)
 
 

@@ -22,12 +22,8 @@ _HEAVY_BYTES = 1024
 def with_inferred_shapes(model: ir.Model) -> ir.Model:
     """A copy in which every value has the type and shape that ONNX infers, as far as it can."""
     result = model.clone()
-
-    def infer(proto: onnx.ModelProto) -> onnx.ModelProto:
-        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
-
     try:
-        inferred = _transformed(model, infer)
+        inferred = _transformed(model, onnx.shape_inference.infer_shapes)
     except (onnx.shape_inference.InferenceError, RuntimeError):
         return result
     known = ir.convenience.create_value_mapping(inferred.graph)

@@ -1,0 +1,417 @@
+"""The Q/DQ graph computes what core.quantize says, and changes nothing that the plan does not name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+from onnx_graphs import (
+    FloatArray,
+    GraphBuilder,
+    fake_quantized,
+    load_small_detector,
+    minmax_encodings,
+    run,
+    small_detector,
+)
+from test_points import branching
+
+from calibrant.core.errors import NumericsError, SettingsError
+from calibrant.core.quantize import encoding_of, on_axis, weight_encoding
+from calibrant.core.schemes import TENSORRT
+from calibrant.core.types import Encoding, PerChannel, QuantSpec, Range
+from calibrant.graph.model import Model, load_model, save_model
+from calibrant.graph.onnx_passes import with_opset
+from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
+from calibrant.graph.probe import with_outputs
+from calibrant.graph.qdq import with_qdq
+
+X = np.random.default_rng(11).normal(size=(1, 3, 8, 8)).astype(np.float32)
+
+
+def wide_encodings(plan: QuantPlan, amax: float = 3.0) -> dict[str, Encoding]:
+    chosen = encoding_of(Range(-amax, amax), TENSORRT.activations)
+    return {point.tensor: chosen for point in plan.activations}
+
+
+def saved(model: ir.Model, path: Path) -> Model:
+    """Save, check fully and load again."""
+    save_model(model, path)
+    onnx.checker.check_model(str(path), full_check=True)
+    return load_model(path)
+
+
+def quantized_small_detector(folder: Path, **options: bool) -> tuple[Model, Model, Mapping[str, Encoding]]:
+    model = load_small_detector(folder)
+    plan = quant_plan(model, TENSORRT)
+    encodings = minmax_encodings(model, plan, {"x": X}, folder)
+    return model, saved(with_qdq(model, plan, encodings, TENSORRT, **options), folder / "q.onnx"), encodings
+
+
+def float_weight(model: Model, name: str) -> FloatArray:
+    tensor = model.ir.graph.initializers[name].const_value
+    assert tensor is not None
+    weights: FloatArray = tensor.numpy()
+    return weights
+
+
+def all_values(model: Model, folder: Path, x: FloatArray) -> dict[str, FloatArray]:
+    """Every float tensor of a literal run."""
+    save_model(with_outputs(model, activation_tensors(model)), folder / "all.onnx")
+    return {**run(folder / "all.onnx", {"x": x}, fused=False), "x": x}
+
+
+# --- numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("float_weights", [False, True])
+def test_activations_and_weights_are_quantized_as_core_says(tmp_path: Path, float_weights: bool) -> None:
+    model, quantized_model, encodings = quantized_small_detector(tmp_path, float_weights=float_weights)
+    values = all_values(quantized_model, tmp_path, X * 1.5)  # beyond the range: clipping must agree as well
+    for tensor, encoding in encodings.items():
+        np.testing.assert_array_equal(
+            values[f"{tensor}_dequantized"], fake_quantized(values[tensor], encoding)
+        )
+    for name in ("a_w", "c_w", "e_w"):
+        weights = float_weight(model, name)
+        expected = fake_quantized(weights, weight_encoding(weights, TENSORRT.weights))
+        np.testing.assert_array_equal(values[f"{name}_dequantized"], expected)
+
+
+def test_the_quantized_model_is_close_to_the_float_one(tmp_path: Path) -> None:
+    model, quantized_model, _ = quantized_small_detector(tmp_path)
+    error = run(quantized_model.path, {"x": X})["out"] - run(model.path, {"x": X})["out"]
+    assert 0 < np.abs(error).max() < 0.1
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=16, max_size=16),
+    amax=st.floats(2.0**-20, 1e6, width=32),
+    spec=st.sampled_from([QuantSpec("int8"), QuantSpec("uint8", symmetric=False)]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_encoding_is_computed_to_the_last_bit(
+    tmp_path: Path, values: list[float], amax: float, spec: QuantSpec
+) -> None:
+    graph = GraphBuilder()
+    graph.node(
+        "MatMul", [graph.input("x", [1, 16]), graph.weight("w", 16, 2)], graph.output("y", [1, 2]), "m"
+    )
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    encoding = encoding_of(Range(-amax / 3, amax), spec)
+    result = saved(with_qdq(model, plan, {"x": encoding}, TENSORRT), tmp_path / "q.onnx")
+    x = np.array([values], np.float32)
+    np.testing.assert_array_equal(
+        all_values(result, tmp_path, x)["x_dequantized"], fake_quantized(x, encoding)
+    )
+
+
+def test_activations_may_have_a_scale_and_zero_point_per_channel(tmp_path: Path) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT, keep_float=["conv_c", "conv_e"])
+    spec = QuantSpec("uint8", symmetric=False, granularity=PerChannel(1))
+    encoding = Encoding(np.array([0.01, 0.02, 0.03], np.float32), np.array([128, 10, 250]), spec)
+    result = saved(with_qdq(model, plan, {"x": encoding}, TENSORRT), tmp_path / "q.onnx")
+    np.testing.assert_array_equal(
+        all_values(result, tmp_path, X)["x_dequantized"], fake_quantized(X, encoding)
+    )
+
+
+@pytest.mark.parametrize(
+    ("op_type", "shape", "attributes", "axis"),
+    [
+        ("MatMul", (6, 4), {}, 1),
+        ("MatMul", (2, 6, 4), {}, 2),
+        ("Gemm", (6, 4), {}, 1),
+        ("Gemm", (4, 6), {"transB": 1}, 0),
+    ],
+)
+def test_products_dequantize_along_their_output_channels(
+    tmp_path: Path, op_type: str, shape: tuple[int, ...], attributes: dict[str, int], axis: int
+) -> None:
+    graph = GraphBuilder()
+    graph.input("x", [3, 6])
+    graph.weight("w", *shape)
+    graph.node(op_type, ["x", "w"], graph.output("y", [None] * len(shape)), name="product", **attributes)
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    weights = numpy_helper.to_array(graph.initializers[0])
+    encoding = weight_encoding(weights, on_axis(TENSORRT.weights, axis))
+    values = all_values(result, tmp_path, np.ones((3, 6), np.float32))
+    np.testing.assert_array_equal(values["w_dequantized"], fake_quantized(weights, encoding))
+    assert encoding.scale.shape == (4,)
+
+
+# --- structure -------------------------------------------------------------------------------------
+
+
+def test_integer_weights_replace_float_ones_and_biases_stay(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.input("x", [1, 3, 8, 8])
+    graph.weight("w", 64, 3, 3, 3)
+    graph.weight("b", 64)
+    graph.node("Conv", ["x", "w", "b"], graph.output("y", [1, 64, 6, 6]), name="conv")
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    small = with_qdq(model, plan, wide_encodings(plan), TENSORRT)
+    assert {name: value.dtype for name, value in small.graph.initializers.items()} == {
+        "b": ir.DataType.FLOAT,
+        "x_scale": ir.DataType.FLOAT,
+        "x_zero_point": ir.DataType.INT8,
+        "w_scale": ir.DataType.FLOAT,
+        "w_zero_point": ir.DataType.INT8,
+        "w_quantized": ir.DataType.INT8,
+    }
+    large = with_qdq(model, plan, wide_encodings(plan), TENSORRT, float_weights=True)
+    assert "w" in large.graph.initializers
+    assert [node.name for node in large.graph] == [
+        "x_QuantizeLinear",
+        "x_DequantizeLinear",
+        "w_QuantizeLinear",
+        "w_DequantizeLinear",
+        "conv",
+    ]
+
+
+def test_readers_outside_the_plan_keep_the_float_tensor(tmp_path: Path) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT)
+    result = with_qdq(model, plan, wide_encodings(plan), TENSORRT)
+    reads = {node.name: [value.name for value in node.inputs if value is not None] for node in result.graph}
+    assert reads["add"] == ["b", "c"]
+    assert reads["conv_c"] == ["b_dequantized", "c_w_dequantized"]
+
+
+def test_a_shared_weight_is_stored_once(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.input("x", [1, 3, 8, 8])
+    graph.weight("w", 3, 3, 1, 1)
+    graph.node("Conv", ["x", "w"], "a", name="first")
+    graph.node("Conv", ["a", "w"], graph.output("y", [1, 3, 8, 8]), name="second")
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    both = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "both.onnx")
+    readers = [
+        node.name for node in both.ir.graph if node.inputs[1] and node.inputs[1].name == "w_dequantized"
+    ]
+    assert readers == ["first", "second"]
+    assert "w" not in both.ir.graph.initializers
+    plan = quant_plan(model, TENSORRT, keep_float=["first"])
+    one = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "one.onnx")
+    assert {"w", "w_quantized"} <= set(one.ir.graph.initializers)
+
+
+def test_a_weight_shared_along_different_axes_is_stored_for_each(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.input("x", [2, 6])
+    graph.weight("w", 6, 6)
+    graph.node("Gemm", ["x", "w"], "a", name="plain")
+    graph.node("Gemm", ["a", "w"], graph.output("y", [2, 6]), name="transposed", transB=1)
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    axes = [
+        node.attributes.get_int("axis")
+        for node in result.ir.graph
+        if node.op_type == "DequantizeLinear" and "axis" in node.attributes
+    ]
+    assert axes == [1, 0]
+
+
+def test_constants_that_only_led_to_a_weight_are_removed(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    value = numpy_helper.from_array(np.eye(6, dtype=np.float32), "k")
+    graph.nodes.append(helper.make_node("Constant", [], ["k"], value=value))
+    graph.node("Transpose", ["k"], "k_t", perm=[1, 0])
+    graph.node("MatMul", [graph.input("x", [2, 6]), "k_t"], graph.output("y", [2, 6]), name="product")
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    assert {node.op_type for node in result.ir.graph} == {"QuantizeLinear", "DequantizeLinear", "MatMul"}
+
+
+def test_an_output_that_is_also_quantized_stays_float_outside(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.conv(graph.input("x", [1, 3, 8, 8]), graph.output("a", [1, 4, 8, 8]), (3, 4))
+    graph.conv("a", graph.output("b", [1, 4, 8, 8]), (4, 4))
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT, keep_float=["conv_a"])
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    np.testing.assert_array_equal(run(result.path, {"x": X})["a"], run(model.path, {"x": X})["a"])
+
+
+def test_branches_keep_the_float_weights_they_share(tmp_path: Path) -> None:
+    model = load_model(branching(tmp_path))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    assert "w" in result.ir.graph.initializers
+    for which in (False, True):
+        feeds = {"x": X, "which": np.array(which)}
+        np.testing.assert_allclose(run(result.path, feeds)["y"], run(model.path, feeds)["y"], atol=0.5)
+
+
+def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.node("Relu", [graph.input("x", [1, 3, 8, 8])], "x_scale", name="x_QuantizeLinear")
+    graph.conv("x", "c", (3, 3))
+    graph.node("Add", ["c", "x_scale"], graph.output("y", [1, 3, 8, 8]))
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    assert "x_scale_2" in result.ir.graph.initializers
+    assert "x_QuantizeLinear_2" in {node.name for node in result.ir.graph}
+
+
+@pytest.mark.parametrize("opset", [8, 11, 12, 13, 17, 21])
+def test_the_opset_is_raised_to_the_schemes_and_never_lowered(tmp_path: Path, opset: int) -> None:
+    model = load_model(small_detector().save(tmp_path / "m.onnx", opset=opset, ir_version=10))
+    plan = quant_plan(model, TENSORRT)
+    result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
+    assert result.ir.opset_imports[""] == max(opset, TENSORRT.min_opset)
+    run(result.path, {"x": X})
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+def test_missing_encodings_are_counted_and_named(tmp_path: Path) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT)
+    encodings = wide_encodings(plan)
+    del encodings["b"]
+    with pytest.raises(SettingsError, match=r"1 of 3 activations have no encoding, e\.g\. 'b'"):
+        with_qdq(model, plan, encodings, TENSORRT)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_scales_that_are_not_positive_are_refused(tmp_path: Path, scale: float) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT)
+    bad = Encoding(np.array(scale, np.float32), np.array(0), TENSORRT.activations)
+    with pytest.raises(SettingsError, match="the scale of 'b' is not positive"):
+        with_qdq(model, plan, {**wide_encodings(plan), "b": bad}, TENSORRT)
+
+
+def test_narrow_activations_are_refused(tmp_path: Path) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT)
+    narrow = dataclasses.replace(TENSORRT.activations, narrow=True)
+    bad = Encoding(np.array(1.0, np.float32), np.array(0), narrow)
+    with pytest.raises(SettingsError, match="'x' has a narrow encoding"):
+        with_qdq(model, plan, {**wide_encodings(plan), "x": bad}, TENSORRT)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    graph = GraphBuilder()
+    graph.constant("w", np.full((2, 3, 1, 1), value, np.float32))
+    graph.node("Conv", [graph.input("x", [1, 3, 8, 8]), "w"], graph.output("y", [1, 2, 8, 8]))
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    plan = quant_plan(model, TENSORRT)
+    with pytest.raises(NumericsError, match="weight 'w' holds NaN or infinite"):
+        with_qdq(model, plan, wide_encodings(plan), TENSORRT)
+
+
+# --- laws over random graphs -----------------------------------------------------------------------
+
+
+@st.composite
+def random_graphs(draw: st.DrawFn) -> GraphBuilder:
+    """A DAG of convolutions, sums, activations and poolings on 1x3x8x8 tensors; weights may be shared."""
+    graph = GraphBuilder(seed=draw(st.integers(0, 1000)))
+    tensors = [graph.input("x", [1, 3, 8, 8])]
+    graph.weight("shared", 3, 3, 1, 1)
+    for index in range(draw(st.integers(1, 10))):
+        source, other = draw(st.sampled_from(tensors)), draw(st.sampled_from(tensors))
+        output = f"t{index}"
+        match draw(st.sampled_from(["conv", "depthwise", "shared", "add", "relu", "pool"])):
+            case "conv":
+                graph.conv(source, output, (3, 3), kernel=3)
+            case "depthwise":
+                graph.conv(source, output, (1, 3), kernel=3, group=3)
+            case "shared":
+                graph.node("Conv", [source, "shared"], output)
+            case "add":
+                graph.node("Add", [source, other], output)
+            case "relu":
+                graph.node("Relu", [source], output)
+            case "pool":
+                graph.node("MaxPool", [source], output, kernel_shape=[3, 3], pads=[1] * 4)
+        tensors.append(output)
+    for output in draw(st.sets(st.sampled_from(tensors[1:]), min_size=1, max_size=3)):
+        graph.output(output, [1, 3, 8, 8])
+    return graph
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graph=random_graphs(), spared=st.sets(st.integers(0, 9)), float_weights=st.booleans())
+def test_any_graph_is_quantized_exactly_where_the_plan_says(
+    tmp_path: Path, graph: GraphBuilder, spared: set[int], float_weights: bool
+) -> None:
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    before = ir.serde.serialize_model(model.ir).SerializeToString(deterministic=True)
+    candidates = [point.node for point in quant_plan(model, TENSORRT).weights]
+    keep = [name for index, name in enumerate(candidates) if index in spared]
+    plan = quant_plan(model, TENSORRT, keep_float=keep)
+    result = with_qdq(model, plan, wide_encodings(plan), TENSORRT, float_weights=float_weights)
+    loaded = saved(result, tmp_path / "q.onnx")
+
+    assert ir.serde.serialize_model(model.ir).SerializeToString(deterministic=True) == before
+    assert reads_of(loaded.ir) == expected_reads(model.ir, plan)
+    pairs = [node for node in loaded.ir.graph if node.op_type == "QuantizeLinear"]
+    stored = {point.tensor for point in plan.weights} if float_weights else set()
+    assert len(pairs) == len(plan.activations) + len(stored)
+    run(loaded.path, {"x": X})
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graph=random_graphs())
+def test_an_empty_plan_changes_nothing(tmp_path: Path, graph: GraphBuilder) -> None:
+    model = load_model(graph.save(tmp_path / "m.onnx"))
+    save_model(with_qdq(model, QuantPlan((), (), ()), {}, TENSORRT), tmp_path / "q.onnx")
+    for name, expected in run(model.path, {"x": X}).items():
+        np.testing.assert_array_equal(run(tmp_path / "q.onnx", {"x": X})[name], expected)
+
+
+def reads_of(model: ir.Model) -> dict[tuple[str, int], str]:
+    """What each node other than Q and DQ reads."""
+    return {
+        (node.name or "", index): value.name or ""
+        for node in model.graph
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
+        for index, value in enumerate(node.inputs)
+        if value is not None
+    }
+
+
+def expected_reads(model: ir.Model, plan: QuantPlan) -> dict[tuple[str, int], str]:
+    """The same of the float model, with the plan's reads going to the dequantized tensors."""
+    reads = reads_of(model)
+    for activation in plan.activations:
+        for consumer in activation.consumers:
+            reads[consumer] = f"{activation.tensor}_dequantized"
+    for weight in plan.weights:
+        reads[weight.node, weight.input_index] = f"{weight.tensor}_dequantized"
+    return reads
+
+
+def test_raising_the_opset_first_makes_no_difference(tmp_path: Path) -> None:
+    old = load_model(small_detector().save(tmp_path / "old.onnx", opset=11, ir_version=6))
+    new = saved(with_opset(old.ir, 13), tmp_path / "new.onnx")
+    plan = quant_plan(old, TENSORRT)
+    assert quant_plan(new, TENSORRT) == plan
+    results = [
+        run(saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx").path, {"x": X})
+        for model in (old, new)
+    ]
+    np.testing.assert_array_equal(results[0]["out"], results[1]["out"])
