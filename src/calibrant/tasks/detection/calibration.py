@@ -169,8 +169,7 @@ def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[Samp
         raise _unreadable(len(bad), len(samples), bad[0])
     if bad and not kept:
         raise ImageError(f"none of {len(samples)} images can be read: {bad[0]}")
-    skipped = [f"{len(bad)} of {len(samples)} images were skipped: {bad[0]}"] if bad else []
-    return kept, (*skipped, *_remark_on_sizes(checked))
+    return kept, (*_remark_on_skipped(bad, len(samples)), *_remark_on_sizes(checked))
 
 
 def _verdict(sample: _HasImage) -> ImageHeader | ImageError | None:
@@ -186,6 +185,13 @@ def _unreadable(count: int, total: int, example: ImageError) -> ImageError:
     if count == 1:
         return ImageError(str(example))
     return ImageError(f"{count} of {total} images cannot be read, e.g. {example}")
+
+
+def _remark_on_skipped(bad: Sequence[ImageError], total: int) -> list[str]:
+    if not bad:
+        return []
+    fact, _, _ = str(bad[0]).rpartition("; ")  # the remedy is what was just done
+    return [f"{len(bad)} of {total} images were skipped, e.g. {fact}"]
 
 
 def _remark_on_sizes(checked: Sequence[tuple[_HasImage, ImageHeader | ImageError | None]]) -> list[str]:

@@ -106,8 +106,8 @@ def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     except Image.DecompressionBombError:
         raise _too_large(path, f"more than {MAX_PIXELS}", MAX_PIXELS) from None
     except UnidentifiedImageError:
-        raise ImageError(
-            f"'{path}' is not an image that can be read; give JPEG, PNG, BMP, WebP or TIFF"
+        raise _damaged(
+            path, "is not an image that can be read (JPEG, PNG, BMP, WebP, TIFF), or cut off"
         ) from None
     except Exception as error:  # a damaged header can upset a parser in any way
         raise _damaged(path, f"has a damaged header ({type(error).__name__})") from error
