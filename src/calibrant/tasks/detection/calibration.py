@@ -202,5 +202,7 @@ def _remark_on_sizes(checked: Sequence[tuple[_HasImage, ImageHeader | ImageError
         if (sample.width or header.width, sample.height or header.height) != (header.width, header.height)
     ]
     return (
-        [f"{len(wrong)} images are not of their labelled size, e.g. {wrong[0]}; check them"] if wrong else []
+        [f"{len(wrong)} of {len(checked)} images are not of their labelled size, e.g. {wrong[0]}; check them"]
+        if wrong
+        else []
     )

@@ -59,7 +59,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     decoding.
     """
     data = _bytes_of(path)
-    check_complete(path, io.BytesIO(data), max_pixels)
+    _check_complete(path, io.BytesIO(data), max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -82,10 +82,10 @@ def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     What it cannot see is damage between the two, which read_image finds.
     """
     with _opened(path) as stream:
-        return check_complete(path, stream, max_pixels)
+        return _check_complete(path, stream, max_pixels)
 
 
-def check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
+def _check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     """The header of the image in ``stream``; raises ImageError, naming ``path``, when its end is missing."""
     header = _header(path, stream, max_pixels)
     is_complete = _COMPLETENESS.get(header.format)

@@ -255,5 +255,5 @@ def test_sizes_that_differ_from_the_labels_are_told(tmp_path: Path) -> None:
     kept, warnings = check_images(samples, skip_bad=False)
     assert kept == samples
     assert warnings == (
-        "1 images are not of their labelled size, e.g. 'b.png' is 64x48, labelled 48x64; check them",
+        "1 of 3 images are not of their labelled size, e.g. 'b.png' is 64x48, labelled 48x64; check them",
     )

@@ -137,7 +137,7 @@ def test_unusable_boxes_are_dropped_with_a_warning(tmp_path: Path, box: list[flo
     dataset = open_dataset(write_coco(tmp_path, content=content))
     assert dataset.box_count == 2
     assert dataset.samples[0].truth.classes.tolist() == [2]
-    assert dataset.warnings == ("1 boxes are empty or not finite, e.g. in 'b.png'; they were dropped",)
+    assert dataset.warnings == ("1 of 3 boxes are empty or not finite, e.g. in 'b.png'; they were dropped",)
 
 
 def test_boxes_outside_the_image_are_kept_with_a_warning(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_boxes_outside_the_image_are_kept_with_a_warning(tmp_path: Path) -> None
     content["annotations"][0]["bbox"] = [64, 0, 5, 5]
     dataset = open_dataset(write_coco(tmp_path, content=content))
     assert dataset.box_count == 3
-    assert "1 boxes lie outside their image, e.g. in 'b.png'" in dataset.warnings[0]
+    assert "1 of 3 boxes lie outside their image, e.g. in 'b.png'" in dataset.warnings[0]
 
 
 # --- what is refused -------------------------------------------------------------------------------

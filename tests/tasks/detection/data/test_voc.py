@@ -42,7 +42,7 @@ def test_difficult_objects_are_crowds(tmp_path: Path) -> None:
     easy, hard = thing(more="<difficult>0</difficult>"), thing(more="<difficult>1</difficult>")
     dataset = opened(tmp_path, annotation(easy, hard, thing()))
     assert dataset.samples[0].truth.crowd.tolist() == [False, True, False]
-    assert dataset.warnings == ("1 objects are marked difficult; finding them or not changes no score",)
+    assert dataset.warnings == ("1 of 3 objects are marked difficult; finding them or not changes no score",)
 
 
 def test_the_parts_of_a_person_are_no_objects(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_right_file_name_decides(tmp_path: Path) -> None:
 def test_empty_boxes_are_dropped_with_a_warning(tmp_path: Path) -> None:
     dataset = opened(tmp_path, annotation(thing(box="10 10 5 20"), thing(box="nan 1 5 5"), thing()))
     assert dataset.box_count == 1
-    assert dataset.warnings == ("2 boxes are empty or not finite, e.g. in 'one'; they were dropped",)
+    assert dataset.warnings == ("2 of 3 boxes are empty or not finite, e.g. in 'one'; they were dropped",)
 
 
 # --- what is refused -------------------------------------------------------------------------------

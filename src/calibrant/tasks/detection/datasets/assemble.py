@@ -76,15 +76,17 @@ def _remark_on_dropped(before: Sequence[DetectionSample], after: Sequence[Detect
     if not affected:
         return []
     count = sum(count for _, count in lost)
-    return [f"{count} boxes are empty or not finite, e.g. in {affected[0]!r}; they were dropped"]
+    total = sum(len(sample.truth) for sample in before)
+    return [f"{count} of {total} boxes are empty or not finite, e.g. in {affected[0]!r}; they were dropped"]
 
 
 def _remark_on_outside(samples: Sequence[DetectionSample]) -> list[str]:
     outside = {sample.id: count for sample in samples if (count := _count_outside(sample))}
     if not outside:
         return []
+    total = sum(len(sample.truth) for sample in samples)
     return [
-        f"{sum(outside.values())} boxes lie outside their image, e.g. in {next(iter(outside))!r}; "
+        f"{sum(outside.values())} of {total} boxes lie outside their image, e.g. in {next(iter(outside))!r}; "
         "check that the labels are in pixels of these images"
     ]
 

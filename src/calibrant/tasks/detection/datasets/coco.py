@@ -146,7 +146,7 @@ def _truths(
     owners = _indices(annotations, "image_id", image_index, "images", path)
     classes = _indices(annotations, "category_id", class_index, "categories", path)
     xywh = np.array([_box(record, path) for record in annotations], np.float64).reshape(-1, 4)
-    boxes = ground_truth(xywh, classes, None, [bool(record.get("iscrowd", 0)) for record in annotations])
+    boxes = ground_truth(xywh, classes, None, [record.get("iscrowd") == 1 for record in annotations])
     areas = np.array([_area(record) for record in annotations], np.float64)
     areas = np.where(np.isfinite(areas), areas, boxes.areas)
     return _split(GroundTruth(boxes.xywh, boxes.classes, areas, boxes.crowd), owners, len(images))

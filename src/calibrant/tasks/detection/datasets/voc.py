@@ -142,7 +142,10 @@ def _listed_classes(path: Path) -> tuple[str, ...]:
 
 def _remark_on_difficult(annotations: Sequence[_Annotation]) -> list[str]:
     count = sum(thing.difficult for annotation in annotations for thing in annotation.objects)
-    return [f"{count} objects are marked difficult; finding them or not changes no score"] if count else []
+    total = sum(len(annotation.objects) for annotation in annotations)
+    if not count:
+        return []
+    return [f"{count} of {total} objects are marked difficult; finding them or not changes no score"]
 
 
 # --- XML -------------------------------------------------------------------------------------------
