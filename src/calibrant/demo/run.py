@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrant import api
+from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
 from calibrant.demo.model import demo_model
 from calibrant.demo.render import SYNTHETIC, render
@@ -19,7 +20,7 @@ def run_demo(
     *,
     test_images: int = TEST_IMAGES,
     calibration_images: int = CALIBRATION_IMAGES,
-    calibrators: api.Calibrators = api.DEFAULT_CALIBRATORS,
+    calibrators: api.Calibrators = DEFAULT_CALIBRATORS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> StudyResult:

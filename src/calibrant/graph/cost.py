@@ -61,15 +61,14 @@ def _with_batch_of_one(model: ir.Model) -> ir.Model:
 
 def _macs(node: ir.Node) -> int | None:
     data, weight, result = (_dims(value) for value in (*node.inputs[:2], node.outputs[0]))
-    if data is None or weight is None or result is None:
+    if data is None or not weight or result is None:
         return None
     if node.op_type == "Conv":
         return math.prod(result) * math.prod(weight[1:])
     if node.op_type == "ConvTranspose":
         return math.prod(data) * math.prod(weight[1:])
-    if node.op_type == "Gemm":
-        return math.prod(result) * weight[1 if node.attributes.get_int("transB", 0) else 0]
-    return math.prod(result) * weight[-2 if len(weight) > 1 else 0]
+    sums_last_axis = len(weight) == 1 or node.attributes.get_int("transB", 0) != 0
+    return math.prod(result) * weight[-1 if sums_last_axis else -2]
 
 
 def _dims(value: ir.Value | None) -> tuple[int, ...] | None:

@@ -170,7 +170,7 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     ir.external_data.set_base_dir(model.graph, path.parent.resolve())
     if model.functions:
         InlinePass()(model)
-    _load_external_attributes(model)
+    _require_readable_weights(model)
     constants = set(model.graph.initializers)
     kept = [value for value in model.graph.inputs if value.name not in constants]
     model.graph.inputs.clear()
@@ -180,12 +180,21 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     return with_inferred_shapes(model)
 
 
-def _load_external_attributes(model: ir.Model) -> None:
-    """Read Constant nodes whose value lies in another file: only initializers can stay there when saving."""
+def _require_readable_weights(model: ir.Model) -> None:
+    """Raise ValueError where a tensor's data does not fill its shape, which ONNX's checker lets pass.
+
+    Constant nodes whose value lies in another file are read: only initializers can be saved there.
+    """
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value.numpy()
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        for name, attribute in node.attributes.items():
+        for name, attribute in [*node.attributes.items()]:
             if attribute.type == ir.AttributeType.TENSOR:
-                node.attributes[name] = ir.AttrTensor(name, in_memory(attribute.as_tensor()))
+                tensor = in_memory(attribute.as_tensor())
+                tensor.numpy()
+                node.attributes[name] = ir.AttrTensor(name, tensor)
 
 
 def _name_nodes(model: ir.Model) -> None:

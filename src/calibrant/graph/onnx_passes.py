@@ -22,10 +22,7 @@ _HEAVY_BYTES = 1024
 def with_inferred_shapes(model: ir.Model) -> ir.Model:
     """A copy in which every value has the type and shape that ONNX infers, as far as it can."""
     result = model.clone()
-    try:
-        inferred = _transformed(model, onnx.shape_inference.infer_shapes)
-    except (onnx.shape_inference.InferenceError, RuntimeError):
-        return result
+    inferred = _transformed(model, _inferred)
     known = ir.convenience.create_value_mapping(inferred.graph)
     for name, value in ir.convenience.create_value_mapping(result.graph).items():
         if name in known and not value.is_initializer():
@@ -55,6 +52,13 @@ def with_opset(model: ir.Model, opset: int) -> ir.Model:
             _describe(value, known[name])
     result.ir_version = max(result.ir_version, onnx.helper.OP_SET_ID_VERSION_MAP["ai.onnx", opset])
     return result
+
+
+def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        return onnx.shape_inference.infer_shapes(proto)
+    except (onnx.shape_inference.InferenceError, RuntimeError):  # a contradiction somewhere in the graph
+        return proto
 
 
 def _describe(value: ir.Value, like: ir.Value) -> None:

@@ -106,7 +106,9 @@ def open_test_set(detector: Detector, data: Path, limit: int | None, skip_bad: b
     """
     dataset = open_dataset(data, limit)
     found = detector.recognition
-    class_map = match_categories(dataset.categories, found.class_count, found.class_names)
+    # Models with NMS inside do not show how many classes they have: then the labels' count is taken.
+    class_count = found.class_count or len(dataset.categories)
+    class_map = match_categories(dataset.categories, class_count, found.class_names)
     samples, warnings = check_images(dataset.samples, skip_bad)
     return TestSet(dataset, samples, class_map, (*dataset.warnings, *warnings))
 

@@ -1,1 +1,40 @@
 """Object detection: datasets, input profiles, output decoders and the COCO score."""
+
+from __future__ import annotations
+
+from calibrant.tasks.detection.calibration import calibration_samples, check_images, shared_images
+from calibrant.tasks.detection.classes import match_categories
+from calibrant.tasks.detection.datasets import open_dataset
+from calibrant.tasks.detection.evidence import MatchTable
+from calibrant.tasks.detection.families import Recognition, recognise
+from calibrant.tasks.detection.profile import Profile, family_named, load_profile
+from calibrant.tasks.detection.task import DetectionTask
+from calibrant.tasks.detection.types import (
+    CalibrationSample,
+    Category,
+    Dataset,
+    Detections,
+    DetectionSample,
+    GroundTruth,
+)
+
+__all__ = [
+    "CalibrationSample",
+    "Category",
+    "Dataset",
+    "DetectionSample",
+    "DetectionTask",
+    "Detections",
+    "GroundTruth",
+    "MatchTable",
+    "Profile",
+    "Recognition",
+    "calibration_samples",
+    "check_images",
+    "family_named",
+    "load_profile",
+    "match_categories",
+    "open_dataset",
+    "recognise",
+    "shared_images",
+]
