@@ -47,8 +47,12 @@ def weight_encoding(weights: FloatArray, spec: QuantSpec) -> Encoding:
 def quantized(values: FloatArray, encoding: Encoding) -> NDArray[np.int64]:
     """Integers of ``values``: round half to even, then saturate (ONNX QuantizeLinear, TensorRT)."""
     scale, zero = _broadcast(encoding, values.ndim)
-    steps = np.rint(values.astype(np.float32) / scale).astype(np.float64) + zero
-    stored: NDArray[np.int64] = np.clip(steps, encoding.spec.qmin, encoding.spec.qmax).astype(np.int64)
+    # Saturated before the zero point is added, float32 holds every step exactly.
+    lowest, highest = (
+        (limit - zero).astype(np.float32) for limit in (encoding.spec.qmin, encoding.spec.qmax)
+    )
+    steps = np.clip(np.rint(values.astype(np.float32) / scale), lowest, highest)
+    stored: NDArray[np.int64] = steps.astype(np.int64) + zero
     return stored
 
 
