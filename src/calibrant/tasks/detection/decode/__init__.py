@@ -1,0 +1,28 @@
+"""Output decoders: from a model's raw outputs to candidate boxes. One file for each group of families.
+
+``DECODERS`` is the table of all of them, by the name that a YAML profile gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from calibrant.tasks.detection.decode.candidates import Candidates, Decoder, Frame
+from calibrant.tasks.detection.decode.distributions import DistributionGrid
+from calibrant.tasks.detection.decode.finished import FinalLists, FinalRows
+from calibrant.tasks.detection.decode.maps import AnchorMaps, FastestDetMap
+from calibrant.tasks.detection.decode.queries import Queries
+from calibrant.tasks.detection.decode.rows import Rows, YoloxGrid
+
+DECODERS: Mapping[str, type[Decoder]] = {
+    "rows": Rows,
+    "yolox-grid": YoloxGrid,
+    "anchor-maps": AnchorMaps,
+    "fastestdet-map": FastestDetMap,
+    "distribution-grid": DistributionGrid,
+    "queries": Queries,
+    "final-rows": FinalRows,
+    "final-lists": FinalLists,
+}
+
+__all__ = ["DECODERS", "Candidates", "Decoder", "Frame"]

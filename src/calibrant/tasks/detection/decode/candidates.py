@@ -1,0 +1,151 @@
+"""What every decoder shares: the values it takes and gives, and picking candidates by confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import ModelError
+from calibrant.core.types import Feeds, FloatArray, IntArray
+
+Shape: TypeAlias = tuple[int | None, ...]
+Shapes: TypeAlias = Mapping[str, Shape]
+BoxFormat: TypeAlias = Literal["cxcywh", "xyxy", "xywh", "yxyx"]
+BoxUnits: TypeAlias = Literal["pixels", "fraction"]
+
+MOST_CANDIDATES = 30_000
+"""Candidates of an image beyond this many, by score, are not looked at (Ultralytics' max_nms)."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of the network's input image, pixels."""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Boxes before non-maximum suppression, in no particular order.
+
+    boxes: float32 (N, 4), corners in pixels of the network's input; scores: float32 (N,); classes: int64 (N,),
+    as the model counts them.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    classes: IntArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Decoder(Protocol):
+    """Turns a model's raw outputs into candidates. Its fields are what a profile may set."""
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """How many classes outputs of these shapes tell apart (None: they do not say).
+
+        Raises ModelError when this decoder cannot read such outputs.
+        """
+        ...
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """All candidates that score above ``confidence``, from the outputs for one image.
+
+        Raises ModelError when this decoder cannot read such outputs.
+        """
+        ...
+
+
+def shapes_of(outputs: Feeds) -> Shapes:
+    """The outputs' shapes, by name."""
+    return {name: array.shape for name, array in outputs.items()}
+
+
+def misfit(needs: str, shapes: Shapes) -> ModelError:
+    """The error for outputs that a decoder cannot read; ``needs`` says what it can."""
+    given = ", ".join(f"{name} {describe_shape(shape)}" for name, shape in shapes.items())
+    return ModelError(
+        f"the profile's decoder reads {needs}, but the outputs are {given}; choose another --family or describe "
+        "the model in a YAML profile"
+    )
+
+
+def describe_shape(shape: Shape) -> str:
+    """A shape as people write it: ``1x25200x85``, with ``?`` for what is dynamic."""
+    return "x".join("?" if size is None else str(size) for size in shape) or "scalar"
+
+
+def without_batch(array: NDArray[Any]) -> FloatArray:
+    """An output's first image, float32."""
+    return np.asarray(array[0], np.float32)
+
+
+def pick(scores: FloatArray, confidence: float, multi_label: bool) -> tuple[IntArray, IntArray, FloatArray]:
+    """The (row, class) pairs of ``scores`` (N, C) above ``confidence``, with their scores, in order of rows.
+
+    ``multi_label`` takes every class of a row, otherwise only its best (the first of equals). Of more than
+    ``MOST_CANDIDATES`` the best are taken.
+    """
+    if multi_label:
+        rows, classes = np.nonzero(scores > confidence)
+    else:
+        best = scores.argmax(axis=1)
+        rows = np.flatnonzero(scores[np.arange(len(scores)), best] > confidence)
+        classes = best[rows]
+    picked = scores[rows, classes]
+    kept = strongest(picked, MOST_CANDIDATES)
+    return rows[kept], classes[kept], picked[kept]
+
+
+def strongest(scores: FloatArray, most: int) -> IntArray:
+    """Indices, in order, of the ``most`` highest of ``scores`` (N,); of equal ones the first."""
+    if len(scores) <= most:
+        return np.arange(len(scores))
+    limit = np.partition(scores, -most)[-most]
+    chosen = scores > limit
+    chosen[np.flatnonzero(scores == limit)[: most - chosen.sum()]] = True
+    return np.flatnonzero(chosen)
+
+
+def pick_with_objectness(
+    objectness: FloatArray, scores: FloatArray, confidence: float, multi_label: bool
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """As :func:`pick`, for scores of objectness (N,) times class (N, C)."""
+    # A class score is at most 1, so whatever fails on objectness alone needs no product.
+    likely = np.flatnonzero(objectness > confidence)
+    rows, classes, picked = pick(scores[likely] * objectness[likely, None], confidence, multi_label)
+    return likely[rows], classes, picked
+
+
+def corners(boxes: FloatArray, box: BoxFormat, units: BoxUnits, frame: Frame) -> FloatArray:
+    """Boxes (N, 4) in a format and unit as corners x1, y1, x2, y2 in input pixels."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if box == "cxcywh":
+        half = second / 2
+        boxes = np.concatenate([first - half, first + half], axis=1)
+    elif box == "xywh":
+        boxes = np.concatenate([first, first + second], axis=1)
+    elif box == "yxyx":
+        boxes = boxes[:, [1, 0, 3, 2]]
+    if units == "fraction":
+        boxes = boxes * np.float32([frame.width, frame.height, frame.width, frame.height])
+    return boxes.astype(np.float32, copy=False)
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """The logistic function, without overflow."""
+    return np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
+
+
+def softmax(values: FloatArray, axis: int = -1) -> FloatArray:
+    """Exponentials that sum to 1 along ``axis``, without overflow."""
+    powers = np.exp(values - values.max(axis=axis, keepdims=True))
+    result: FloatArray = powers / powers.sum(axis=axis, keepdims=True)
+    return result

@@ -1,0 +1,107 @@
+"""NanoDet's head (generalised focal loss): each side of a box is the mean of a distribution over bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibrant.core.types import Feeds, FloatArray
+from calibrant.tasks.detection.decode.candidates import (
+    Candidates,
+    Frame,
+    Shape,
+    Shapes,
+    misfit,
+    pick,
+    shapes_of,
+    softmax,
+    without_batch,
+)
+from calibrant.tasks.detection.decode.grids import cell_count, cells, level_shapes
+
+
+@dataclass(frozen=True)
+class DistributionGrid:
+    """Class scores and distances left, top, right, bottom of a point in each cell.
+
+    Either one output 1 x cells x (C + 4 * bins), or for each stride one of scores 1 x cells x C and one of
+    distributions 1 x cells x (4 * bins). ``point`` is where in its cell the point lies (0.5: the middle).
+    Source: Li et al., "Generalized Focal Loss", 2020; distance = stride * sum(bin * softmax(distribution)).
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    bins: int = 8
+    point: float = 0.5
+    multi_label: bool = True
+
+    @property
+    def _needs(self) -> str:
+        sides = 4 * self.bins
+        return (
+            f"1 x cells x (classes + {sides}), or {len(self.strides)} outputs of 1 x cells x classes and "
+            f"{len(self.strides)} of 1 x cells x {sides}"
+        )
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        if any(len(shape) != 3 for shape in shapes.values()):
+            raise misfit(self._needs, shapes)
+        widths = [shape[2] for shape in shapes.values()]
+        if len(shapes) == 1:
+            if widths[0] is not None and widths[0] <= 4 * self.bins:
+                raise misfit(self._needs, shapes)
+            return None if widths[0] is None else widths[0] - 4 * self.bins
+        levels = len(self.strides)
+        if len(shapes) != 2 * levels or len({*widths[:levels]}) != 1 or {*widths[levels:]} != {4 * self.bins}:
+            raise misfit(self._needs, shapes)
+        return widths[0]
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        shapes = shapes_of(outputs)
+        self.class_count(shapes)
+        scores, distributions = self._tables(outputs, frame)
+        if len(scores) != cell_count(frame, self.strides):
+            raise misfit(f"{cell_count(frame, self.strides)} grid cells at strides {self.strides}", shapes)
+        rows, classes, picked = pick(scores, confidence, self.multi_label)
+        cell, stride = cells(frame, self.strides)
+        used, index = np.unique(rows, return_inverse=True)
+        boxes = self._boxes(distributions[used], cell[used], stride[used])
+        return Candidates(boxes[index], picked, classes)
+
+    def _tables(self, outputs: Feeds, frame: Frame) -> tuple[FloatArray, FloatArray]:
+        """All strides' scores (N, C) and distributions (N, 4 * bins), in the order of the strides."""
+        if len(outputs) == 1:
+            table = without_batch(next(iter(outputs.values())))
+            return table[:, : -4 * self.bins], table[:, -4 * self.bins :]
+        sizes = [rows * columns for rows, columns in level_shapes(frame, self.strides)]
+        arrays = [without_batch(array) for array in outputs.values()]
+        levels = len(self.strides)
+        halves = [
+            sorted(half, key=lambda array: _position(len(array), sizes))
+            for half in (arrays[:levels], arrays[levels:])
+        ]
+        return np.concatenate(halves[0]), np.concatenate(halves[1])
+
+    def _boxes(self, distributions: FloatArray, cell: FloatArray, stride: FloatArray) -> FloatArray:
+        odds = softmax(distributions.reshape(-1, 4, self.bins))
+        distances = odds @ np.arange(self.bins, dtype=np.float32) * stride
+        points = (cell + np.float32(self.point)) * stride
+        return np.concatenate([points - distances[:, :2], points + distances[:, 2:]], axis=1)
+
+
+def _position(size: int, sizes: list[int]) -> int:
+    return sizes.index(size) if size in sizes else len(sizes)
+
+
+def is_paired(shapes: list[Shape]) -> bool:
+    """Whether outputs look like class scores, then distributions, over the same cells at each stride."""
+    half = len(shapes) // 2
+    scores, sides = shapes[:half], shapes[half:]
+    return (
+        len(shapes) in (6, 8)
+        and all(len(shape) == 3 for shape in shapes)
+        and [shape[1] for shape in scores] == [shape[1] for shape in sides]
+        and len({shape[2] for shape in scores}) == len({shape[2] for shape in sides}) == 1
+    )

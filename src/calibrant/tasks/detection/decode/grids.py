@@ -1,0 +1,32 @@
+"""Grid cells: where each row of a one-stage detector's output lies in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from calibrant.core.types import FloatArray
+from calibrant.tasks.detection.decode.candidates import Frame
+
+
+def level_shapes(frame: Frame, strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Rows and columns of the feature map at each stride (a part of a cell counts as one)."""
+    return tuple((-(-frame.height // stride), -(-frame.width // stride)) for stride in strides)
+
+
+def cell_count(frame: Frame, strides: Sequence[int]) -> int:
+    """How many cells all feature maps have together."""
+    return sum(rows * columns for rows, columns in level_shapes(frame, strides))
+
+
+@lru_cache(maxsize=16)
+def cells(frame: Frame, strides: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """Column and row (N, 2) of every cell, and its stride (N, 1): level by level, row by row."""
+    corners, steps = [], []
+    for (rows, columns), stride in zip(level_shapes(frame, strides), strides, strict=True):
+        y, x = np.mgrid[:rows, :columns]
+        corners.append(np.stack([x.ravel(), y.ravel()], axis=1))
+        steps.append(np.full((rows * columns, 1), stride))
+    return np.concatenate(corners).astype(np.float32), np.concatenate(steps).astype(np.float32)

@@ -1,0 +1,153 @@
+"""Families whose outputs are feature maps: YOLOv5's raw head, one map a stride, and FastestDet's single map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibrant.core.types import Feeds, FloatArray, IntArray
+from calibrant.tasks.detection.decode.candidates import (
+    Candidates,
+    Frame,
+    Shape,
+    Shapes,
+    corners,
+    misfit,
+    pick_with_objectness,
+    shapes_of,
+    sigmoid,
+    without_batch,
+)
+from calibrant.tasks.detection.decode.grids import level_shapes
+
+YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90, 156, 198, 373, 326))
+
+
+@dataclass(frozen=True)
+class AnchorMaps:
+    """YOLOv5 and YOLOv7 without their last step: a map a stride, 1 x A x H x W x (5 + C) or 1 x A(5 + C) x H x W.
+
+    ``anchors`` holds for each stride width and height of its anchors, pixels; ``activated`` says that the
+    sigmoid has been applied. Source: Ultralytics YOLOv5: centre = (2 s - 0.5 + cell) * stride,
+    size = (2 s)^2 * anchor, where s is the sigmoid of the output.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    anchors: tuple[tuple[float, ...], ...] = YOLOV5_ANCHORS
+    activated: bool = False
+    multi_label: bool = True
+
+    @property
+    def _needs(self) -> str:
+        each = len(self.anchors[0]) // 2
+        return f"{len(self.strides)} maps of 1x{each}xHxWx(5 + classes) or 1x{each}*(5 + classes)xHxW"
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        widths = {self._row_width(shape) for shape in shapes.values()}
+        if len(shapes) != len(self.strides) or len(widths) != 1:
+            raise misfit(self._needs, shapes)
+        width = widths.pop()
+        if width is not None and width <= 5:
+            raise misfit(self._needs, shapes)
+        return None if width is None else width - 5
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        self.class_count(shapes_of(outputs))
+        found = [self._level(*level, frame, confidence) for level in self._levels(outputs, frame)]
+        return Candidates(
+            np.concatenate([level.boxes for level in found]),
+            np.concatenate([level.scores for level in found]),
+            np.concatenate([level.classes for level in found]),
+        )
+
+    def _row_width(self, shape: Shape) -> int | None:
+        each = len(self.anchors[0]) // 2
+        if len(shape) == 5 and shape[1] in (each, None):
+            return shape[4]
+        if len(shape) == 4 and (shape[1] is None or shape[1] % each == 0):
+            return None if shape[1] is None else shape[1] // each
+        return -1
+
+    def _levels(self, outputs: Feeds, frame: Frame) -> Iterator[tuple[FloatArray, int, tuple[float, ...]]]:
+        """Each map as (A, H, W, 5 + C) with its stride and anchors."""
+        each = len(self.anchors[0]) // 2
+        maps = {}
+        for array in outputs.values():
+            raw = without_batch(array)
+            if raw.ndim == 3:
+                raw = raw.reshape(each, -1, *raw.shape[1:]).transpose(0, 2, 3, 1)
+            maps[raw.shape[1:3]] = raw
+        for size, stride, anchors in zip(
+            level_shapes(frame, self.strides), self.strides, self.anchors, strict=True
+        ):
+            if size not in maps:
+                raise misfit(f"a map of {size[0]}x{size[1]} cells for stride {stride}", shapes_of(outputs))
+            yield maps[size], stride, anchors
+
+    def _level(
+        self, raw: FloatArray, stride: int, anchors: tuple[float, ...], frame: Frame, confidence: float
+    ) -> Candidates:
+        values = raw if self.activated else _sigmoid_where_likely(raw, confidence)
+        rows, classes, scores = pick_with_objectness(
+            values[..., 4].ravel(),
+            values[..., 5:].reshape(-1, values.shape[-1] - 5),
+            confidence,
+            self.multi_label,
+        )
+        anchor, row, column = np.unravel_index(rows, raw.shape[:3])
+        box = values[anchor, row, column, :4]
+        centre = (2 * box[:, :2] - 0.5 + np.stack([column, row], axis=1)) * stride
+        size = (2 * box[:, 2:]) ** 2 * np.reshape(anchors, (-1, 2))[anchor]
+        boxes = np.concatenate([centre, size], axis=1).astype(np.float32)
+        return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
+
+
+def _sigmoid_where_likely(raw: FloatArray, confidence: float) -> FloatArray:
+    """The sigmoid of the rows whose objectness passes; the others stay 0."""
+    values = np.zeros_like(raw)
+    likely = sigmoid(raw[..., 4]) > confidence
+    values[likely] = sigmoid(raw[likely])
+    return values
+
+
+@dataclass(frozen=True)
+class FastestDetMap:
+    """FastestDet: a map 1 x (5 + C) x H x W of objectness, tanh offsets, sigmoid sizes and class scores.
+
+    The score is objectness^0.6 * class^0.4. Source: the model's own evaluation (dog-qiuqiu/FastestDet).
+    """
+
+    objectness_power: float = 0.6
+    class_power: float = 0.4
+    multi_label: bool = False
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        shape = next(iter(shapes.values()), ())
+        if len(shape) != 4 or (shape[1] is not None and shape[1] <= 5):
+            raise misfit("a map 1 x (5 + classes) x H x W", shapes)
+        return None if shape[1] is None else shape[1] - 5
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        self.class_count(shapes_of(outputs))
+        channels = without_batch(next(iter(outputs.values())))
+        _, height, width = channels.shape
+        table = np.ascontiguousarray(channels.reshape(len(channels), -1).T)
+        objectness = table[:, 0] ** np.float32(self.objectness_power)
+        rows, classes, scores = pick_with_objectness(
+            objectness, table[:, 5:] ** np.float32(self.class_power), confidence, self.multi_label
+        )
+        boxes = _fastestdet_boxes(table[rows, 1:5], rows, height, width)
+        return Candidates(corners(boxes, "cxcywh", "fraction", frame), scores, classes)
+
+
+def _fastestdet_boxes(raw: FloatArray, rows: IntArray, height: int, width: int) -> FloatArray:
+    """Centre and size as fractions of the input."""
+    cell = np.stack([rows % width, rows // width], axis=1)
+    centre = (np.tanh(raw[:, :2]) + cell) / np.float32([width, height])
+    return np.concatenate([centre, sigmoid(raw[:, 2:])], axis=1).astype(np.float32)

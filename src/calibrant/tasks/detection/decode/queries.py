@@ -1,0 +1,77 @@
+"""Families with boxes and class scores in two outputs: DETR, RT-DETR, YOLO-NAS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from calibrant.core.types import Feeds, FloatArray
+from calibrant.tasks.detection.decode.candidates import (
+    BoxFormat,
+    BoxUnits,
+    Candidates,
+    Frame,
+    Shapes,
+    corners,
+    misfit,
+    pick,
+    shapes_of,
+    sigmoid,
+    softmax,
+    without_batch,
+)
+
+_NEEDS = "boxes of 1 x queries x 4 and scores of 1 x queries x classes"
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Boxes 1 x N x 4 and class scores 1 x N x C.
+
+    ``activation`` is what the scores still need; ``background`` says that the last class is "no object".
+    """
+
+    box: BoxFormat = "cxcywh"
+    units: BoxUnits = "fraction"
+    activation: Literal["none", "sigmoid", "softmax"] = "sigmoid"
+    background: bool = False
+    multi_label: bool = True
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        _, scores = boxes_and_scores(shapes)
+        width = shapes[scores][2]
+        return None if width is None else width - self.background
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        box_name, score_name = boxes_and_scores(shapes_of(outputs))
+        boxes, scores = without_batch(outputs[box_name]), self._activated(without_batch(outputs[score_name]))
+        if self.background:
+            scores = scores[:, :-1]
+        rows, classes, picked = pick(scores, confidence, self.multi_label)
+        return Candidates(corners(boxes[rows], self.box, self.units, frame), picked, classes)
+
+    def _activated(self, scores: FloatArray) -> FloatArray:
+        if self.activation == "none":
+            return scores
+        return sigmoid(scores) if self.activation == "sigmoid" else softmax(scores)
+
+
+def boxes_and_scores(shapes: Shapes) -> tuple[str, str]:
+    """The names of the two outputs: the first of width 4, and the first other one with as many rows.
+
+    Exporters put hidden states behind them. Raises ModelError when there are no such outputs.
+    """
+    tables = {name: shape for name, shape in shapes.items() if len(shape) == 3}
+    for box_name in _boxes_first(tables):
+        for name, shape in tables.items():
+            if name != box_name and shape[1] == tables[box_name][1]:
+                return box_name, name
+    raise misfit(_NEEDS, shapes)
+
+
+def _boxes_first(tables: Shapes) -> list[str]:
+    """Outputs of width 4, those called boxes before others (four classes give scores of width 4 as well)."""
+    of_width_4 = [name for name, shape in tables.items() if shape[2] == 4]
+    return sorted(of_width_4, key=lambda name: "box" not in name.lower())

@@ -1,0 +1,108 @@
+"""Families whose output is a table: a row (or column) per candidate with its box and class scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from calibrant.core.types import Feeds, FloatArray
+from calibrant.tasks.detection.decode.candidates import (
+    BoxFormat,
+    BoxUnits,
+    Candidates,
+    Frame,
+    Shapes,
+    corners,
+    misfit,
+    pick,
+    pick_with_objectness,
+    shapes_of,
+    without_batch,
+)
+from calibrant.tasks.detection.decode.grids import cell_count, cells
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Decoded boxes: 4 box numbers, an objectness if there is one, then a score for each class.
+
+    ``layout`` says whether a candidate is a row (1xNxK: YOLOv5, YOLOv7) or a column (1xKxN: YOLOv8 and after).
+    """
+
+    layout: Literal["rows", "columns"] = "rows"
+    objectness: bool = True
+    box: BoxFormat = "cxcywh"
+    units: BoxUnits = "pixels"
+    multi_label: bool = True
+
+    @property
+    def _needs(self) -> str:
+        columns = "5 + classes" if self.objectness else "4 + classes"
+        return f"1 x candidates x ({columns})" if self.layout == "rows" else f"1 x ({columns}) x candidates"
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        _, shape = _table(shapes, self._needs)
+        width = shape[2] if self.layout == "rows" else shape[1]
+        return _classes_in(width, 4 + self.objectness, self._needs, shapes)
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        self.class_count(shapes_of(outputs))
+        name, _ = _table(shapes_of(outputs), self._needs)
+        table = without_batch(outputs[name])
+        table = table if self.layout == "rows" else table.T
+        if self.objectness:
+            picked = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
+        else:
+            picked = pick(table[:, 4:], confidence, self.multi_label)
+        rows, classes, scores = picked
+        return Candidates(corners(table[rows, :4], self.box, self.units, frame), scores, classes)
+
+
+@dataclass(frozen=True)
+class YoloxGrid:
+    """YOLOX without ``decode_in_inference``: offsets from the grid cell, sizes as logarithms; 1 x cells x (5 + C).
+
+    Source: Ge et al., "YOLOX", 2021: centre = (offset + cell) * stride, size = exp(logarithm) * stride.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    multi_label: bool = False
+
+    def class_count(self, shapes: Shapes) -> int | None:
+        """The classes, as Decoder.class_count says."""
+        _, shape = _table(shapes, "1 x cells x (5 + classes)")
+        return _classes_in(shape[2], 5, "1 x cells x (5 + classes)", shapes)
+
+    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        shapes = shapes_of(outputs)
+        name, shape = _table(shapes, "1 x cells x (5 + classes)")
+        if shape[1] != cell_count(frame, self.strides):
+            raise misfit(f"{cell_count(frame, self.strides)} grid cells at strides {self.strides}", shapes)
+        table = without_batch(outputs[name])
+        rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
+        cell, stride = cells(frame, self.strides)
+        boxes = _decoded(table[rows, :4], cell[rows], stride[rows])
+        return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
+
+
+def _decoded(raw: FloatArray, cell: FloatArray, stride: FloatArray) -> FloatArray:
+    return np.concatenate([(raw[:, :2] + cell) * stride, np.exp(raw[:, 2:]) * stride], axis=1)
+
+
+def _table(shapes: Shapes, needs: str) -> tuple[str, tuple[int | None, ...]]:
+    """The first output of rank 3; YOLOv5's older exports also give the raw maps (rank 5) beside it."""
+    for name, shape in shapes.items():
+        if len(shape) == 3:
+            return name, shape
+    raise misfit(needs, shapes)
+
+
+def _classes_in(width: int | None, others: int, needs: str, shapes: Shapes) -> int | None:
+    if width is not None and width <= others:
+        raise misfit(needs, shapes)
+    return None if width is None else width - others

@@ -1,0 +1,89 @@
+"""Which family a detector belongs to, from what its graph shows, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from calibrant.core.errors import ModelError, UnknownFamilyError
+from calibrant.core.types import ModelSignature
+from calibrant.tasks.detection.decode.candidates import describe_shape
+from calibrant.tasks.detection.inputs import ImageInput, image_input
+from calibrant.tasks.detection.metadata import ExporterNotes, exporter_notes
+from calibrant.tasks.detection.profile import InputProfile, Profile, family_named
+from calibrant.tasks.detection.rules import RULES, Clues
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a model was taken for. ``class_count`` is None where neither outputs nor metadata tell it.
+
+    ``why`` names the evidence, and what the profile assumes because no file can show it.
+    """
+
+    profile: Profile
+    class_count: int | None
+    class_names: tuple[str, ...] | None
+    why: str
+
+
+def recognise(signature: ModelSignature, profile: Profile | None = None) -> Recognition:
+    """Recognise a detector's family, or check that the given profile fits it.
+
+    Raises UnknownFamilyError when no family fits, and ModelError when the model is no detector, takes no
+    image, or has outputs that the profile's decoder cannot read.
+    """
+    image = image_input(signature)
+    notes = exporter_notes(signature.metadata)
+    if profile is None:
+        profile, evidence = _family_of(signature, image, notes)
+    else:
+        evidence = f"profile '{profile.name}' was given"
+    profile, remark = _in_the_models_layout(profile, image)
+    counted = profile.output.decoder.class_count({info.name: info.shape for info in signature.outputs})
+    names = notes.class_names
+    if counted is not None and names is not None and counted != len(names):
+        raise ModelError(
+            f"the outputs hold {counted} classes by profile '{profile.name}' but the metadata names {len(names)}, "
+            f"e.g. '{names[0][:40]}'; is it a segmentation or pose model? Export a detector or choose another --family"
+        )
+    count = len(names) if counted is None and names else counted
+    why = f"{evidence}; assumes {described_input(profile.input)}{remark}, which no ONNX file shows"
+    return Recognition(profile, count, names, why)
+
+
+def described_input(profile: InputProfile) -> str:
+    """An input profile in a few words, e.g. "letterbox centre padded with 114, RGB, divided by 255"."""
+    return ", ".join(_words(profile))
+
+
+def _words(profile: InputProfile) -> Iterator[str]:
+    if profile.resize == "stretch":
+        yield f"a stretched image ({profile.interpolation})"
+    else:
+        yield f"a letterbox ({profile.align}, padded with {profile.pad})"
+    yield profile.colour.upper()
+    yield "values 0..255" if profile.divide == 1 else f"values divided by {profile.divide:g}"
+    if any(profile.mean) or set(profile.std) != {1.0}:
+        yield "normalised by mean and std"
+
+
+def _family_of(signature: ModelSignature, image: ImageInput, notes: ExporterNotes) -> tuple[Profile, str]:
+    clues = Clues.of(signature, image, notes)
+    for rule in RULES:
+        finding = rule(clues)
+        if finding is not None:
+            return family_named(finding.family), finding.evidence
+    outputs = ", ".join(f"{info.name} {describe_shape(info.shape)}" for info in signature.outputs)
+    raise UnknownFamilyError(
+        f"no known detector family has these outputs: {outputs}; name one with --family, or describe the model in "
+        "a YAML profile (docs/profiles.md) and pass it as --family model.yaml"
+    )
+
+
+def _in_the_models_layout(profile: Profile, image: ImageInput) -> tuple[Profile, str]:
+    """The profile with the axis order that the model's input shows."""
+    if profile.input.layout == image.layout:
+        return profile, ""
+    adapted: Profile = replace(profile, input=replace(profile.input, layout=image.layout))
+    return adapted, f", {image.layout.upper()} as the input shows"

@@ -1,0 +1,58 @@
+"""What exporters write into an ONNX file about the model; only Ultralytics' keys are of use here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calibrant.core.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ExporterNotes:
+    """Class names by position, the input size (height, width; pixels), and who says so; None where not said."""
+
+    class_names: tuple[str, ...] | None = None
+    input_size: tuple[int, int] | None = None
+    author: str | None = None
+
+
+def exporter_notes(metadata: Mapping[str, str]) -> ExporterNotes:
+    """Read an ONNX file's metadata. Raises ModelError when it says that the model is no detector."""
+    task = metadata.get("task", "detect")
+    if task != "detect":
+        raise ModelError(
+            f"the model's metadata says task '{task[:40]}'; only detectors can be ranked, so export one"
+        )
+    return ExporterNotes(
+        class_names=_names(_literal(metadata.get("names"))),
+        input_size=_size(_literal(metadata.get("imgsz"))),
+        author=metadata.get("author") or None,
+    )
+
+
+def _literal(text: str | None) -> Any:
+    """The Python literal that a text holds; None when it holds none. Nothing is evaluated."""
+    if text is None:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, Mapping) and sorted(value, key=str) == sorted(range(len(value)), key=str):
+        value = [value[index] for index in range(len(value))]
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    return tuple(str(name) for name in value)
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    sizes = [value, value] if isinstance(value, int) else value
+    if not isinstance(sizes, list | tuple) or len(sizes) != 2:
+        return None
+    return (sizes[0], sizes[1]) if all(type(size) is int and size > 0 for size in sizes) else None

@@ -1,0 +1,122 @@
+"""The detection task: drives a detector on an image, reads its boxes, scores them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import DataError
+from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
+from calibrant.tasks.detection.decode import Candidates
+from calibrant.tasks.detection.decode.candidates import describe_shape
+from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.detection.inputs import image_input, other_feeds
+from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
+from calibrant.tasks.detection.preprocess import Placement, prepare
+from calibrant.tasks.detection.profile import Profile
+from calibrant.tasks.detection.score import score
+from calibrant.tasks.detection.types import CalibrationSample, Category, Detections, DetectionSample
+
+
+@dataclass(frozen=True, eq=False)
+class RawOutputs:
+    """A model's outputs for one image, by name, and where the image lay in the input (None for a bare array)."""
+
+    outputs: Feeds
+    placement: Placement | None
+
+
+class DetectionTask:
+    """Implements core.types.Task for detectors.
+
+    ``class_map`` gives for each of the model's classes its index in ``categories``, negative for none; both may
+    be empty where nothing is scored, as in calibration. ``imgsz`` (a side, or height and width in pixels) is
+    needed where the model leaves its input size open. Raises ModelError or SettingsError when the model's
+    inputs do not fit.
+    """
+
+    name = "detection"
+
+    def __init__(
+        self,
+        profile: Profile,
+        signature: ModelSignature,
+        *,
+        categories: Sequence[Category] = (),
+        class_map: Sequence[int] = (),
+        confidence: float = 0.001,
+        iou: float = 0.65,
+        max_detections: int = 300,
+        imgsz: int | tuple[int, int] | None = None,
+    ) -> None:
+        self.profile = profile
+        self.categories = tuple(categories)
+        self._class_map = np.asarray(class_map, np.int64)
+        self._confidence, self._iou, self._max_detections = confidence, iou, max_detections
+        self._input = image_input(signature)
+        self._frame = self._input.frame(imgsz)
+        self._other_feeds = other_feeds(signature, self._frame)
+
+    def drive(self, session: Session, sample: DetectionSample | CalibrationSample) -> RawOutputs:
+        """Run the model once on a sample's image, or on its array when it is already preprocessed.
+
+        Raises ImageError when the image cannot be read, DataError when the array does not fit the input.
+        """
+        array = getattr(sample, "array", None)
+        if array is not None:
+            return RawOutputs(session.run(self._feeds(self._checked(array, sample.id))), None)
+        if sample.path is None:
+            raise DataError(f"calibration sample '{sample.id}' has neither image nor array; give one of them")
+        tensor, where = prepare(
+            read_image(sample.path), self.profile.input, self._frame.height, self._frame.width
+        )
+        return RawOutputs(session.run(self._feeds(tensor)), where)
+
+    def interpret(self, raw: RawOutputs, sample: DetectionSample) -> Detections:
+        """The boxes in one image, best first, in pixels of the original image.
+
+        Raises ModelError when the outputs are not what the profile's decoder reads.
+        """
+        if raw.placement is None:
+            raise DataError(
+                f"sample '{sample.id}' is a bare array, so its boxes have no image; give the image"
+            )
+        found = self.profile.output.decoder.decode(raw.outputs, self._frame, self._confidence)
+        found = self._labelled(found)
+        kept = self._kept(found)
+        return Detections(
+            raw.placement.to_original(found.boxes[kept]), found.scores[kept], found.classes[kept]
+        )
+
+    def score(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> Score:
+        """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""
+        return score(samples, predictions, self.categories)
+
+    def _feeds(self, tensor: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return {self._input.name: self._input.cast(tensor), **self._other_feeds}
+
+    def _checked(self, array: NDArray[Any], sample_id: str) -> NDArray[Any]:
+        height, width = self._frame.height, self._frame.width
+        shape = (1, 3, height, width) if self._input.layout == "nchw" else (1, height, width, 3)
+        if array.shape != shape:
+            raise DataError(
+                f"calibration sample '{sample_id}' has shape {describe_shape(array.shape)} but the model takes "
+                f"{describe_shape(shape)}; preprocess it for this model"
+            )
+        return np.ascontiguousarray(array)
+
+    def _labelled(self, found: Candidates) -> Candidates:
+        """Candidates with usable boxes, of classes that the data set labels, under its numbers."""
+        usable = np.isfinite(found.boxes).all(axis=1)
+        usable &= (found.classes >= 0) & (found.classes < len(self._class_map))
+        usable[usable] = self._class_map[found.classes[usable]] >= 0
+        return Candidates(found.boxes[usable], found.scores[usable], self._class_map[found.classes[usable]])
+
+    def _kept(self, found: Candidates) -> IntArray:
+        if not self.profile.output.nms:
+            return by_score(found)[: self._max_detections]
+        return non_maximum_suppression(found, self._iou, self._max_detections)
