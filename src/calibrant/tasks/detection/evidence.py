@@ -22,9 +22,9 @@ MOST_DETECTIONS = 100
 class MatchTable:
     """Which detections are right, as COCO matches them to the labelled boxes, over all object sizes.
 
-    Detections come class by class, best first; equal scores in the order of the images. Bit t of ``matched`` says
-    that a detection is right at the t-th IoU threshold, bit t of ``ignored`` that it lies on a crowd and counts
-    neither way. ``truth_image`` and ``truth_class`` list the labelled boxes that are to be found.
+    Detections come class by class, best first; equal scores in the order of the images. Bit t of
+    ``matched`` says that a detection is right at the t-th IoU threshold, bit t of ``ignored`` that it lies
+    on a crowd and counts neither way. ``truth_image`` and ``truth_class`` list what is to be found.
     """
 
     images: int
@@ -37,10 +37,11 @@ class MatchTable:
     truth_class: NDArray[np.int32]  # (G,)
 
     def resample(self, weights: IntArray) -> NDArray[np.float64]:
-        """mAP (IoU 0.50 to 0.95, 0..1) as if image i stood ``weights[r, i]`` times in the data set, for each row r.
+        """Mean average precision (0..1, IoU 0.50 to 0.95) for each row of image weights.
 
-        weights: (R, images), not negative; returns (R,), nan where no labelled box is left. A class without a
-        labelled box in a resample is left out of its mean, as COCO does.
+        It is COCO's as if image i stood ``weights[r, i]`` times in the data set: a class of which no box is
+        left to be found is left out of the mean. weights: (R, images), not negative; returns (R,), nan
+        where no box at all is left. Raises ValueError for weights of another shape.
         """
         from calibrant.tasks.detection.kernels import weighted_mean_precision
 
@@ -59,7 +60,7 @@ class MatchTable:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> MatchTable:
         """The table that :meth:`to_arrays` gave. Raises KeyError when one of its arrays is missing."""
-        values = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
+        values: dict[str, Any] = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
         return cls(**{**values, "images": int(values["images"])})
 
 

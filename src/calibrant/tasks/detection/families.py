@@ -44,8 +44,9 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
     names = notes.class_names
     if counted is not None and names is not None and counted != len(names):
         raise ModelError(
-            f"the outputs hold {counted} classes by profile '{profile.name}' but the metadata names {len(names)}, "
-            f"e.g. '{names[0][:40]}'; is it a segmentation or pose model? Export a detector or choose another --family"
+            f"the outputs hold {counted} classes by profile '{profile.name}' but the metadata names "
+            f"{len(names)}, e.g. '{names[0][:40]}'; export a detector (not segmentation or pose) or choose "
+            "another --family"
         )
     count = len(names) if counted is None and names else counted
     why = f"{evidence}; assumes {described_input(profile.input)}{remark}, which no ONNX file shows"
@@ -76,8 +77,8 @@ def _family_of(signature: ModelSignature, image: ImageInput, notes: ExporterNote
             return family_named(finding.family), finding.evidence
     outputs = ", ".join(f"{info.name} {describe_shape(info.shape)}" for info in signature.outputs)
     raise UnknownFamilyError(
-        f"no known detector family has these outputs: {outputs}; name one with --family, or describe the model in "
-        "a YAML profile (docs/profiles.md) and pass it as --family model.yaml"
+        f"no known detector family has these outputs: {outputs}; name one with --family, or describe the "
+        "model in a YAML profile (docs/profiles.md) and pass it as --family model.yaml"
     )
 
 

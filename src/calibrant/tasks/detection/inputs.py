@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.types import FloatArray, ModelSignature, TensorInfo
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.decode.candidates import describe_shape
+
+Layout: TypeAlias = Literal["nchw", "nhwc"]
 
 _DTYPES: Mapping[str, type[np.generic]] = {
     "float32": np.float32,
@@ -28,7 +30,7 @@ class ImageInput:
 
     name: str
     dtype: str
-    layout: str
+    layout: Layout
     height: int | None
     width: int | None
 
@@ -66,8 +68,8 @@ def image_input(signature: ModelSignature) -> ImageInput:
     layout = _layout(found)
     if layout is None or found.dtype not in _DTYPES or found.shape[0] not in (None, 1):
         raise ModelError(
-            f"input '{found.name}' ({found.dtype} {describe_shape(found.shape)}) does not take one colour image; "
-            "export the model for e.g. float32 1x3x640x640"
+            f"input '{found.name}' ({found.dtype} {describe_shape(found.shape)}) does not take one colour "
+            "image; export the model for e.g. float32 1x3x640x640"
         )
     strange = [info.name for info in signature.inputs if info is not found and info.name not in _OTHER_INPUTS]
     if strange:
@@ -95,7 +97,7 @@ def _both(frame: Frame) -> tuple[int, int]:
     return frame.height, frame.width
 
 
-def _layout(info: TensorInfo) -> str | None:
+def _layout(info: TensorInfo) -> Layout | None:
     if info.shape[1] == 3:
         return "nchw"
     return "nhwc" if info.shape[3] == 3 else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def greedily_kept(
     boxes: NDArray[np.float32], classes: NDArray[np.int64], class_count: int, iou: np.float32, most: int
 ) -> NDArray[np.int64]:
-    """Indices of the boxes (N, 4; corners; best first) that no kept box of their class overlaps above ``iou``."""
+    """Indices of the boxes (N, 4), best first, that no kept box of their class overlaps above ``iou``."""
     kept = np.empty(min(most, len(boxes)), np.int64)
     # For each class a chain through its kept boxes: the newest, and before each the one kept earlier.
     newest = np.full(class_count, -1, np.int64)
@@ -92,7 +92,10 @@ def _best_free(
     bit: np.uint16,
     threshold: float,
 ) -> int:
-    """The free labelled box that overlaps most, a crowd only when no other does; of equals the later. -1: none."""
+    """The free labelled box that overlaps most, of equals the later; a crowd only when no other does.
+
+    Gives -1 where there is none.
+    """
     best = -1
     least = min(threshold, 1 - 1e-10)
     for other in range(len(overlaps)):
@@ -114,7 +117,7 @@ def _coco_overlap(found: NDArray[np.float64], labelled: NDArray[np.float64], cro
         return 0.0
     shared = width * height
     area = found[2] * found[3]
-    return shared / (area if crowd else area + labelled[2] * labelled[3] - shared)
+    return float(shared / (area if crowd else area + labelled[2] * labelled[3] - shared))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,9 +170,10 @@ def _precision_at_hits(
     recall: NDArray[np.float64],
     precision: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Recall and precision after each right detection of one class, for each IoU threshold; gives their counts.
+    """Recall and precision after each right detection of one class, for each IoU threshold.
 
-    Wrong detections need no entry: between two right ones recall stands still and precision falls.
+    Gives how many there are for each threshold. Wrong detections need no entry: between two right ones
+    recall stands still and precision falls.
     """
     steps = len(recall)
     lengths = np.zeros(steps, np.int64)
@@ -197,7 +201,7 @@ def _precision_at_hits(
 def _interpolated(
     recall: NDArray[np.float64], precision: NDArray[np.float64], recalls: NDArray[np.float64]
 ) -> float:
-    """Mean over ``recalls`` of the best precision at that recall or a higher one (``precision`` is overwritten)."""
+    """Mean over ``recalls`` of the best precision at that recall or a higher one; changes ``precision``."""
     for index in range(len(precision) - 2, -1, -1):
         precision[index] = max(precision[index], precision[index + 1])
     total, index = 0.0, 0

@@ -12,11 +12,10 @@ from calibrant.core.errors import ModelError
 
 @dataclass(frozen=True)
 class ExporterNotes:
-    """Class names by position, the input size (height, width; pixels), and who says so; None where not said."""
+    """Class names by position, and the input's height and width in pixels; None where not said."""
 
     class_names: tuple[str, ...] | None = None
     input_size: tuple[int, int] | None = None
-    author: str | None = None
 
 
 def exporter_notes(metadata: Mapping[str, str]) -> ExporterNotes:
@@ -29,7 +28,6 @@ def exporter_notes(metadata: Mapping[str, str]) -> ExporterNotes:
     return ExporterNotes(
         class_names=_names(_literal(metadata.get("names"))),
         input_size=_size(_literal(metadata.get("imgsz"))),
-        author=metadata.get("author") or None,
     )
 
 

@@ -13,8 +13,8 @@ _FIRST_LOOK = 2048
 def non_maximum_suppression(candidates: Candidates, iou: float, most: int) -> IntArray:
     """Indices of the candidates that stay, best first, at most ``most``.
 
-    A candidate goes when its intersection over union with a better one of its class, itself kept, exceeds ``iou``.
-    Of equal scores the earlier candidate counts as the better.
+    A candidate goes when its intersection over union with a better one of its class, itself kept, exceeds
+    ``iou``. Of equal scores the earlier candidate counts as the better.
     """
     first_look = strongest(candidates.scores, _FIRST_LOOK)
     kept = _kept(candidates, first_look, iou, most)

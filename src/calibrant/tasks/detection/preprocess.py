@@ -1,4 +1,4 @@
-"""From an image to the network's input tensor, exactly as the training pipelines do it, and back again for boxes."""
+"""From an image to the network's input, exactly as training pipelines do it, and back again for boxes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Placement:
 
     def to_original(self, boxes: FloatArray) -> FloatArray:
         """Corners (N, 4) in input pixels as corners in pixels of the original image, cut at its edges."""
-        offset = np.float32([self.left, self.top] * 2)
-        scale = np.float32([self.width / self.resized_width, self.height / self.resized_height] * 2)
-        edges = np.float32([self.width, self.height] * 2)
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        scale = np.array([self.width / self.resized_width, self.height / self.resized_height] * 2, np.float32)
+        edges = np.array([self.width, self.height] * 2, np.float32)
         result: FloatArray = np.clip((boxes - offset) * scale, np.float32(0), edges)
         return result
 
@@ -55,7 +55,7 @@ def placement(
     resized_width, resized_height = max(1, whole(image_width * ratio)), max(1, whole(image_height * ratio))
     if profile.align == "top-left":
         return Placement(image_width, image_height, resized_width, resized_height)
-    # An odd pixel of padding goes to the right and bottom; the 0.1 decides that as Ultralytics' letterbox does.
+    # An odd pixel of padding goes to the right and bottom: so the 0.1 of Ultralytics' letterbox decides.
     left, top = round((width - resized_width) / 2 - 0.1), round((height - resized_height) / 2 - 0.1)
     return Placement(image_width, image_height, resized_width, resized_height, left, top)
 
@@ -65,8 +65,8 @@ def prepare(
 ) -> tuple[FloatArray, Placement]:
     """The network's input for an image (uint8 BGR, H x W x 3), and where the image lies in it.
 
-    The tensor is float32, contiguous, (1, 3, height, width), or (1, height, width, 3) when the profile's layout is
-    NHWC. Its values are (pixel / divide - mean) / std, in float32.
+    The tensor is float32, contiguous, (1, 3, height, width), or (1, height, width, 3) when the profile's
+    layout is NHWC. Its values are (pixel / divide - mean) / std, in float32.
     """
     where = placement(image.shape[0], image.shape[1], profile, height, width)
     framed = _framed(image, profile, where, height, width)

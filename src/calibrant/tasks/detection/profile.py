@@ -26,7 +26,7 @@ T = TypeVar("T")
 class InputProfile:
     """How an image becomes the network's input: resized, padded, then (pixel / divide - mean) / std.
 
-    ``rounding`` is how a letterbox rounds the resized size; ``mean`` and ``std`` are in the order of ``colour``.
+    ``rounding`` is how a letterbox rounds the resized size; ``mean`` and ``std`` are in ``colour``'s order.
     """
 
     resize: Literal["letterbox", "stretch"] = "letterbox"
@@ -51,7 +51,7 @@ class OutputProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """A family of detectors. ``aliases`` are other families that share it; ``summary`` says it in one line."""
+    """A family of detectors. ``aliases`` are other families that share it; ``summary`` is one line."""
 
     name: str
     input: InputProfile

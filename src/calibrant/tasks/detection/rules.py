@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Clues:
-    """What a model's signature shows: output shapes, and the operators behind them up to the last convolutions."""
+    """What a signature shows: output shapes, and the operators behind them up to the last convolutions."""
 
     shapes: Mapping[str, Shape]
     operators: frozenset[str]
@@ -146,7 +146,7 @@ def yolov7_end_to_end(clues: Clues) -> Finding | None:
 
 def anchors_with_objectness(clues: Clues) -> Finding | None:
     """YOLOv5 and YOLOv7, or Darknet's YOLOs: three candidates a cell."""
-    strides = clues.table and clues.strides_with(clues.table[1], each=3)
+    strides = clues.strides_with(clues.table[1], each=3) if clues.table else None
     if not clues.table or not strides:
         return None
     evidence = f"{describe_shape(clues.table)}: {clues.grid(strides, 3)}"
@@ -157,7 +157,7 @@ def anchors_with_objectness(clues: Clues) -> Finding | None:
 
 def one_box_a_cell(clues: Clues) -> Finding | None:
     """NanoDet-Plus, YOLOv6, and YOLOX with and without its last step."""
-    strides = clues.table and clues.strides_with(clues.table[1], each=1)
+    strides = clues.strides_with(clues.table[1], each=1) if clues.table else None
     if not clues.table or not strides:
         return None
     evidence = f"{describe_shape(clues.table)}: {clues.grid(strides, 1)}"
@@ -204,7 +204,7 @@ def open_rows(clues: Clues) -> Finding | None:
 
 def queries_with_scores(clues: Clues) -> Finding | None:
     """RT-DETR by Ultralytics: few rows of box and scores."""
-    if not clues.table or not 4 < (clues.table[2] or 0) or (clues.table[1] or 1001) > 1000:
+    if not clues.table or (clues.table[2] or 0) <= 4 or (clues.table[1] or 1001) > 1000:
         return None
     return Finding(
         "rtdetr-ultralytics", f"{describe_shape(clues.table)}: {clues.table[1]} queries of box and scores"

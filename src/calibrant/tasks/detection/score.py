@@ -1,4 +1,4 @@
-"""The COCO score of detections: its twelve numbers, by hotcoco, and the evidence to resample the first of them."""
+"""The COCO score: its twelve numbers, by hotcoco, and the evidence to resample the first of them."""
 
 from __future__ import annotations
 

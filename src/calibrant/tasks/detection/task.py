@@ -24,7 +24,7 @@ from calibrant.tasks.detection.types import CalibrationSample, Category, Detecti
 
 @dataclass(frozen=True, eq=False)
 class RawOutputs:
-    """A model's outputs for one image, by name, and where the image lay in the input (None for a bare array)."""
+    """A model's outputs for one image, by name, and where it lay in the input (None for a bare array)."""
 
     outputs: Feeds
     placement: Placement | None
@@ -33,10 +33,10 @@ class RawOutputs:
 class DetectionTask:
     """Implements core.types.Task for detectors.
 
-    ``class_map`` gives for each of the model's classes its index in ``categories``, negative for none; both may
-    be empty where nothing is scored, as in calibration. ``imgsz`` (a side, or height and width in pixels) is
-    needed where the model leaves its input size open. Raises ModelError or SettingsError when the model's
-    inputs do not fit.
+    ``class_map`` gives for each of the model's classes its index in ``categories``, negative for none; both
+    may be empty where nothing is scored, as in calibration. ``imgsz`` (a side, or height and width in
+    pixels) is needed where the model leaves its input size open. Raises ModelError or SettingsError when
+    the model's inputs do not fit.
     """
 
     name = "detection"
@@ -104,8 +104,8 @@ class DetectionTask:
         shape = (1, 3, height, width) if self._input.layout == "nchw" else (1, height, width, 3)
         if array.shape != shape:
             raise DataError(
-                f"calibration sample '{sample_id}' has shape {describe_shape(array.shape)} but the model takes "
-                f"{describe_shape(shape)}; preprocess it for this model"
+                f"calibration sample '{sample_id}' has shape {describe_shape(array.shape)} but the model "
+                f"takes {describe_shape(shape)}; preprocess it for this model"
             )
         return np.ascontiguousarray(array)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -33,8 +33,8 @@ class Frame:
 class Candidates:
     """Boxes before non-maximum suppression, in no particular order.
 
-    boxes: float32 (N, 4), corners in pixels of the network's input; scores: float32 (N,); classes: int64 (N,),
-    as the model counts them.
+    boxes: float32 (N, 4), corners in pixels of the network's input; scores: float32 (N,); classes:
+    int64 (N,), as the model counts them.
     """
 
     boxes: FloatArray
@@ -72,8 +72,8 @@ def misfit(needs: str, shapes: Shapes) -> ModelError:
     """The error for outputs that a decoder cannot read; ``needs`` says what it can."""
     given = ", ".join(f"{name} {describe_shape(shape)}" for name, shape in shapes.items())
     return ModelError(
-        f"the profile's decoder reads {needs}, but the outputs are {given}; choose another --family or describe "
-        "the model in a YAML profile"
+        f"the profile's decoder reads {needs}, but the outputs are {given}; choose another --family or "
+        "describe the model in a YAML profile"
     )
 
 
@@ -93,15 +93,15 @@ def pick(scores: FloatArray, confidence: float, multi_label: bool) -> tuple[IntA
     ``multi_label`` takes every class of a row, otherwise only its best (the first of equals). Of more than
     ``MOST_CANDIDATES`` the best are taken.
     """
+    flat = np.ascontiguousarray(scores).reshape(-1)
     if multi_label:
-        rows, classes = np.nonzero(scores > confidence)
+        index = np.flatnonzero(flat > confidence)
     else:
-        best = scores.argmax(axis=1)
-        rows = np.flatnonzero(scores[np.arange(len(scores)), best] > confidence)
-        classes = best[rows]
-    picked = scores[rows, classes]
-    kept = strongest(picked, MOST_CANDIDATES)
-    return rows[kept], classes[kept], picked[kept]
+        index = scores.argmax(axis=1) + np.arange(len(scores)) * scores.shape[1]
+        index = index[flat[index] > confidence]
+    index = index[strongest(flat[index], MOST_CANDIDATES)]
+    rows, classes = np.divmod(index, scores.shape[1])
+    return rows, classes, flat[index]
 
 
 def strongest(scores: FloatArray, most: int) -> IntArray:
@@ -124,6 +124,12 @@ def pick_with_objectness(
     return likely[rows], classes, picked
 
 
+def boxes_at(rows: IntArray, boxes_of: Callable[[IntArray], FloatArray]) -> FloatArray:
+    """Boxes (N, 4) for rows in order, in which a row stands once for each of its classes; each is made once."""
+    fresh = np.diff(rows, prepend=-1) != 0
+    return boxes_of(rows[fresh])[np.cumsum(fresh) - 1]
+
+
 def corners(boxes: FloatArray, box: BoxFormat, units: BoxUnits, frame: Frame) -> FloatArray:
     """Boxes (N, 4) in a format and unit as corners x1, y1, x2, y2 in input pixels."""
     first, second = boxes[:, :2], boxes[:, 2:]
@@ -135,13 +141,14 @@ def corners(boxes: FloatArray, box: BoxFormat, units: BoxUnits, frame: Frame) ->
     elif box == "yxyx":
         boxes = boxes[:, [1, 0, 3, 2]]
     if units == "fraction":
-        boxes = boxes * np.float32([frame.width, frame.height, frame.width, frame.height])
+        boxes = boxes * np.array([frame.width, frame.height] * 2, np.float32)
     return boxes.astype(np.float32, copy=False)
 
 
 def sigmoid(values: FloatArray) -> FloatArray:
     """The logistic function, without overflow."""
-    return np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
+    result: FloatArray = np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + np.float32(1))
+    return result
 
 
 def softmax(values: FloatArray, axis: int = -1) -> FloatArray:

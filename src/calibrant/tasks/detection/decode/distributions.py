@@ -12,6 +12,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Frame,
     Shape,
     Shapes,
+    boxes_at,
     misfit,
     pick,
     shapes_of,
@@ -66,9 +67,8 @@ class DistributionGrid:
             raise misfit(f"{cell_count(frame, self.strides)} grid cells at strides {self.strides}", shapes)
         rows, classes, picked = pick(scores, confidence, self.multi_label)
         cell, stride = cells(frame, self.strides)
-        used, index = np.unique(rows, return_inverse=True)
-        boxes = self._boxes(distributions[used], cell[used], stride[used])
-        return Candidates(boxes[index], picked, classes)
+        boxes = boxes_at(rows, lambda used: self._boxes(distributions[used], cell[used], stride[used]))
+        return Candidates(boxes, picked, classes)
 
     def _tables(self, outputs: Feeds, frame: Frame) -> tuple[FloatArray, FloatArray]:
         """All strides' scores (N, C) and distributions (N, 4 * bins), in the order of the strides."""

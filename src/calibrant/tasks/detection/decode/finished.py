@@ -1,4 +1,4 @@
-"""Models that finish by themselves: NMS inside, or trained to need none. What is left is to read the lists."""
+"""Models that finish by themselves, with NMS inside or none needed: what is left is to read the lists."""
 
 from __future__ import annotations
 

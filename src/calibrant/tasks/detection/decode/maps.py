@@ -1,4 +1,4 @@
-"""Families whose outputs are feature maps: YOLOv5's raw head, one map a stride, and FastestDet's single map."""
+"""Families whose outputs are feature maps: YOLOv5's raw head, and FastestDet's single map."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Frame,
     Shape,
     Shapes,
+    boxes_at,
     corners,
     misfit,
     pick_with_objectness,
@@ -27,8 +28,9 @@ YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90,
 
 @dataclass(frozen=True)
 class AnchorMaps:
-    """YOLOv5 and YOLOv7 without their last step: a map a stride, 1 x A x H x W x (5 + C) or 1 x A(5 + C) x H x W.
+    """YOLOv5 and YOLOv7 without their last step, a map for each stride.
 
+    A map is 1 x A x H x W x (5 + C) or 1 x A(5 + C) x H x W, for A anchors and C classes.
     ``anchors`` holds for each stride width and height of its anchors, pixels; ``activated`` says that the
     sigmoid has been applied. Source: Ultralytics YOLOv5: centre = (2 s - 0.5 + cell) * stride,
     size = (2 s)^2 * anchor, where s is the sigmoid of the output.
@@ -142,12 +144,12 @@ class FastestDetMap:
         rows, classes, scores = pick_with_objectness(
             objectness, table[:, 5:] ** np.float32(self.class_power), confidence, self.multi_label
         )
-        boxes = _fastestdet_boxes(table[rows, 1:5], rows, height, width)
+        boxes = boxes_at(rows, lambda used: _fastestdet_boxes(table[used, 1:5], used, height, width))
         return Candidates(corners(boxes, "cxcywh", "fraction", frame), scores, classes)
 
 
 def _fastestdet_boxes(raw: FloatArray, rows: IntArray, height: int, width: int) -> FloatArray:
     """Centre and size as fractions of the input."""
     cell = np.stack([rows % width, rows // width], axis=1)
-    centre = (np.tanh(raw[:, :2]) + cell) / np.float32([width, height])
+    centre = (np.tanh(raw[:, :2]) + cell) / np.array([width, height], np.float32)
     return np.concatenate([centre, sigmoid(raw[:, 2:])], axis=1).astype(np.float32)

@@ -14,6 +14,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Candidates,
     Frame,
     Shapes,
+    boxes_at,
     corners,
     misfit,
     pick,
@@ -28,7 +29,8 @@ from calibrant.tasks.detection.decode.grids import cell_count, cells
 class Rows:
     """Decoded boxes: 4 box numbers, an objectness if there is one, then a score for each class.
 
-    ``layout`` says whether a candidate is a row (1xNxK: YOLOv5, YOLOv7) or a column (1xKxN: YOLOv8 and after).
+    ``layout`` says whether a candidate is a row (1 x N x K: YOLOv5, YOLOv7) or a column (1 x K x N: YOLOv8
+    and after).
     """
 
     layout: Literal["rows", "columns"] = "rows"
@@ -64,7 +66,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class YoloxGrid:
-    """YOLOX without ``decode_in_inference``: offsets from the grid cell, sizes as logarithms; 1 x cells x (5 + C).
+    """YOLOX without ``decode_in_inference``, 1 x cells x (5 + C): offsets from the cell, logarithms of sizes.
 
     Source: Ge et al., "YOLOX", 2021: centre = (offset + cell) * stride, size = exp(logarithm) * stride.
     """
@@ -86,7 +88,7 @@ class YoloxGrid:
         table = without_batch(outputs[name])
         rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
         cell, stride = cells(frame, self.strides)
-        boxes = _decoded(table[rows, :4], cell[rows], stride[rows])
+        boxes = boxes_at(rows, lambda used: _decoded(table[used, :4], cell[used], stride[used]))
         return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
 
 
