@@ -125,9 +125,13 @@ def pick_with_objectness(
 
 
 def boxes_at(rows: IntArray, boxes_of: Callable[[IntArray], FloatArray]) -> FloatArray:
-    """Boxes (N, 4) for rows in order, in which a row stands once for each of its classes; each is made once."""
+    """Boxes (N, 4) for rows in order, in which a row stands once for each of its classes.
+
+    ``boxes_of`` is asked for each row once.
+    """
     fresh = np.diff(rows, prepend=-1) != 0
-    return boxes_of(rows[fresh])[np.cumsum(fresh) - 1]
+    boxes: FloatArray = boxes_of(rows[fresh])[np.cumsum(fresh) - 1]
+    return boxes
 
 
 def corners(boxes: FloatArray, box: BoxFormat, units: BoxUnits, frame: Frame) -> FloatArray:
