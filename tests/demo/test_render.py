@@ -34,13 +34,13 @@ def test_more_images_leave_the_first_ones_as_they_were(tmp_path: Path) -> None:
     _drawn(tmp_path / "few", test_images=3)
     _drawn(tmp_path / "many", test_images=6)
     few, many = _contents(tmp_path / "few"), _contents(tmp_path / "many")
-    assert all(many[name] == content for name, content in few.items() if name.endswith(".jpg"))
+    assert all(many[name] == content for name, content in few.items() if name.endswith(".png"))
 
 
 def test_no_image_is_in_both_sets(tmp_path: Path) -> None:
     data = _drawn(tmp_path)
     calibration = {file.read_bytes() for file in data.calibration.iterdir()}
-    test = {file.read_bytes() for file in data.dataset.parent.glob("*.jpg")}
+    test = {file.read_bytes() for file in data.dataset.parent.glob("*.png")}
     assert len(calibration) == 4
     assert len(test) == 6
     assert not calibration & test
