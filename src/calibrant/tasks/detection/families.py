@@ -40,7 +40,8 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
     else:
         evidence = f"profile '{profile.name}' was given"
     profile, remark = _in_the_models_layout(profile, image)
-    counted = profile.output.decoder.class_count({info.name: info.shape for info in signature.outputs})
+    shapes = {info.name: info.shape for info in signature.outputs}
+    counted = profile.output.decoder.class_count(shapes, image.known_frame)
     names = notes.class_names
     if counted is not None and names is not None and counted != len(names):
         raise ModelError(

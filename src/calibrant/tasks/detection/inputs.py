@@ -34,6 +34,11 @@ class ImageInput:
     height: int | None
     width: int | None
 
+    @property
+    def known_frame(self) -> Frame | None:
+        """The size of the input where the model fixes it."""
+        return Frame(self.height, self.width) if self.height and self.width else None
+
     def frame(self, imgsz: int | tuple[int, int] | None = None) -> Frame:
         """The size of the input, pixels; ``imgsz`` (a side, or height and width) fills in what is open.
 
@@ -42,11 +47,11 @@ class ImageInput:
         wanted = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
         given = (self.height, self.width)
         if wanted is None:
-            if self.height is None or self.width is None:
+            if self.known_frame is None:
                 raise ModelError(
                     f"input '{self.name}' leaves its height and width open; say them, e.g. --imgsz 640"
                 )
-            return Frame(self.height, self.width)
+            return self.known_frame
         if any(fixed not in (None, size) for fixed, size in zip(given, wanted, strict=True)):
             raise SettingsError(
                 f"--imgsz {wanted[0]}x{wanted[1]} differs from input '{self.name}', which is fixed at "

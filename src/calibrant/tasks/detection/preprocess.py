@@ -8,11 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from calibrant.core.types import FloatArray
 from calibrant.tasks.detection.profile import InputProfile
 
-_INTERPOLATIONS = {
+_OPENCV = {
     "linear": cv2.INTER_LINEAR,
     "area": cv2.INTER_AREA,
     "cubic": cv2.INTER_CUBIC,
@@ -84,12 +85,18 @@ def _framed(
     size = (where.resized_width, where.resized_height)
     resized: NDArray[Any] = image
     if size != (where.width, where.height):
-        resized = cv2.resize(image, size, interpolation=_INTERPOLATIONS[profile.interpolation])
+        resized = _resized(image, size, profile.interpolation)
     if size == (width, height):
         return resized
     right, bottom = width - size[0] - where.left, height - size[1] - where.top
     pad = (profile.pad,) * 3
     return cv2.copyMakeBorder(resized, where.top, bottom, where.left, right, cv2.BORDER_CONSTANT, value=pad)
+
+
+def _resized(image: NDArray[np.uint8], size: tuple[int, int], interpolation: str) -> NDArray[Any]:
+    if interpolation == "pillow":
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return cv2.resize(image, size, interpolation=_OPENCV[interpolation])
 
 
 def _normalise(pixels: NDArray[Any], profile: InputProfile, channel: int, out: NDArray[np.float32]) -> None:

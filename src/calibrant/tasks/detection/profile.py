@@ -26,11 +26,12 @@ T = TypeVar("T")
 class InputProfile:
     """How an image becomes the network's input: resized, padded, then (pixel / divide - mean) / std.
 
+    ``interpolation`` is OpenCV's, or Pillow's bilinear filter, which torchvision applies to images;
     ``rounding`` is how a letterbox rounds the resized size; ``mean`` and ``std`` are in ``colour``'s order.
     """
 
     resize: Literal["letterbox", "stretch"] = "letterbox"
-    interpolation: Literal["linear", "area", "cubic", "nearest"] = "linear"
+    interpolation: Literal["linear", "area", "cubic", "nearest", "pillow"] = "linear"
     align: Literal["centre", "top-left"] = "centre"
     rounding: Literal["nearest", "down"] = "nearest"
     pad: int = 114

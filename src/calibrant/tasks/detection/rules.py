@@ -109,14 +109,13 @@ def anchor_maps(clues: Clues) -> Finding | None:
 
 
 def queries(clues: Clues) -> Finding | None:
-    """DETR and RT-DETR before their last step, and YOLO-NAS."""
+    """DETR and RT-DETR before their last step."""
     tables = [shape for shape in clues.all_shapes if len(shape) == 3]
     if len(tables) < 2 or 4 not in (tables[0][2], tables[1][2]) or tables[0][1] != tables[1][1]:
         return None
     scores = tables[1] if tables[0][2] == 4 else tables[0]
-    strides = clues.strides_with(scores[1], each=1)
-    if strides:
-        return Finding("yolo-nas", f"boxes and scores apart, {clues.grid(strides, 1)}")
+    if clues.strides_with(scores[1], each=1):  # a box a grid cell, e.g. YOLO-NAS: no queries
+        return None
     found = f"{describe_shape(scores)} class scores and as many boxes"
     if scores[2] == _DETR_CLASSES or "pixel_mask" in clues.inputs:
         return Finding("detr", f"{found}, the last class being no object")

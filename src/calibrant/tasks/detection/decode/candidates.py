@@ -48,10 +48,10 @@ class Candidates:
 class Decoder(Protocol):
     """Turns a model's raw outputs into candidates. Its fields are what a profile may set."""
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """How many classes outputs of these shapes tell apart (None: they do not say).
 
-        Raises ModelError when this decoder cannot read such outputs.
+        Raises ModelError when this decoder cannot read such outputs, for an input of the size ``frame``.
         """
         ...
 

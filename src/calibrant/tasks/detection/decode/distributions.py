@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from calibrant.tasks.detection.decode.candidates import (
     softmax,
     without_batch,
 )
-from calibrant.tasks.detection.decode.grids import cell_count, cells, level_shapes
+from calibrant.tasks.detection.decode.grids import cells, level_shapes, require_cells
 
 
 @dataclass(frozen=True)
@@ -44,27 +45,26 @@ class DistributionGrid:
             f"{len(self.strides)} of 1 x cells x {sides}"
         )
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
         if any(len(shape) != 3 for shape in shapes.values()):
             raise misfit(self._needs, shapes)
         widths = [shape[2] for shape in shapes.values()]
+        levels = len(self.strides)
         if len(shapes) == 1:
+            require_cells(_total(shapes.values()), self.strides, frame, shapes)
             if widths[0] is not None and widths[0] <= 4 * self.bins:
                 raise misfit(self._needs, shapes)
             return None if widths[0] is None else widths[0] - 4 * self.bins
-        levels = len(self.strides)
         if len(shapes) != 2 * levels or len({*widths[:levels]}) != 1 or {*widths[levels:]} != {4 * self.bins}:
             raise misfit(self._needs, shapes)
+        require_cells(_total(list(shapes.values())[:levels]), self.strides, frame, shapes)
         return widths[0]
 
     def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
         """The candidates, as Decoder.decode says."""
-        shapes = shapes_of(outputs)
-        self.class_count(shapes)
+        self.class_count(shapes_of(outputs), frame)
         scores, distributions = self._tables(outputs, frame)
-        if len(scores) != cell_count(frame, self.strides):
-            raise misfit(f"{cell_count(frame, self.strides)} grid cells at strides {self.strides}", shapes)
         rows, classes, picked = pick(scores, confidence, self.multi_label)
         cell, stride = cells(frame, self.strides)
         boxes = boxes_at(rows, lambda used: self._boxes(distributions[used], cell[used], stride[used]))
@@ -89,6 +89,12 @@ class DistributionGrid:
         distances = odds @ np.arange(self.bins, dtype=np.float32) * stride
         points = (cell + np.float32(self.point)) * stride
         return np.concatenate([points - distances[:, :2], points + distances[:, 2:]], axis=1)
+
+
+def _total(shapes: Iterable[Shape]) -> int | None:
+    """How many rows these outputs have together; None where one of them is open."""
+    rows = [shape[1] for shape in shapes]
+    return None if None in rows else sum(row or 0 for row in rows)
 
 
 def _position(size: int, sizes: list[int]) -> int:

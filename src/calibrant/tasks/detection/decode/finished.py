@@ -36,8 +36,9 @@ class FinalRows:
     def _needs(self) -> str:
         return f"detections as rows of {len(self.columns)} ({', '.join(self.columns)})"
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """None: rows name classes by number, so how many there are does not show."""
+        del frame
         shape = next(iter(shapes.values()), ())
         if len(shape) not in (2, 3) or shape[-1] not in (len(self.columns), None):
             raise misfit(self._needs, shapes)
@@ -65,8 +66,9 @@ class FinalLists:
     box: BoxFormat = "xyxy"
     units: BoxUnits = "pixels"
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """None: classes are given by number, so how many there are does not show."""
+        del frame
         if not are_final_lists(list(shapes.values())):
             raise misfit("boxes of 1xNx4, scores of 1xN and classes of 1xN", shapes)
         return None

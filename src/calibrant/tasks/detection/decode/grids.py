@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from calibrant.core.types import FloatArray
-from calibrant.tasks.detection.decode.candidates import Frame
+from calibrant.tasks.detection.decode.candidates import Frame, Shapes, misfit
 
 
 def level_shapes(frame: Frame, strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -19,6 +19,14 @@ def level_shapes(frame: Frame, strides: Sequence[int]) -> tuple[tuple[int, int],
 def cell_count(frame: Frame, strides: Sequence[int]) -> int:
     """How many cells all feature maps have together."""
     return sum(rows * columns for rows, columns in level_shapes(frame, strides))
+
+
+def require_cells(rows: int | None, strides: Sequence[int], frame: Frame | None, shapes: Shapes) -> None:
+    """Raise ModelError unless ``rows`` is one for each cell, as far as both are known."""
+    if rows is not None and frame is not None and rows != cell_count(frame, strides):
+        steps = ", ".join(map(str, strides))
+        size = f"{frame.width}x{frame.height}"
+        raise misfit(f"{cell_count(frame, strides)} grid cells (strides {steps}, input {size})", shapes)
 
 
 @lru_cache(maxsize=16)

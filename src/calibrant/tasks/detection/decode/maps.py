@@ -46,8 +46,9 @@ class AnchorMaps:
         each = len(self.anchors[0]) // 2
         return f"{len(self.strides)} maps of 1x{each}xHxWx(5 + classes) or 1x{each}*(5 + classes)xHxW"
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
+        del frame  # the sizes of the maps are checked when they are read
         widths = {self._row_width(shape) for shape in shapes.values()}
         if len(shapes) != len(self.strides) or len(widths) != 1:
             raise misfit(self._needs, shapes)
@@ -127,8 +128,9 @@ class FastestDetMap:
     class_power: float = 0.4
     multi_label: bool = False
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
+        del frame  # a map of any size covers the whole input
         shape = next(iter(shapes.values()), ())
         if len(shape) != 4 or (shape[1] is not None and shape[1] <= 5):
             raise misfit("a map 1 x (5 + classes) x H x W", shapes)

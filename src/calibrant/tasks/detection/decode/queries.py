@@ -1,4 +1,4 @@
-"""Families with boxes and class scores in two outputs: DETR, RT-DETR, YOLO-NAS."""
+"""Families with boxes and class scores in two outputs: DETR and RT-DETR."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ class Queries:
     background: bool = False
     multi_label: bool = True
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
+        del frame  # queries lie anywhere
         _, scores = boxes_and_scores(shapes)
         width = shapes[scores][2]
         return None if width is None else width - self.background

@@ -22,7 +22,7 @@ from calibrant.tasks.detection.decode.candidates import (
     shapes_of,
     without_batch,
 )
-from calibrant.tasks.detection.decode.grids import cell_count, cells
+from calibrant.tasks.detection.decode.grids import cells, require_cells
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,18 @@ class Rows:
         columns = "5 + classes" if self.objectness else "4 + classes"
         return f"1 x candidates x ({columns})" if self.layout == "rows" else f"1 x ({columns}) x candidates"
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
+        del frame  # any number of candidates will do
         _, shape = _table(shapes, self._needs)
-        width = shape[2] if self.layout == "rows" else shape[1]
+        rows, width = (shape[1], shape[2]) if self.layout == "rows" else (shape[2], shape[1])
+        if rows is not None and width is not None and rows < width:  # the other layout, most likely
+            raise misfit(self._needs, shapes)
         return _classes_in(width, 4 + self.objectness, self._needs, shapes)
 
     def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
         """The candidates, as Decoder.decode says."""
-        self.class_count(shapes_of(outputs))
+        self.class_count(shapes_of(outputs), frame)
         name, _ = _table(shapes_of(outputs), self._needs)
         table = without_batch(outputs[name])
         table = table if self.layout == "rows" else table.T
@@ -74,17 +77,16 @@ class YoloxGrid:
     strides: tuple[int, ...] = (8, 16, 32)
     multi_label: bool = False
 
-    def class_count(self, shapes: Shapes) -> int | None:
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
         _, shape = _table(shapes, "1 x cells x (5 + classes)")
+        require_cells(shape[1], self.strides, frame, shapes)
         return _classes_in(shape[2], 5, "1 x cells x (5 + classes)", shapes)
 
     def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
         """The candidates, as Decoder.decode says."""
-        shapes = shapes_of(outputs)
-        name, shape = _table(shapes, "1 x cells x (5 + classes)")
-        if shape[1] != cell_count(frame, self.strides):
-            raise misfit(f"{cell_count(frame, self.strides)} grid cells at strides {self.strides}", shapes)
+        self.class_count(shapes_of(outputs), frame)
+        name, _ = _table(shapes_of(outputs), "1 x cells x (5 + classes)")
         table = without_batch(outputs[name])
         rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
         cell, stride = cells(frame, self.strides)
