@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx_graphs import GraphBuilder
 
@@ -63,6 +64,20 @@ def test_open_shapes_have_no_cost(tmp_path: Path) -> None:
     found = costs(one_layer(tmp_path, "Conv", [1, 3, "h", "w"], [4, 3, 1, 1]))
     assert found == (NodeCost("layer", "Conv", None, 12),)
     assert total_macs(found) is None
+
+
+def test_a_product_with_a_vector_sums_all_of_it(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.weight("w", 6)
+    graph.node("MatMul", [graph.input("x", [2, 6]), "w"], graph.output("y", [2]), "product")
+    assert costs(load_model(graph.save(tmp_path / "m.onnx"))) == (NodeCost("product", "MatMul", 12, 6),)
+
+
+def test_a_weight_of_impossible_rank_has_no_cost(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.constant("w", np.array(1.0, np.float32))
+    graph.node("Gemm", [graph.input("x", [2, 6]), "w"], graph.output("y", [2, 4]), "product")
+    assert costs(load_model(graph.save(tmp_path / "m.onnx"))) == (NodeCost("product", "Gemm", None, 1),)
 
 
 def test_totals_are_sums() -> None:

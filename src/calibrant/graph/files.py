@@ -129,7 +129,7 @@ def _extent_of(path: Path, tensor: onnx.TensorProto) -> tuple[Path, int]:
         size = math.ceil(math.prod(tensor.dims) * ir.DataType(tensor.data_type).itemsize)
     except (ValueError, TypeError) as error:
         raise _unplaced(path, tensor.name) from error
-    if offset < 0 or min(tensor.dims, default=0) < 0 or 0 < length < size:
+    if min(offset, length, *tensor.dims) < 0 or 0 < length < size:
         raise _unplaced(path, tensor.name)
     return file, offset + max(length, size)
 
