@@ -10,7 +10,7 @@ into a file and says how a tensor is stored. They are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -167,6 +167,15 @@ class Evidence(Protocol):
         ...
 
 
+@runtime_checkable
+class StorableEvidence(Evidence, Protocol):
+    """Evidence that can be kept in a file."""
+
+    def to_arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Plain arrays by name."""
+        ...
+
+
 @dataclass(frozen=True)
 class Score:
     """A task's verdict on one model: ``value`` and ``details`` are fractions 0..1 (nan: undefined)."""
@@ -226,6 +235,71 @@ class Runtime(Protocol):
 
         An array is only valid during the call: observers copy what they keep.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long an open model takes, milliseconds, over ``runs`` runs.
+
+    From the arrays in host memory to the results there; ``device_*`` is the accelerator's own computing.
+    ``build_seconds`` is what it took to build the model for this runtime; None: nothing is built.
+    """
+
+    median_ms: float
+    p99_ms: float
+    runs: int
+    device_median_ms: float | None = None
+    device_p99_ms: float | None = None
+    build_seconds: float | None = None
+
+
+@runtime_checkable
+class TimedSession(Protocol):
+    """A session that can say how fast it is."""
+
+    def latency(self, feeds: Feeds) -> Latency:
+        """Run the model on ``feeds`` again and again."""
+        ...
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """A candidate in every form in which a runtime may take it.
+
+    ``qdq`` is a model of its own; ``float_model`` goes with ``cache`` or is calibrated by the runtime
+    itself: by ``algorithm`` (and Legacy's ``quantile``) on ``batches``, the calibration samples as the
+    model's inputs. ``is_tensorrts_own`` says whether TensorRT knows this calibrator; what it computes
+    then goes to the file ``tensorrts_cache``.
+    """
+
+    name: str
+    float_model: Path
+    qdq: Path
+    cache: Path
+    algorithm: str
+    quantile: float
+    is_tensorrts_own: bool
+    tensorrts_cache: Path
+    batches: Callable[[], Iterator[Feeds]]
+
+
+@runtime_checkable
+class QuantizingRuntime(Protocol):
+    """A runtime that may quantize a float model itself. Others just open a candidate's Q/DQ model."""
+
+    @property
+    def quantizes_itself(self) -> bool:
+        """Whether it takes the float model with a calibration cache, which then must hold all tensors."""
+        ...
+
+    @property
+    def calibrates_itself(self) -> bool:
+        """Whether it chooses the scales by its own calibrator."""
+        ...
+
+    def open_candidate(self, candidate: Deployable) -> Session:
+        """Open a candidate in the form that this runtime prefers. Raises as Runtime.open."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,11 @@ from typing import Any, Self
 import onnxruntime as ort
 
 from calibrant.core.errors import RuntimeFailedError
-from calibrant.core.types import Feeds, Observer
+from calibrant.core.progress import Progress
+from calibrant.core.types import Feeds, Latency, Observer
+from calibrant.runtimes.options import converted
+from calibrant.runtimes.recording import RecordingSession
+from calibrant.runtimes.timing import timed
 
 
 class OnnxRuntime:
@@ -55,6 +59,10 @@ class OnnxRuntimeSession:
         with _in_our_words("ONNX Runtime failed while running the model"):
             return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
 
+    def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
+        """Time up to ``runs`` runs on the CPU, or two seconds of them."""
+        return timed(lambda: self.run(feeds), runs)
+
     def close(self) -> None:
         """Release the session's memory."""
         self._session = None
@@ -68,30 +76,9 @@ class OnnxRuntimeSession:
         self.close()
 
 
-class RecordingSession:
-    """A session that shows chosen outputs and inputs to an observer before it returns."""
-
-    def __init__(self, session: OnnxRuntimeSession, tensors: Sequence[str], observe: Observer) -> None:
-        self._session, self._tensors, self._observe = session, tuple(tensors), observe
-
-    def run(self, feeds: Feeds) -> dict[str, Any]:
-        """Run once, observing each of the tensors in the order they were named."""
-        outputs = self._session.run(feeds)
-        for tensor in self._tensors:
-            self._observe(tensor, outputs[tensor] if tensor in outputs else feeds[tensor])
-        return outputs
-
-    def close(self) -> None:
-        """Release the session's memory."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa: ARG001
+    """The runtime with a user's options. Raises SettingsError."""
+    return OnnxRuntime(**converted(OnnxRuntime.name, options, {"threads": int}))
 
 
 @contextmanager

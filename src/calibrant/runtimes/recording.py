@@ -1,0 +1,35 @@
+"""Seeing activations: a model that has them among its outputs, and a session that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from calibrant.core.types import Feeds, Observer, Session
+
+
+class RecordingSession:
+    """A session that shows chosen outputs and inputs to an observer before it returns."""
+
+    def __init__(self, session: Session, tensors: Sequence[str], observe: Observer) -> None:
+        self._session, self._tensors, self._observe = session, tuple(tensors), observe
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        """Run once, observing each of the tensors in the order they were named."""
+        outputs = dict(self._session.run(feeds))
+        for tensor in self._tensors:
+            self._observe(tensor, outputs[tensor] if tensor in outputs else feeds[tensor])
+        return outputs
+
+    def close(self) -> None:
+        """Release the session's memory."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

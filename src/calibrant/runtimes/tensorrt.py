@@ -1,0 +1,344 @@
+"""TensorRT, any version from 8.5 on: engines are built and run by a worker with its own interpreter.
+
+Each open model has a worker process of its own, so that a crash or a hang costs that model only. Engines,
+TensorRT's own calibration caches and its kernel timings are kept by content hash in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from calibrant.core.errors import RuntimeFailedError, SettingsError
+from calibrant.core.progress import Progress, Silent
+from calibrant.core.types import Deployable, Feeds, Latency, Observer
+from calibrant.runtimes.options import converted, one_of
+from calibrant.runtimes.recording import RecordingSession
+from calibrant.runtimes.tensorrt_worker.files import write_atomically
+from calibrant.runtimes.tensorrt_worker.messages import PROTOCOL
+from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
+
+EXPLICIT, CACHE, CALIBRATE = "explicit", "cache", "calibrate"
+WARMUP_RUNS = 20
+
+_START_SECONDS = 120.0
+_RUN_SECONDS = 300.0
+_PATIENCE_SECONDS = 60.0
+_WORKER = Path(__file__).with_name("tensorrt_worker") / "__init__.py"
+# Loads the worker as a package of its own, without this folder (and its tensorrt.py) on the path.
+_START = (
+    "import importlib.util as u, sys; p = sys.argv[1]; sys.path[:] = [f for f in sys.path if f]; "
+    "s = u.spec_from_file_location('tensorrt_worker', p, submodule_search_locations=[p[:-12]]); "
+    "m = u.module_from_spec(s); sys.modules[s.name] = m; s.loader.exec_module(m); m.main()"
+)
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """How TensorRT (up to 10) is to quantize a float model by itself.
+
+    ``algorithm`` is minmax, entropy2, entropy or legacy; ``scales`` a calibration cache to take the scales
+    from; without it TensorRT calibrates, and ``batches`` are the samples.
+    """
+
+    algorithm: str
+    quantile: float
+    scales: Path | None = None
+    batches: Iterator[Feeds] | None = None
+
+
+class TensorRT:
+    """Runs models with TensorRT.
+
+    python: the interpreter that has TensorRT. precision: what the layers in float may use, ``fp32`` or
+    ``fp16`` (never TF32). int8: how a study's candidates are quantized: ``explicit`` (the Q/DQ model),
+    ``cache`` (the float model with Calibrant's calibration cache) or ``calibrate`` (TensorRT's own
+    calibrator); the latter two up to TensorRT 10. timeout: seconds that a build may take. folder: where
+    engines are kept. device: the GPU's number.
+    """
+
+    name = "tensorrt"
+
+    def __init__(
+        self,
+        python: str = sys.executable,
+        precision: str = "fp32",
+        int8: str = EXPLICIT,
+        timeout: float = 1800.0,
+        folder: Path | None = None,
+        device: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._command = (python, "-c", _START, str(_WORKER))
+        self._python, self._precision, self._int8, self._timeout = python, precision, int8, timeout
+        self._folder, self._device = folder or _user_cache_folder(), device
+        self._progress = progress or Silent()
+        self._about_it: dict[str, str] | None = None
+
+    @property
+    def version(self) -> str:
+        """TensorRT's version, as the worker tells it. Raises SettingsError when there is no TensorRT."""
+        return self._about["tensorrt"]
+
+    @property
+    def quantizes_itself(self) -> bool:
+        """Whether candidates are float models with a calibration cache rather than Q/DQ models."""
+        return self._int8 != EXPLICIT
+
+    @property
+    def calibrates_itself(self) -> bool:
+        """Whether TensorRT's own calibrators choose the scales."""
+        return self._int8 == CALIBRATE
+
+    def open(self, model: Path) -> TensorRTSession:
+        """Build the engine of an ONNX file, or take it from the cache, and load it.
+
+        A Q/DQ model runs in INT8 where it says so. Raises RuntimeFailedError with TensorRT's words.
+        """
+        return self._open(model, None)
+
+    def open_candidate(self, candidate: Deployable) -> TensorRTSession:
+        """Open a study's candidate in the form that ``int8`` names. Raises as :meth:`open`."""
+        if self._int8 == EXPLICIT:
+            return self.open(candidate.qdq)
+        if self._int8 == CACHE:
+            return self._open(
+                candidate.float_model, Implicit(candidate.algorithm, candidate.quantile, candidate.cache)
+            )
+        if not candidate.is_tensorrts_own:
+            raise RuntimeFailedError(
+                f"TensorRT has no calibrator {candidate.name}; use int8=cache to give it Calibrant's scales"
+            )
+        return self._calibrated(candidate)
+
+    def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
+        """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
+        return RecordingSession(self.open(model), tensors, observe)
+
+    def _calibrated(self, candidate: Deployable) -> TensorRTSession:
+        """Let TensorRT calibrate, once: its cache is kept beside the engines and with the candidate.
+
+        The samples are known by what Calibrant's own calibration made of them.
+        """
+        known = hashlib.sha256(candidate.cache.read_bytes() + candidate.algorithm.encode())
+        known.update(_content_sha256(candidate.float_model).encode())
+        kept = self._home / "calibrations" / f"{known.hexdigest()[:32]}.cache"
+        scales = kept if kept.exists() else None
+        implicit = Implicit(candidate.algorithm, candidate.quantile, scales, candidate.batches())
+        session = self._open(candidate.float_model, implicit, kept)
+        write_atomically(str(candidate.tensorrts_cache), kept.read_bytes())
+        return session
+
+    def _open(self, model: Path, implicit: Implicit | None, cache: Path | None = None) -> TensorRTSession:
+        worker = self._worker()
+        try:
+            self._about_it = self._greet(worker)
+            plan = self._home / "engines" / f"{self._key(model, implicit, cache)}.plan"
+            if not plan.exists():
+                self._build(worker, model, plan, implicit, cache)
+            worker.ask(
+                {"kind": "open", "plan": str(plan)}, doing=f"opening {model.name}", seconds=_RUN_SECONDS
+            )
+        except BaseException:
+            worker.close()
+            raise
+        return TensorRTSession(worker, model.name, _facts_of(plan).get("seconds"))
+
+    def _build(
+        self, worker: WorkerProcess, model: Path, plan: Path, implicit: Implicit | None, cache: Path | None
+    ) -> None:
+        request = {
+            "kind": "build",
+            "model": str(model.resolve()),
+            "plan": str(plan),
+            "timing_cache": str(self._home / f"timing-{_file_name(self._about['device'])}.bin"),
+            "precision": self._precision,
+            "algorithm": implicit and implicit.algorithm,
+            "quantile": implicit and implicit.quantile,
+            "scales": implicit and implicit.scales and str(implicit.scales),
+            "cache": cache and str(cache),
+        }
+        batches = (implicit and implicit.batches) or iter(())
+        with _patience(self._progress, f"{worker.name} builds an engine for {model.name}"):
+            reply, _ = worker.ask(
+                request, doing=f"building {model.name}", seconds=self._timeout, batches=batches
+            )
+        facts = {"seconds": round(reply["seconds"], 1), "model": str(model), **self._about}
+        write_atomically(str(plan.with_suffix(".json")), json.dumps(facts, indent=2).encode())
+
+    def _worker(self) -> WorkerProcess:
+        environment = {"CUDA_MODULE_LOADING": "LAZY", **os.environ}
+        if self._device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = str(self._device)
+        return WorkerProcess(self._command, environment, "TensorRT")
+
+    def _greet(self, worker: WorkerProcess) -> dict[str, str]:
+        try:
+            about, _ = worker.ask({"kind": "hello"}, doing="starting", seconds=_START_SECONDS)
+        except WorkerFailedError as error:
+            if error.kind not in {"ImportError", "ModuleNotFoundError"}:
+                raise
+            raise SettingsError(
+                f"{self._python} has no TensorRT ({error}); name a Python that has it: "
+                "--runtime tensorrt:python=/path/to/python"
+            ) from error
+        if about["protocol"] != PROTOCOL:
+            raise RuntimeFailedError(
+                f"the TensorRT worker speaks protocol {about['protocol']}, not {PROTOCOL}; "
+                "install Calibrant again"
+            )
+        worker.name = f"TensorRT {about['tensorrt']}"
+        return {key: str(about[key]) for key in ("tensorrt", "python", "device", "compute")}
+
+    @property
+    def _about(self) -> dict[str, str]:
+        if self._about_it is None:
+            worker = self._worker()
+            try:
+                self._about_it = self._greet(worker)
+            finally:
+                worker.close()
+        return self._about_it
+
+    @functools.cached_property
+    def _home(self) -> Path:
+        home = self._folder / "tensorrt" / _file_name(self.version)
+        for folder in ("engines", "calibrations"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        return home
+
+    def _key(self, model: Path, implicit: Implicit | None, cache: Path | None) -> str:
+        """What decides an engine: the model's content, the scales, TensorRT, the GPU and the precision."""
+        parts = [_content_sha256(model), self._precision, self._about["device"], self._about["compute"]]
+        if implicit is not None:
+            scales = implicit.scales.read_text() if implicit.scales and not cache else ""
+            parts += [implicit.algorithm, repr(implicit.quantile), scales, cache.name if cache else ""]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+class TensorRTSession:
+    """An engine that a worker holds; a context manager. ``build_seconds``: how long building it took."""
+
+    def __init__(self, worker: WorkerProcess, model: str, build_seconds: float | None) -> None:
+        self._worker: WorkerProcess | None = worker
+        self._model, self.build_seconds = model, build_seconds
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        """Run once. Raises RuntimeFailedError with TensorRT's words."""
+        _, outputs = self._ask({"kind": "run"}, feeds, f"running {self._model}")
+        return outputs
+
+    def latency(self, feeds: Feeds, runs: int = 200) -> Latency:
+        """Time ``runs`` runs, batch as in ``feeds``, after a warm-up; the pipe to the worker is left out."""
+        request = {"kind": "measure", "runs": runs, "warmup": WARMUP_RUNS}
+        _, times = self._ask(request, feeds, f"timing {self._model}")
+        total, device = times["total_ms"], times["device_ms"]
+        return Latency(
+            median_ms=float(np.median(total)),
+            p99_ms=float(np.percentile(total, 99)),
+            runs=runs,
+            device_median_ms=float(np.median(device)),
+            device_p99_ms=float(np.percentile(device, 99)),
+            build_seconds=self.build_seconds,
+        )
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _ask(
+        self, request: Mapping[str, Any], feeds: Feeds, doing: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self._worker is None:
+            raise RuntimeFailedError(f"the session of {self._model} is closed; open it again")
+        return self._worker.ask(request, feeds, doing=doing, seconds=_RUN_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "python": str,
+    "precision": one_of("fp32", "fp16"),
+    "int8": one_of(EXPLICIT, CACHE, CALIBRATE),
+    "timeout": float,
+    "folder": Path,
+    "device": int,
+}
+
+
+def make(options: Mapping[str, str], progress: Progress) -> TensorRT:
+    """The runtime with a user's options. Raises SettingsError."""
+    return TensorRT(**converted(TensorRT.name, options, OPTIONS), progress=progress)
+
+
+@contextmanager
+def _patience(progress: Progress, text: str) -> Iterator[None]:
+    """Say what is being waited for: at once, and again every minute."""
+    done = threading.Event()
+
+    def remind() -> None:
+        minutes = 0
+        while not done.wait(_PATIENCE_SECONDS):
+            minutes += 1
+            progress.note(f"{text}: {minutes} min so far")
+
+    thread = threading.Thread(target=remind, daemon=True)
+    progress.note(f"{text}; this can take minutes")
+    thread.start()
+    try:
+        with progress.stage(text, 1) as advance:
+            yield
+            advance()
+    finally:
+        done.set()
+        thread.join()
+
+
+def _content_sha256(model: Path) -> str:
+    """A hash of an ONNX file and of the files beside it that it names (external data)."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise RuntimeFailedError(f"cannot read {model}: {error.strerror}; check the path") from error
+    digest = hashlib.sha256(content)
+    for neighbour in sorted(model.resolve().parent.iterdir()):
+        if neighbour.name != model.name and neighbour.name.encode() in content and neighbour.is_file():
+            digest.update(neighbour.read_bytes())
+    return digest.hexdigest()
+
+
+def _facts_of(plan: Path) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(plan.with_suffix(".json").read_text())
+    except (OSError, ValueError):  # kept for people and for reports; an engine runs without it
+        return {}
+    return facts
+
+
+def _user_cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "calibrant"
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in text)
