@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,12 @@ def test_half_precision_is_refused(tmp_path: Path) -> None:
         ModelError, match=r"16-bit weights in 1 nodes, e\.g\. 'product'; export it in float32"
     ):
         plan_of(graph, tmp_path)
+
+
+def test_an_opset_that_cannot_be_raised_is_known_before_calibration(tmp_path: Path) -> None:
+    beyond = dataclasses.replace(TENSORRT, min_opset=99)
+    with pytest.raises(ModelError, match=r"opset 13 cannot be raised to 99.*export the model again"):
+        quant_plan(load_small_detector(tmp_path), beyond)
 
 
 def test_a_model_without_anything_to_quantize_has_an_empty_plan(tmp_path: Path) -> None:

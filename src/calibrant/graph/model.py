@@ -56,7 +56,10 @@ def load_model(path: Path) -> Model:
 
 
 def signature_of(model: Model) -> ModelSignature:
-    """Describe a model by what shows without running it. ``tail_ops`` lists each operator type once."""
+    """Describe a model by what shows without running it.
+
+    ``tail_ops`` lists each operator type once. A shape is () where even the number of dimensions is unknown.
+    """
     graph = model.ir.graph
     every_node = ir.traversal.RecursiveGraphIterator(graph)
     return ModelSignature(

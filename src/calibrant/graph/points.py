@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
 from calibrant.core.types import Scheme
-from calibrant.graph.model import Model
+from calibrant.graph.model import Model, opset_of
+from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 
 _QUANTIZED_OPS = frozenset({
@@ -65,9 +66,11 @@ def quant_plan(
     float. ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last
     convolutions before the outputs.
     Raises AlreadyQuantizedError, SettingsError for a pattern that matches no node, and ModelError where
-    the weights are float16.
+    the weights are 16-bit or the opset cannot be raised to the scheme's.
     """
     require_float(model)
+    if opset_of(model) < scheme.min_opset:
+        with_opset(model.ir, scheme.min_opset)  # what cannot be quantized is to be known before calibration
     nodes = list(ir.traversal.RecursiveGraphIterator(model.ir.graph))
     spared = _matching(keep_float, [name_of(node) for node in nodes])
     if keep_head_float:
