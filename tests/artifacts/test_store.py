@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from calibrant.artifacts.store import read_json, require_writable, write_bytes, write_json
+from calibrant.core.errors import DataError, OutputError
+
+
+def test_a_file_is_replaced_as_a_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_bytes(path, b"one")
+    write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_files_have_the_users_permissions(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "ours", b"")
+    (tmp_path / "theirs").touch()
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(tmp_path / "file", b"old")
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device; choose another folder"):
+        write_bytes(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_json_comes_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"ключ": [1, None, "ü"]})
+    assert read_json(tmp_path / "a.json") == {"ключ": [1, None, "ü"]}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
+def test_broken_json_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DataError, match=r"a\.json.*delete it"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_json(tmp_path / "none.json")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="--out"):
+        require_writable(tmp_path / "file" / "folder")
+    assert require_writable(tmp_path / "new" / "folder").is_dir()
