@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -117,3 +118,15 @@ def minmax_encodings(
         )
         for tensor in tensors
     }
+
+
+def wide_encodings(plan: QuantPlan, amax: float = 3.0) -> dict[str, Encoding]:
+    chosen = encoding_of(Range(-amax, amax), TENSORRT.activations)
+    return {point.tensor: chosen for point in plan.activations}
+
+
+def saved(model: ir.Model, path: Path) -> Model:
+    """Save, check fully and load again."""
+    save_model(model, path)
+    onnx.checker.check_model(str(path), full_check=True)
+    return load_model(path)

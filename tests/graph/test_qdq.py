@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +19,9 @@ from onnx_graphs import (
     load_small_detector,
     minmax_encodings,
     run,
+    saved,
     small_detector,
+    wide_encodings,
 )
 from test_points import branching
 
@@ -30,23 +31,11 @@ from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, PerChannel, QuantSpec, Range
 from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.onnx_passes import with_opset
-from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
+from calibrant.graph.points import activation_tensors, quant_plan
 from calibrant.graph.probe import with_outputs
 from calibrant.graph.qdq import with_qdq
 
 X = np.random.default_rng(11).normal(size=(1, 3, 8, 8)).astype(np.float32)
-
-
-def wide_encodings(plan: QuantPlan, amax: float = 3.0) -> dict[str, Encoding]:
-    chosen = encoding_of(Range(-amax, amax), TENSORRT.activations)
-    return {point.tensor: chosen for point in plan.activations}
-
-
-def saved(model: ir.Model, path: Path) -> Model:
-    """Save, check fully and load again."""
-    save_model(model, path)
-    onnx.checker.check_model(str(path), full_check=True)
-    return load_model(path)
 
 
 def quantized_small_detector(folder: Path, **options: bool) -> tuple[Model, Model, Mapping[str, Encoding]]:
@@ -281,6 +270,18 @@ def test_the_opset_is_raised_to_the_schemes_and_never_lowered(tmp_path: Path, op
     run(result.path, {"x": X})
 
 
+def test_raising_the_opset_first_makes_no_difference(tmp_path: Path) -> None:
+    old = load_model(small_detector().save(tmp_path / "old.onnx", opset=11, ir_version=6))
+    new = saved(with_opset(old.ir, 13), tmp_path / "new.onnx")
+    plan = quant_plan(old, TENSORRT)
+    assert quant_plan(new, TENSORRT) == plan
+    results = [
+        run(saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx").path, {"x": X})
+        for model in (old, new)
+    ]
+    np.testing.assert_array_equal(results[0]["out"], results[1]["out"])
+
+
 # --- refusals --------------------------------------------------------------------------------------
 
 
@@ -320,98 +321,3 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     plan = quant_plan(model, TENSORRT)
     with pytest.raises(NumericsError, match="weight 'w' holds NaN or infinite"):
         with_qdq(model, plan, wide_encodings(plan), TENSORRT)
-
-
-# --- laws over random graphs -----------------------------------------------------------------------
-
-
-@st.composite
-def random_graphs(draw: st.DrawFn) -> GraphBuilder:
-    """A DAG of convolutions, sums, activations and poolings on 1x3x8x8 tensors; weights may be shared."""
-    graph = GraphBuilder(seed=draw(st.integers(0, 1000)))
-    tensors = [graph.input("x", [1, 3, 8, 8])]
-    graph.weight("shared", 3, 3, 1, 1)
-    for index in range(draw(st.integers(1, 10))):
-        source, other = draw(st.sampled_from(tensors)), draw(st.sampled_from(tensors))
-        output = f"t{index}"
-        match draw(st.sampled_from(["conv", "depthwise", "shared", "add", "relu", "pool"])):
-            case "conv":
-                graph.conv(source, output, (3, 3), kernel=3)
-            case "depthwise":
-                graph.conv(source, output, (1, 3), kernel=3, group=3)
-            case "shared":
-                graph.node("Conv", [source, "shared"], output)
-            case "add":
-                graph.node("Add", [source, other], output)
-            case "relu":
-                graph.node("Relu", [source], output)
-            case "pool":
-                graph.node("MaxPool", [source], output, kernel_shape=[3, 3], pads=[1] * 4)
-        tensors.append(output)
-    for output in draw(st.sets(st.sampled_from(tensors[1:]), min_size=1, max_size=3)):
-        graph.output(output, [1, 3, 8, 8])
-    return graph
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(graph=random_graphs(), spared=st.sets(st.integers(0, 9)), float_weights=st.booleans())
-def test_any_graph_is_quantized_exactly_where_the_plan_says(
-    tmp_path: Path, graph: GraphBuilder, spared: set[int], float_weights: bool
-) -> None:
-    model = load_model(graph.save(tmp_path / "m.onnx"))
-    before = ir.serde.serialize_model(model.ir).SerializeToString(deterministic=True)
-    candidates = [point.node for point in quant_plan(model, TENSORRT).weights]
-    keep = [name for index, name in enumerate(candidates) if index in spared]
-    plan = quant_plan(model, TENSORRT, keep_float=keep)
-    result = with_qdq(model, plan, wide_encodings(plan), TENSORRT, float_weights=float_weights)
-    loaded = saved(result, tmp_path / "q.onnx")
-
-    assert ir.serde.serialize_model(model.ir).SerializeToString(deterministic=True) == before
-    assert reads_of(loaded.ir) == expected_reads(model.ir, plan)
-    pairs = [node for node in loaded.ir.graph if node.op_type == "QuantizeLinear"]
-    stored = {point.tensor for point in plan.weights} if float_weights else set()
-    assert len(pairs) == len(plan.activations) + len(stored)
-    run(loaded.path, {"x": X})
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(graph=random_graphs())
-def test_an_empty_plan_changes_nothing(tmp_path: Path, graph: GraphBuilder) -> None:
-    model = load_model(graph.save(tmp_path / "m.onnx"))
-    save_model(with_qdq(model, QuantPlan((), (), ()), {}, TENSORRT), tmp_path / "q.onnx")
-    for name, expected in run(model.path, {"x": X}).items():
-        np.testing.assert_array_equal(run(tmp_path / "q.onnx", {"x": X})[name], expected)
-
-
-def reads_of(model: ir.Model) -> dict[tuple[str, int], str]:
-    """What each node other than Q and DQ reads."""
-    return {
-        (node.name or "", index): value.name or ""
-        for node in model.graph
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
-        for index, value in enumerate(node.inputs)
-        if value is not None
-    }
-
-
-def expected_reads(model: ir.Model, plan: QuantPlan) -> dict[tuple[str, int], str]:
-    """The same of the float model, with the plan's reads going to the dequantized tensors."""
-    reads = reads_of(model)
-    for activation in plan.activations:
-        for consumer in activation.consumers:
-            reads[consumer] = f"{activation.tensor}_dequantized"
-    for weight in plan.weights:
-        reads[weight.node, weight.input_index] = f"{weight.tensor}_dequantized"
-    return reads
-
-
-def test_raising_the_opset_first_makes_no_difference(tmp_path: Path) -> None:
-    old = load_model(small_detector().save(tmp_path / "old.onnx", opset=11, ir_version=6))
-    new = saved(with_opset(old.ir, 13), tmp_path / "new.onnx")
-    plan = quant_plan(old, TENSORRT)
-    assert quant_plan(new, TENSORRT) == plan
-    results = [
-        run(saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx").path, {"x": X})
-        for model in (old, new)
-    ]
-    np.testing.assert_array_equal(results[0]["out"], results[1]["out"])
