@@ -1,0 +1,47 @@
+"""The demo's whole way, on a few images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calibrant.core.errors import SettingsError
+from calibrant.core.progress import Silent
+from calibrant.demo import model
+from calibrant.demo.run import run_demo
+
+
+class _Notes(Silent):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_a_small_demo_ranks_calibrators_that_differ(tmp_path: Path) -> None:
+    notes = _Notes()
+    result = run_demo(
+        tmp_path / "run",
+        test_images=10,
+        calibration_images=4,
+        calibrators="minmax,percentile:99.9",
+        progress=notes,
+    )
+    assert any("synthetic" in text for text in notes.texts)
+    assert result.model.family == "yolox"
+    assert result.data.images_in_both == 0
+    assert 20 < result.baseline.accuracy.map50_95 < 80
+    drops = {trial.calibrator: trial.drop.points for trial in result.trials if trial.drop}
+    assert drops["percentile:99.9"] > drops["minmax"] + 2
+    assert result.recommended is not None
+    assert result.recommended.calibrator == "minmax"
+    assert (tmp_path / "run" / "study.json").is_file()
+
+
+def test_without_the_detector_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="pip install"):
+        run_demo(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
