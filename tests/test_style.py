@@ -23,7 +23,8 @@ STARTUP_SECONDS = 1.0  # 0.3 s is the aim; a busy machine is no fault of ours
 HOMES = {
     "onnxruntime": ("runtimes/ort.py",),
     "openvino": ("runtimes/openvino.py",),
-    "tensorrt": ("runtimes/tensorrt.py", "runtimes/tensorrt_worker.py"),
+    "tensorrt_rtx": ("runtimes/tensorrt_rtx_worker.py",),
+    "tensorrt": ("runtimes/tensorrt.py", "runtimes/tensorrt_worker"),
     "torch": (),
     "ddddocr": (),
     "onnx": ("graph", "testing.py"),

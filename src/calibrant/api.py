@@ -12,7 +12,7 @@ from calibrant.artifacts.store import require_writable
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, calibrators_named, distinct
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
-from calibrant.core.types import Calibrator
+from calibrant.core.types import Calibrator, Latency
 from calibrant.graph.points import activation_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
@@ -70,6 +70,7 @@ class EvaluationResult:
     images: int
     seconds: float
     figures: Mapping[str, float | None]
+    latency: Latency | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; the figures stand beside the rest, as in study.json."""
@@ -110,7 +111,7 @@ def study(
     settings = StudySettings(
         scheme, runtime, tuple(keep_float), keep_head_float, confidence, iou, imgsz=imgsz, seed=seed
     )
-    chosen, engine = _chosen(calibrators), runtime_named(runtime)
+    chosen, engine = _chosen(calibrators), runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
     test = open_test_set(detector, Path(data), limit, skip_bad)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
@@ -143,7 +144,7 @@ def calibrate(
     """
     listener = progress or Silent()
     settings = StudySettings(scheme, runtime, tuple(keep_float), keep_head_float, imgsz=imgsz)
-    chosen, engine = _chosen(calibrators), runtime_named(runtime)
+    chosen, engine = _chosen(calibrators), runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
     plan = quantization_plan(detector, settings)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
@@ -182,13 +183,15 @@ def evaluate(
     """
     listener = progress or Silent()
     settings = StudySettings(runtime=runtime, confidence=confidence, iou=iou, imgsz=imgsz)
-    engine = runtime_named(runtime)
+    engine = runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
     test = open_test_set(detector, Path(data), limit, skip_bad)
     for warning in test.warnings:
         listener.note(warning)
     task = detection_task(detector, settings, test)
-    found = evaluate_stage(detector.model.path, task, engine, test.samples, "Evaluating", listener)
+    found = evaluate_stage(
+        lambda: engine.open(detector.model.path), task, test.samples, "Evaluating", listener
+    )
     figures = {"map50_95": found.score.value, **found.score.details}
     return EvaluationResult(
         model=str(model),
@@ -196,6 +199,7 @@ def evaluate(
         images=len(test.samples),
         seconds=round(found.seconds, 3),
         figures={name: points_of(fraction) for name, fraction in figures.items()},
+        latency=found.latency,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibrant.artifacts.store import write_bytes
-from calibrant.artifacts.trt_cache import TensorRTCache, dumps, header_for
+from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.types import Encoding, Scheme, Statistics
@@ -49,26 +49,49 @@ class CandidateModel:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class CandidateFormat:
+    """How candidates' files are written.
+
+    ``tensorrt``: the version that the caches say they are of. ``float_weights``: a Q/DQ pair on float
+    weights, which TensorRT takes from 8 on, instead of integers, which it takes from 10 on.
+    """
+
+    tensorrt: Version = DEFAULT_TENSORRT
+    float_weights: bool = False
+
+
 def write_candidates(
-    plan: QuantizationPlan, statistics: Statistics, calibrators: Sequence[NamedCalibrator], out: Path
+    plan: QuantizationPlan,
+    statistics: Statistics,
+    calibrators: Sequence[NamedCalibrator],
+    out: Path,
+    written_as: CandidateFormat = CandidateFormat(),
 ) -> tuple[CandidateModel, ...]:
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
     A calibrator that fails costs its own candidate only. Raises OutputError when a file cannot be
     written.
     """
-    return tuple(_candidate(plan, statistics, calibrator, out) for calibrator in calibrators)
+    return tuple(_candidate(plan, statistics, calibrator, out, written_as) for calibrator in calibrators)
 
 
 def _candidate(
-    plan: QuantizationPlan, statistics: Statistics, calibrator: NamedCalibrator, out: Path
+    plan: QuantizationPlan,
+    statistics: Statistics,
+    calibrator: NamedCalibrator,
+    out: Path,
+    written_as: CandidateFormat,
 ) -> CandidateModel:
     try:
         ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
         encodings = encodings_from(ranges, plan.scheme.activations)
         cache, qdq = out / f"{calibrator.file_stem}.cache", out / f"{calibrator.file_stem}.qdq.onnx"
-        write_bytes(cache, dumps(cache_of(encodings, calibrator)).encode())
-        save_model(with_qdq(plan.model, plan.points, encodings, plan.scheme), qdq)
+        write_bytes(cache, dumps(cache_of(encodings, calibrator, written_as.tensorrt)).encode())
+        quantized = with_qdq(
+            plan.model, plan.points, encodings, plan.scheme, float_weights=written_as.float_weights
+        )
+        save_model(quantized, qdq)
     except OutputError:
         raise
     except CalibrantError as error:
@@ -76,7 +99,11 @@ def _candidate(
     return CandidateModel(calibrator, encodings, cache, qdq)
 
 
-def cache_of(encodings: Mapping[str, Encoding], calibrator: NamedCalibrator) -> TensorRTCache:
-    """The calibration cache that carries per-tensor encodings to TensorRT <= 10."""
+def cache_of(
+    encodings: Mapping[str, Encoding],
+    calibrator: NamedCalibrator,
+    version: Version = DEFAULT_TENSORRT,
+) -> TensorRTCache:
+    """The calibration cache that carries per-tensor encodings to a TensorRT up to 10."""
     scales = {tensor: float(encoding.scale) for tensor, encoding in encodings.items()}
-    return TensorRTCache(header_for(calibrator.algorithm, quantile=calibrator.quantile), scales)
+    return TensorRTCache(header_for(calibrator.algorithm, version, calibrator.quantile), scales)

@@ -41,12 +41,16 @@ class TrialContext:
     truth_sha256: str
     runtime_version: str
 
-    def key(self, encodings: Mapping[str, Encoding]) -> str:
-        """A stable hash of one trial; trials with the same key have the same score."""
+    def key(self, encodings: Mapping[str, Encoding], method: str | None = None) -> str:
+        """A stable hash of one trial; trials with the same key have the same score.
+
+        ``method`` names the calibrator where the runtime's own chooses the scales, whatever ours say.
+        """
         content = {
             **asdict(self),
             "encodings": encodings_sha256(encodings),
             "seed": None,
+            **({"method": method} if method else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 

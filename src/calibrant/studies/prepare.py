@@ -21,6 +21,7 @@ from calibrant.graph.model import (
     with_fixed_input,
 )
 from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
 from calibrant.studies.result import DataSummary, ModelSummary
@@ -169,6 +170,7 @@ def prepare_study(
         plan=plan,
         float_model=detector.model.path,
         task=detection_task(detector, settings, test),
+        collector=runtime if runtime.name == REFERENCE else runtime_named(REFERENCE),
         runtime=runtime,
         calibration=calibration.samples,
         test=test.samples,

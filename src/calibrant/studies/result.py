@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from calibrant.core.types import Score
+from calibrant.core.types import Latency, Score
 from calibrant.stages.recommend import Drop
 
 SCHEMA_VERSION = 1
@@ -54,18 +54,26 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The float model on the same images."""
+    """The float model on the same images; ``evidence`` is a file in the run's folder."""
 
     accuracy: Accuracy
     seconds: float
+    latency: Latency | None = None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True)
 class TrialFiles:
-    """Files to deploy, relative to the run's folder."""
+    """Files to deploy, relative to the run's folder.
+
+    ``tensorrt_cache`` is what TensorRT's own calibrator wrote; ``evidence`` lets a later comparison be
+    paired. None: there is no such file.
+    """
 
     cache: str
     qdq: str
+    tensorrt_cache: str | None = None
+    evidence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Trial:
     accuracy: Accuracy | None = None
     drop: Drop | None = None
     seconds: float | None = None
+    latency: Latency | None = None
     files: TrialFiles | None = None
     same_as: str | None = None
 
@@ -97,8 +106,9 @@ class Trial:
             "drop": self.drop and _rounded(self.drop.points),
             "drop_ci95": self.drop and [_rounded(self.drop.low), _rounded(self.drop.high)],
             "seconds": self.seconds,
+            "latency": _rounded_latency(self.latency),
             "same_as": self.same_as,
-            "files": asdict(self.files) if self.files else None,
+            "files": self.files and {kind: path for kind, path in asdict(self.files).items() if path},
         }
 
 
@@ -155,7 +165,12 @@ class StudyResult:
             "settings": dict(self.settings),
             "data": asdict(self.data),
             "calibration_seconds": self.calibration_seconds,
-            "baseline": {**asdict(self.baseline.accuracy), "seconds": self.baseline.seconds},
+            "baseline": {
+                **asdict(self.baseline.accuracy),
+                "seconds": self.baseline.seconds,
+                "latency": _rounded_latency(self.baseline.latency),
+                "evidence": self.baseline.evidence,
+            },
             "trials": [trial.to_dict() for trial in self.trials],
             "recommended": self._recommended_dict(),
             "warnings": list(self.warnings),
@@ -176,6 +191,12 @@ def accuracy_of(score: Score) -> Accuracy:
 def points_of(fraction: float) -> float | None:
     """A fraction as points, 0..100; None where it is undefined (nan, or COCO's -1)."""
     return None if math.isnan(fraction) or fraction < 0 else _rounded(100 * fraction)
+
+
+def _rounded_latency(latency: Latency | None) -> dict[str, float] | None:
+    if latency is None:
+        return None
+    return {name: _rounded(value) for name, value in asdict(latency).items() if value is not None}
 
 
 def _rounded(points: float) -> float:

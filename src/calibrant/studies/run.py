@@ -6,19 +6,29 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.store import write_json
 from calibrant.calibrators import NamedCalibrator
-from calibrant.core.errors import CalibrantError
+from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Task
+from calibrant.graph.model import save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, evaluate
 from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
 from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
+from calibrant.studies.deploy import (
+    calibration_method,
+    format_for,
+    open_candidate,
+    tensorrt_cache_of,
+    tensors_for,
+)
 from calibrant.studies.environment import environment
+from calibrant.studies.evidence import save_evidence
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import (
     Baseline,
@@ -39,11 +49,13 @@ class Study:
     """Everything a study needs, checked before the work begins.
 
     ``float_model`` is the file that the baseline runs; ``calibration`` and ``test`` are samples in order.
+    Statistics come from ``collector``, in float; models are measured on ``runtime``.
     """
 
     plan: QuantizationPlan
     float_model: Path
     task: Task
+    collector: Runtime
     runtime: Runtime
     calibration: Sequence[Sample]
     test: Sequence[Any]
@@ -69,11 +81,19 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
     """
     started = time.perf_counter()
     statistics = collect(
-        study.plan.model, study.plan.tensors, study.task, study.runtime, study.calibration, progress
+        study.plan.model,
+        tensors_for(study.runtime, study.plan),
+        study.task,
+        study.collector,
+        study.calibration,
+        progress,
     )
-    candidates = write_candidates(study.plan, statistics, study.calibrators, out)
+    candidates = write_candidates(study.plan, statistics, study.calibrators, out, format_for(study.runtime))
     calibration_seconds = time.perf_counter() - started
-    baseline = evaluate(study.float_model, study.task, study.runtime, study.test, "Evaluating FP32", progress)
+    study = replace(study, float_model=_fixed_float_model(study, out))
+    baseline = evaluate(
+        lambda: study.runtime.open(study.float_model), study.task, study.test, "Evaluating FP32", progress
+    )
     trials, measured = _run_trials(study, candidates, out, progress)
     result = StudyResult(
         out=str(out),
@@ -82,7 +102,12 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
         environment=environment(study.runtime),
         settings=study.settings.to_dict(),
         data=study.data,
-        baseline=Baseline(accuracy_of(baseline.score), round(baseline.seconds, 3)),
+        baseline=Baseline(
+            accuracy_of(baseline.score),
+            round(baseline.seconds, 3),
+            baseline.latency,
+            save_evidence(baseline.score.evidence, out, BASELINE),
+        ),
         trials=trials,
         recommended=None,
         calibration_seconds=round(calibration_seconds, 3),
@@ -104,11 +129,13 @@ def _run_trials(
         if candidate.failure is not None:
             trials.append(Trial(name, "", "failed", candidate.failure))
             continue
-        key = study.context.key(candidate.encodings)
+        key = study.context.key(candidate.encodings, calibration_method(study.runtime, candidate))
         if key in by_key:
             twin = by_key[key].trial
             trials.append(
-                replace(twin, calibrator=name, files=_files(candidate, out), same_as=twin.calibrator)
+                replace(
+                    twin, calibrator=name, files=_shared_files(candidate, out, twin), same_as=twin.calibrator
+                )
             )
             continue
         trial, evaluation = _measure(study, candidate, key, out, progress)
@@ -122,11 +149,24 @@ def _measure(
     study: Study, candidate: CandidateModel, key: str, out: Path, progress: Progress
 ) -> tuple[Trial, Evaluation | None]:
     name = candidate.calibrator.name
-    assert candidate.qdq is not None
     try:
         evaluation = evaluate(
-            candidate.qdq, study.task, study.runtime, study.test, f"Evaluating {name}", progress
+            partial(
+                open_candidate,
+                study.runtime,
+                candidate,
+                study.float_model,
+                study.task,
+                study.collector,
+                study.calibration,
+            ),
+            study.task,
+            study.test,
+            f"Evaluating {name}",
+            progress,
         )
+    except OutputError:
+        raise
     except CalibrantError as error:
         return Trial(name, key, "failed", str(error), files=_files(candidate, out)), None
     trial = Trial(
@@ -135,9 +175,20 @@ def _measure(
         "ok",
         accuracy=accuracy_of(evaluation.score),
         seconds=round(evaluation.seconds, 3),
-        files=_files(candidate, out),
+        latency=evaluation.latency,
+        files=replace(
+            _files(candidate, out), evidence=save_evidence(evaluation.score.evidence, out, key[:16])
+        ),
     )
     return trial, evaluation
+
+
+def _fixed_float_model(study: Study, out: Path) -> Path:
+    """The float model's file; a copy in ``out`` where its input was given a size."""
+    if study.settings.imgsz is None:
+        return study.float_model
+    save_model(study.plan.model.ir, out / "float.onnx")
+    return out / "float.onnx"
 
 
 def _with_verdict(
@@ -185,7 +236,16 @@ def _simplest_names(
     return simplest
 
 
+def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFiles:
+    return replace(_files(candidate, out), evidence=twin.files.evidence if twin.files else None)
+
+
 def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
     assert candidate.cache is not None
     assert candidate.qdq is not None
-    return TrialFiles(candidate.cache.relative_to(out).as_posix(), candidate.qdq.relative_to(out).as_posix())
+    own = tensorrt_cache_of(candidate.cache)
+    return TrialFiles(
+        candidate.cache.relative_to(out).as_posix(),
+        candidate.qdq.relative_to(out).as_posix(),
+        own.relative_to(out).as_posix() if own.exists() else None,
+    )
