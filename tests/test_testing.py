@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.calibrators import minmax
+from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import IntArray, Observer, QuantSpec, Range, Score, Session
 from calibrant.runtimes.ort import OnnxRuntime
@@ -113,14 +115,44 @@ class _RoundingUp:
         self.session.close()
 
 
+class _SharesOneBuffer(OnnxRuntime):
+    """Several threads write their input to the same place before they run."""
+
+    def open(self, model: Path) -> Any:
+        return _SharedBuffer(super().open(model))
+
+
+class _SharedBuffer(_RoundingUp):
+    concurrency = 4
+
+    def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        self.input = feeds["image"]
+        time.sleep(0.001)
+        return {"same": self.input}
+
+
+class _OneSessionForAll(OnnxRuntime):
+    def open(self, model: Path) -> Any:
+        self.only = getattr(self, "only", None) or super().open(model)
+        return self.only
+
+
 FAULTY_RUNTIMES = {
     "records twice": (_RecordsTwice(), "test_recording_shows_what_the_graph_computes"),
     "records other values": (_RecordsSomethingElse(), "test_recording_shows_what_the_graph_computes"),
     "opens anything": (_OpensAnything(), "test_files_that_are_no_model_are_refused"),
     "never closes": (_NeverCloses(), "test_closing_ends_it"),
     "rounds half up": (_RoundsUp(), "test_quantization_rounds_and_saturates_as_onnx_says"),
+    "mixes threads": (_SharesOneBuffer(), "test_runs_under_way_at_once_do_not_mix"),
     "changes what it is given": (_RoundsUp(), "test_arrays_go_in_and_come_out_by_name"),
 }
+
+
+def test_a_runtime_with_one_session_for_all_is_caught(tmp_path: Path) -> None:
+    cases = RuntimeConformance()
+    cases.runtime = _OneSessionForAll()
+    with pytest.raises((RuntimeFailedError, KeyError)):
+        cases.test_sessions_do_not_know_each_other(tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "test"), FAULTY_RUNTIMES.values(), ids=FAULTY_RUNTIMES)

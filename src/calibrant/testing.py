@@ -21,6 +21,7 @@ Inherit one in your own tests and say what is to be tested; pytest runs its ``te
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,24 @@ class RuntimeConformance:
             assert np.array_equal(seen[2 * run][1], plain[run]["hidden"])
             assert np.array_equal(seen[2 * run + 1][1], image)
             assert np.array_equal(recorded[run]["final"], plain[run]["final"])
+
+    def test_runs_under_way_at_once_do_not_mix(self, tmp_path: Path) -> None:
+        """A session that says it may be run by several threads gives each the answer to its own input."""
+        images = [_image() * np.float32(factor) for factor in range(40)]
+        with (
+            self.runtime.open(_saved(_identity(), tmp_path / "identity.onnx")) as session,
+            ThreadPoolExecutor(getattr(session, "concurrency", 1)) as threads,
+        ):
+            answers = list(threads.map(lambda image: session.run({"image": image})["same"].copy(), images))
+        assert all(np.array_equal(answer, image) for answer, image in zip(answers, images, strict=True))
+
+    def test_sessions_do_not_know_each_other(self, tmp_path: Path) -> None:
+        """Two models are open at once, and closing one leaves the other running."""
+        first = self.runtime.open(_saved(_identity(), tmp_path / "first.onnx"))
+        with self.runtime.open(_saved(_two_steps(), tmp_path / "second.onnx")) as second:
+            assert np.array_equal(first.run({"image": _image()})["same"], _image())
+            first.close()
+            assert np.array_equal(second.run({"image": _image()})["hidden"], np.maximum(_image(), 0))
 
     def test_files_that_are_no_model_are_refused(self, tmp_path: Path) -> None:
         """A missing, a foreign and a truncated file raise RuntimeFailedError."""

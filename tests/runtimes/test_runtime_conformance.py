@@ -10,5 +10,5 @@ class TestOnnxRuntime(RuntimeConformance):
     runtime = OnnxRuntime()
 
 
-class TestOneThread(RuntimeConformance):
-    runtime = OnnxRuntime(threads=1)
+class TestOneWorker(RuntimeConformance):
+    runtime = OnnxRuntime(workers=1)
