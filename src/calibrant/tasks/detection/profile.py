@@ -6,6 +6,7 @@ The files in ``profiles/`` are the table of known families; docs/profiles.md exp
 from __future__ import annotations
 
 import difflib
+import math
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -40,6 +41,12 @@ class InputProfile:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     layout: Literal["nchw", "nhwc"] = "nchw"
+
+    def __post_init__(self) -> None:
+        if self.divide == 0 or 0 in self.std:
+            raise SettingsError("divide and std divide the pixels, so they cannot be 0; use 1 to leave them")
+        if not 0 <= self.pad <= 255:
+            raise SettingsError(f"pad {self.pad} is no pixel value; use one from 0 to 255, e.g. 114")
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,11 @@ def _built(kind: type[T], content: Any, where: str) -> T:
     for name, field in known.items():
         if field.default is MISSING and name not in values:
             raise SettingsError(f"{where}: '{name}' is missing; see docs/profiles.md")
-    return kind(**{key: _checked(hints[key], value, f"{where}: {key}") for key, value in values.items()})
+    checked = {key: _checked(hints[key], value, f"{where}: {key}") for key, value in values.items()}
+    try:
+        return kind(**checked)
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from error
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
@@ -152,11 +163,11 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         )
     if get_origin(hint) is tuple:
         return _checked_tuple(get_args(hint), value, where)
-    if get_origin(hint) is types.UnionType:
-        return None if value is None else _checked(get_args(hint)[0], value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (bool, int, float, str) and type(value) is not hint:
+    if hint not in _WORDS:  # already built
+        return value
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint or (hint is float and not math.isfinite(value)):
         raise SettingsError(f"{where}: '{value}' is not {_WORDS[hint]}; see docs/profiles.md")
     return value
 

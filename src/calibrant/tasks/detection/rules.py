@@ -174,6 +174,8 @@ def end_to_end_rows(clues: Clues) -> Finding | None:
     """YOLOv10, YOLO26, and Ultralytics exports with NMS."""
     if not clues.table or clues.table[2] != 6 or (clues.table[1] or 0) > 1000:
         return None
+    if clues.table[1] is None and not clues.operators & {"NonMaxSuppression", "TopK"}:
+        return None
     return Finding("yolov10", f"{describe_shape(clues.table)}: final corners, score and class")
 
 

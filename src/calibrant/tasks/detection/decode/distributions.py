@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.types import Feeds, FloatArray
 from calibrant.tasks.detection.decode.candidates import (
     Candidates,
@@ -20,7 +21,7 @@ from calibrant.tasks.detection.decode.candidates import (
     softmax,
     without_batch,
 )
-from calibrant.tasks.detection.decode.grids import cells, level_shapes, require_cells
+from calibrant.tasks.detection.decode.grids import cells, level_shapes, require_cells, require_strides
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class DistributionGrid:
     bins: int = 8
     point: float = 0.5
     multi_label: bool = True
+
+    def __post_init__(self) -> None:
+        require_strides(self.strides)
+        if self.bins < 2:
+            raise SettingsError(f"bins {self.bins} make no distribution; NanoDet has 8 a side")
 
     @property
     def _needs(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.types import Feeds, FloatArray
 from calibrant.tasks.detection.decode.candidates import (
     BoxFormat,
@@ -31,6 +32,11 @@ class FinalRows:
     """
 
     columns: tuple[str, ...] = _ROLES
+
+    def __post_init__(self) -> None:
+        missing = [role for role in _ROLES if role not in self.columns]
+        if missing:
+            raise SettingsError(f"columns lack '{missing[0]}'; they must name {', '.join(_ROLES)}")
 
     @property
     def _needs(self) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.types import FloatArray
 from calibrant.tasks.detection.decode.candidates import Frame, Shapes, misfit
 
@@ -27,6 +28,14 @@ def require_cells(rows: int | None, strides: Sequence[int], frame: Frame | None,
         steps = ", ".join(map(str, strides))
         size = f"{frame.width}x{frame.height}"
         raise misfit(f"{cell_count(frame, strides)} grid cells (strides {steps}, input {size})", shapes)
+
+
+def require_strides(strides: Sequence[int]) -> None:
+    """Raise SettingsError unless there are strides and all of them are positive."""
+    if not strides or min(strides) < 1:
+        raise SettingsError(
+            f"strides {list(strides)} are not possible; give pixels per cell, e.g. [8, 16, 32]"
+        )
 
 
 @lru_cache(maxsize=16)

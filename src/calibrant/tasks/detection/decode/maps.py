@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.types import Feeds, FloatArray, IntArray
 from calibrant.tasks.detection.decode.candidates import (
     Candidates,
@@ -21,7 +22,7 @@ from calibrant.tasks.detection.decode.candidates import (
     sigmoid,
     without_batch,
 )
-from calibrant.tasks.detection.decode.grids import level_shapes
+from calibrant.tasks.detection.decode.grids import level_shapes, require_strides
 
 YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90, 156, 198, 373, 326))
 
@@ -40,6 +41,15 @@ class AnchorMaps:
     anchors: tuple[tuple[float, ...], ...] = YOLOV5_ANCHORS
     activated: bool = False
     multi_label: bool = True
+
+    def __post_init__(self) -> None:
+        require_strides(self.strides)
+        lengths = {len(sizes) for sizes in self.anchors}
+        if len(self.anchors) != len(self.strides) or len(lengths) != 1 or lengths.pop() % 2:
+            raise SettingsError(
+                f"anchors need for each of the {len(self.strides)} strides one list of widths and heights, "
+                "all of a length, e.g. [10, 13, 16, 30, 33, 23]"
+            )
 
     @property
     def _needs(self) -> str:

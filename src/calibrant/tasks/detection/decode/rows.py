@@ -22,7 +22,7 @@ from calibrant.tasks.detection.decode.candidates import (
     shapes_of,
     without_batch,
 )
-from calibrant.tasks.detection.decode.grids import cells, require_cells
+from calibrant.tasks.detection.decode.grids import cells, require_cells, require_strides
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Rows:
         del frame  # any number of candidates will do
         _, shape = _table(shapes, self._needs)
         rows, width = (shape[1], shape[2]) if self.layout == "rows" else (shape[2], shape[1])
-        if rows is not None and width is not None and rows < width:  # the other layout, most likely
+        if rows is not None and width is not None and 10 * rows < width:  # the other layout
             raise misfit(self._needs, shapes)
         return _classes_in(width, 4 + self.objectness, self._needs, shapes)
 
@@ -75,7 +75,10 @@ class YoloxGrid:
     """
 
     strides: tuple[int, ...] = (8, 16, 32)
-    multi_label: bool = False
+    multi_label: bool = True
+
+    def __post_init__(self) -> None:
+        require_strides(self.strides)
 
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
