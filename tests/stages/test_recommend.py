@@ -18,7 +18,8 @@ class Means:
     values: NDArray[np.float64]
 
     def resample(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        return (weights @ self.values) / weights.sum(axis=1)
+        means: NDArray[np.float64] = (weights @ self.values) / weights.sum(axis=1)
+        return means
 
 
 def candidate(name: str, values: NDArray[np.float64], simplicity: int = 0) -> Candidate:

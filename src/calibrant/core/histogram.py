@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 BINS = 16384
 # Below it the reciprocal of a bin's width is no float32; such magnitudes share the first bins.
 SMALLEST_ANCHOR = 2.0**-100
+# Taken where the first sample is all zero: small against any activation, and doubled when needed.
+ANCHOR_OF_ZEROS = 2.0**-24
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,21 @@ class Accumulator:
         self._counts, self._anchor, self._limit = seed.counts, seed.anchor, seed.limit
         self._low, self._high = np.inf, -np.inf
 
+    def fix_anchor(self) -> float:
+        """The anchor that other accumulators need to merge with this one exactly.
+
+        Where only zeros were seen it becomes a fixed small number, so that it depends on the first sample
+        alone.
+        """
+        if self._anchor == 0:
+            self._anchor = self._limit = histograms.ANCHOR_OF_ZEROS
+        return self._anchor
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything was seen."""
+        return self._low <= self._high
+
     def observe(self, values: NDArray[np.float32]) -> None:
         """Add all values of one sample. Raises NumericsError when one is NaN or infinite."""
         from calibrant.core.kernels import count_magnitudes, extremes

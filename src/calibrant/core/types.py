@@ -213,6 +213,16 @@ class Session(Protocol):
 
 
 @runtime_checkable
+class ConcurrentSession(Session, Protocol):
+    """A session that several threads may run at once; others are run by one at a time."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many runs may be under way at once."""
+        ...
+
+
+@runtime_checkable
 class Runtime(Protocol):
     """Something that runs ONNX models."""
 
@@ -233,7 +243,8 @@ class Runtime(Protocol):
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> Session:
         """Open a float model so that each run also hands ``tensors`` (activations by name) to ``observe``.
 
-        An array is only valid during the call: observers copy what they keep.
+        An array is only valid during the call: observers copy what they keep. A concurrent session calls
+        ``observe`` from the thread that runs it.
         """
         ...
 
@@ -289,7 +300,7 @@ class QuantizingRuntime(Protocol):
     """A runtime that may quantize a float model itself. Others just open a candidate's Q/DQ model."""
 
     @property
-    def quantizes_itself(self) -> bool:
+    def reads_caches(self) -> bool:
         """Whether it takes the float model with a calibration cache, which then must hold all tensors."""
         ...
 

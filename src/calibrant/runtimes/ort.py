@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,14 @@ from calibrant.runtimes.timing import timed
 class OnnxRuntime:
     """Opens models with ONNX Runtime's CPU provider.
 
-    ``threads`` is the number of intra-op threads; 0 leaves it to ONNX Runtime (one a core).
+    ``workers`` runs are under way at once, each on one thread: that uses all cores better than one run on
+    all of them, and the task's own work overlaps with it. 0: one a core.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, threads: int = 0) -> None:
-        self._threads = threads
+    def __init__(self, workers: int = 0) -> None:
+        self._workers = workers or os.cpu_count() or 1
 
     @property
     def version(self) -> str:
@@ -38,9 +40,11 @@ class OnnxRuntime:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = 1
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
-            return OnnxRuntimeSession(ort.InferenceSession(str(model), options, ["CPUExecutionProvider"]))
+            return OnnxRuntimeSession(
+                ort.InferenceSession(str(model), options, ["CPUExecutionProvider"]), self._workers
+            )
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -50,9 +54,15 @@ class OnnxRuntime:
 class OnnxRuntimeSession:
     """An open model; a context manager."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, concurrency: int = 1) -> None:
         self._session = session
+        self._concurrency = concurrency
         self._outputs = [output.name for output in session.get_outputs()]
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads may run it at once."""
+        return self._concurrency
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once. Raises RuntimeFailedError with ONNX Runtime's words."""
@@ -78,7 +88,7 @@ class OnnxRuntimeSession:
 
 def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa: ARG001
     """The runtime with a user's options. Raises SettingsError."""
-    return OnnxRuntime(**converted(OnnxRuntime.name, options, {"threads": int}))
+    return OnnxRuntime(**converted(OnnxRuntime.name, options, {"workers": int}))
 
 
 @contextmanager

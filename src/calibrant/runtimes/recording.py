@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from calibrant.core.types import Feeds, Observer, Session
+from calibrant.core.types import ConcurrentSession, Feeds, Observer, Session
 
 
 class RecordingSession:
@@ -14,6 +14,11 @@ class RecordingSession:
 
     def __init__(self, session: Session, tensors: Sequence[str], observe: Observer) -> None:
         self._session, self._tensors, self._observe = session, tuple(tensors), observe
+
+    @property
+    def concurrency(self) -> int:
+        """As many runs at once as the session beneath allows."""
+        return self._session.concurrency if isinstance(self._session, ConcurrentSession) else 1
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once, observing each of the tensors in the order they were named."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import NumericsError
 from calibrant.core.progress import Progress, Silent
-from calibrant.core.statistics import Accumulator
+from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
+from calibrant.stages.parallel import in_order, workers_of
 
 
 def collect(
@@ -30,30 +33,71 @@ def collect(
     Memory is one histogram a tensor, however many samples. The first sample anchors the histograms.
     Raises NumericsError naming tensor and sample when an activation is NaN or infinite.
     """
-    accumulators = {tensor: Accumulator() for tensor in tensors}
-    current = ""
+    recorder = Recorder(tensors)
 
-    def observe(tensor: str, values: NDArray[np.float32]) -> None:
-        try:
-            accumulators[tensor].observe(values)
-        except NumericsError as error:
-            raise NumericsError(
-                f"tensor {tensor!r} for sample {current!r}: {error}; "
-                "check the model in float and the input profile (calibrant inspect)"
-            ) from error
+    def drive(sample: Sample) -> None:
+        recorder.begin(sample)
+        task.drive(session, sample)
 
     with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
         probed = Path(folder) / "probed.onnx"
         save_model(with_outputs(model, tensors), probed)
         with (
-            runtime.record(probed, tensors, observe) as session,
+            runtime.record(probed, tensors, recorder.observe) as session,
             (progress or Silent()).stage("Calibrating", len(samples)) as advance,
         ):
-            for sample in samples:
-                current = sample.id
-                task.drive(session, sample)
+            drive(samples[0])
+            advance()
+            recorder.fix_anchors()
+            for _ in in_order(drive, samples[1:], workers_of(session)):
                 advance()
-    ids = tuple(sample.id for sample in samples)
-    return Statistics(
-        model.sha256, ids, {tensor: found.statistics() for tensor, found in accumulators.items()}
-    )
+    return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
+
+
+class Recorder:
+    """Accumulates activations from several threads: a set of accumulators a thread, merged at the end.
+
+    Merging is exact because every set has the first sample's anchors.
+    """
+
+    def __init__(self, tensors: Sequence[str]) -> None:
+        self._tensors = tuple(tensors)
+        self._first = {tensor: Accumulator() for tensor in tensors}
+        self._anchors: dict[str, float] | None = None
+        self._banks = [self._first]
+        self._local = threading.local()
+
+    def begin(self, sample: Sample) -> None:
+        """Say whose activations this thread will show next."""
+        self._local.sample = sample
+        if not hasattr(self._local, "bank"):
+            self._local.bank = self._new_bank()
+
+    def observe(self, tensor: str, values: NDArray[np.float32]) -> None:
+        """Add one tensor of this thread's sample."""
+        try:
+            self._local.bank[tensor].observe(values)
+        except NumericsError as error:
+            raise NumericsError(
+                f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
+                "check the model in float and the input profile (calibrant inspect)"
+            ) from error
+
+    def fix_anchors(self) -> None:
+        """Take the anchors of what was seen so far: the first sample."""
+        self._anchors = {tensor: found.fix_anchor() for tensor, found in self._first.items()}
+
+    def statistics(self) -> dict[str, TensorStatistics]:
+        """All threads' statistics merged, by tensor."""
+        return {tensor: self._merged(tensor) for tensor in self._tensors}
+
+    def _new_bank(self) -> dict[str, Accumulator]:
+        if self._anchors is None:
+            return self._first
+        bank = {tensor: Accumulator(anchor) for tensor, anchor in self._anchors.items()}
+        self._banks.append(bank)
+        return bank
+
+    def _merged(self, tensor: str) -> TensorStatistics:
+        parts = [bank[tensor].statistics() for bank in self._banks if bank[tensor].has_values]
+        return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
