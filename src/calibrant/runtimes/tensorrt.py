@@ -93,9 +93,9 @@ class TensorRT:
         return self._about["tensorrt"]
 
     @property
-    def quantizes_itself(self) -> bool:
-        """Whether candidates are float models with a calibration cache rather than Q/DQ models."""
-        return self._int8 != EXPLICIT
+    def reads_caches(self) -> bool:
+        """Whether candidates are float models with Calibrant's calibration cache."""
+        return self._int8 == CACHE
 
     @property
     def calibrates_itself(self) -> bool:

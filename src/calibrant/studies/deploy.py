@@ -23,9 +23,9 @@ TENSORRT = "tensorrt"
 
 def tensors_for(runtime: Runtime, plan: QuantizationPlan) -> tuple[str, ...]:
     """The activations whose statistics candidates need: all of them where a cache must speak for each."""
-    if not _quantizes_itself(runtime):
-        return plan.tensors
-    return tuple(dict.fromkeys((*plan.tensors, *activation_tensors(plan.model))))
+    if isinstance(runtime, QuantizingRuntime) and runtime.reads_caches:
+        return tuple(dict.fromkeys((*plan.tensors, *activation_tensors(plan.model))))
+    return plan.tensors
 
 
 def format_for(runtime: Runtime) -> CandidateFormat:
@@ -76,7 +76,3 @@ def open_candidate(
 def tensorrt_cache_of(cache: Path) -> Path:
     """Where the cache of TensorRT's own calibrator goes, beside Calibrant's."""
     return cache.with_name(f"{cache.stem}.tensorrt.cache")
-
-
-def _quantizes_itself(runtime: Runtime) -> bool:
-    return isinstance(runtime, QuantizingRuntime) and runtime.quantizes_itself
