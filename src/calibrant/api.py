@@ -203,12 +203,15 @@ def evaluate(
     )
 
 
-def inspect(model: PathLike, *, family: str = AUTO, scheme: str = "tensorrt") -> Inspection:
+def inspect(
+    model: PathLike, *, family: str = AUTO, imgsz: int | None = None, scheme: str = "tensorrt"
+) -> Inspection:
     """Describe a model without running it: signature, family, cost, what a scheme would quantize.
 
-    A family that is not recognised is reported, not raised. Raises ModelError for an unusable file.
+    What stands in the way of a study, such as an unknown family, is described and not raised.
+    Raises ModelError for an unusable file.
     """
-    return inspect_model(Path(model), family, scheme_named(scheme))
+    return inspect_model(Path(model), family, scheme_named(scheme), imgsz)
 
 
 def _chosen(calibrators: Calibrators) -> tuple[NamedCalibrator, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +15,7 @@ from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+READER_GONE = 1
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -28,15 +31,47 @@ for command in (study, calibrate, evaluate, inspect, demo):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of the user's are one line on stderr and exit code 2."""
     try:
-        cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        cli.main(None if arguments is None else list(arguments), prog_name="calibrant", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as help_:
+        help_.show()
+        sys.exit(USER_ERROR)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
+    except click.UsageError as error:
+        _fail(f"{error.format_message()} See '{_help_of(error)}'")
     except click.ClickException as error:
-        error.show()
-        sys.exit(USER_ERROR)
+        _fail(error.format_message())
     except CalibrantError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(USER_ERROR)
+        _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        _drop_unprinted()
+        if error.errno == errno.EPIPE:  # nobody reads on, as in `| head -1`
+            sys.exit(READER_GONE)
+        _fail(_in_words(error))
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(USER_ERROR)
+
+
+def _help_of(error: click.UsageError) -> str:
+    return f"{error.ctx.command_path if error.ctx else 'calibrant'} --help"
+
+
+def _in_words(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; free or choose another place"
+
+
+def _drop_unprinted() -> None:
+    """What stdout could not take must not fail once more when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,14 +8,28 @@ from typing import Any
 
 import click
 
-from calibrant.cli.options import CALIB, CALIBRATORS, DATA, INPUT, JSON, MODEL, PLACEMENT, SCORING, options
-from calibrant.cli.output import given, print_json, progress_of
+from calibrant.cli.options import (
+    CALIB,
+    CALIBRATORS,
+    DATA,
+    FAMILY,
+    IMGSZ,
+    INPUT,
+    JSON,
+    MODEL,
+    PLACEMENT,
+    SCORING,
+    options,
+)
+from calibrant.cli.output import given, is_terminal, print_json, progress_of
 
 
 @click.command()
 @options(MODEL, CALIB, DATA, CALIBRATORS, INPUT, SCORING, PLACEMENT, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/MODEL-TIME].")
-@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
+)
 def study(as_json: bool, **settings: Any) -> None:
     """Measure every calibrator on MODEL and recommend one."""
     from calibrant import api
@@ -65,14 +79,13 @@ def evaluate(as_json: bool, **settings: Any) -> None:
 
 
 @click.command()
-@options(MODEL, JSON)
-@click.option("--family", default="auto", show_default=True, metavar="NAME", help="Detector family, or auto.")
+@options(MODEL, FAMILY, IMGSZ, JSON)
 @click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
 def inspect(as_json: bool, **settings: Any) -> None:
     """Show a model's inputs, outputs and family, its cost, and what would be quantized."""
     from calibrant import api
 
-    result = api.inspect(**settings)
+    result = api.inspect(**given(settings))
     if as_json:
         print_json(result.to_dict())
     else:
@@ -101,4 +114,4 @@ def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
 def _print_study(result: Any) -> None:
     from calibrant.report.terminal import console_for, print_study
 
-    print_study(result, console_for(sys.stdout.isatty()))
+    print_study(result, console_for(is_terminal(sys.stdout)))

@@ -35,10 +35,16 @@ CALIBRATORS = click.option(
     "--calibrators", default=None, metavar="LIST",
     help="Comma-separated, e.g. minmax,entropy2,percentile:99.99|99.9 (default: all).",
 )  # fmt: skip
+FAMILY = click.option(
+    "--family", default="auto", show_default=True, metavar="NAME",
+    help="Detector family, auto, or a profile's YAML file.",
+)  # fmt: skip
+IMGSZ = click.option(
+    "--imgsz", type=click.IntRange(min=1), metavar="N", help="Input size for a model with dynamic shape."
+)
 INPUT = options(
-    click.option("--family", default="auto", show_default=True, metavar="NAME",
-                 help="Detector family, auto, or a profile's YAML file."),
-    click.option("--imgsz", type=click.IntRange(min=1), help="Input size for a model with dynamic shape."),
+    FAMILY,
+    IMGSZ,
     click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read."),
 )  # fmt: skip
 SCORING = options(

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -28,8 +28,13 @@ def progress_of(quiet: bool) -> Iterator[Progress]:
     """Bars on a terminal; otherwise only notes, on stderr."""
     from calibrant.report.progress import Bars, Notes
 
-    if not quiet and sys.stderr.isatty():
+    if not quiet and is_terminal(sys.stderr):
         with Bars() as bars:
             yield bars
     else:
         yield Notes()
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody watches; a stream that the caller has closed is None."""
+    return stream is not None and stream.isatty()

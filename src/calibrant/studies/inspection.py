@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from calibrant.core.errors import UnknownFamilyError
-from calibrant.core.types import Scheme, TensorInfo
+from calibrant.core.errors import ModelError
+from calibrant.core.types import ModelSignature, Scheme, TensorInfo
 from calibrant.graph.cost import costs, total_macs, total_parameters
-from calibrant.graph.model import load_model, opset_of, signature_of
-from calibrant.graph.points import quant_plan
+from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
+from calibrant.graph.points import QuantPlan, quant_plan
 from calibrant.studies.prepare import AUTO, named_recognition
 
 
@@ -21,6 +21,7 @@ class Inspection:
 
     ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is
     the part in layers that the scheme quantizes. ``family`` is None when the outputs fit none.
+    ``obstacle`` says why the scheme can quantize nothing, as in a model that is quantized already.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Inspection:
     quantized: dict[str, int]
     quantized_macs: int | None
     activations: int
+    obstacle: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -44,7 +46,6 @@ class Inspection:
 
     def lines(self) -> list[str]:
         """The same for people."""
-        quantized = ", ".join(f"{count} {op}" for op, count in self.quantized.items()) or "nothing"
         return [
             f"{self.model} (opset {self.opset}, sha256 {self.sha256[:16]})",
             *(f"input   {_shown(info)}" for info in self.inputs),
@@ -52,24 +53,26 @@ class Inspection:
             f"family  {self.family or 'unknown'}: {self.family_reason}",
             f"cost    {self.operators.get('Conv', 0)} convolutions, {_millions(self.macs)} MACs, "
             f"{_millions(self.parameters)} parameters",
-            f"int8    scheme {self.scheme}: {quantized}, {_millions(self.quantized_macs)} MACs; "
-            f"{self.activations} activation tensors",
+            f"int8    scheme {self.scheme}: {self.obstacle or self._quantized_words()}",
         ]
 
+    def _quantized_words(self) -> str:
+        layers = ", ".join(f"{count} {op}" for op, count in self.quantized.items()) or "nothing"
+        return f"{layers}, {_millions(self.quantized_macs)} MACs; {self.activations} activation tensors"
 
-def inspect_model(path: Path, family: str, scheme: Scheme) -> Inspection:
-    """Load and describe a model. Raises ModelError; AlreadyQuantizedError for a Q/DQ model."""
+
+def inspect_model(path: Path, family: str, scheme: Scheme, imgsz: int | None = None) -> Inspection:
+    """Load and describe a model; ``imgsz`` fixes the size of a dynamic image input, pixels.
+
+    What stands in the way of a study (no known family, quantized already) is described, not raised, unless
+    a family was named. Raises ModelError for a file that cannot be used at all.
+    """
     model = load_model(path)
+    if imgsz is not None:
+        model = replace(model, ir=with_fixed_input(model, imgsz, imgsz))
     signature = signature_of(model)
-    name: str | None
-    try:
-        recognition = named_recognition(signature, family)
-        name, reason = recognition.profile.name, recognition.why
-    except UnknownFamilyError as error:
-        if family != AUTO:
-            raise
-        name, reason = None, str(error)
-    plan = quant_plan(model, scheme)
+    name, reason = _family(signature, family)
+    plan, obstacle = _plan(model, scheme)
     quantized = {point.node for point in plan.weights}
     nodes = costs(model)
     return Inspection(
@@ -87,7 +90,25 @@ def inspect_model(path: Path, family: str, scheme: Scheme) -> Inspection:
         quantized=dict(Counter(node.op_type for node in nodes if node.node in quantized)),
         quantized_macs=total_macs([node for node in nodes if node.node in quantized]),
         activations=len(plan.activations),
+        obstacle=obstacle,
     )
+
+
+def _family(signature: ModelSignature, family: str) -> tuple[str | None, str]:
+    try:
+        recognition = named_recognition(signature, family)
+    except ModelError as error:
+        if family != AUTO:
+            raise
+        return None, str(error)
+    return recognition.profile.name, recognition.why
+
+
+def _plan(model: Model, scheme: Scheme) -> tuple[QuantPlan, str | None]:
+    try:
+        return quant_plan(model, scheme), None
+    except ModelError as error:
+        return QuantPlan((), (), ()), str(error)
 
 
 def _millions(count: int | None) -> str:

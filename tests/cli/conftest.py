@@ -1,0 +1,51 @@
+"""The command line called in this process, in a folder with a small detector and its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from outcomes import Outcome, Run
+from toy_detector import detector, saved, write_coco, write_images
+
+from calibrant.cli import main
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with ``m.onnx``, ``calib`` (4 images) and ``test`` (12 labelled ones)."""
+    saved(detector(), tmp_path / "m.onnx")
+    write_images(tmp_path / "calib", 4, seed=1)
+    write_coco(tmp_path / "test", 12, seed=1000)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(work: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``calibrant`` with these arguments."""
+
+    def called(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            code = exit_.code
+        printed = capsys.readouterr()
+        assert isinstance(code, int)
+        return Outcome(code, printed.out, printed.err)
+
+    return called
+
+
+@pytest.fixture
+def study(run: Run) -> Run:
+    """Run ``calibrant study`` on the folder's model and data; options given later win."""
+
+    def called(*options: object, model: object = "m.onnx", calib: object = "calib", data: object = "test",
+               calibrators: str = "minmax", out: object = "out") -> Outcome:  # fmt: skip
+        required = ("--calib", calib, "--data", data, "--out", out, "--calibrators", calibrators)
+        return run("study", model, *required, *options)
+
+    return called
