@@ -51,9 +51,7 @@ def detector(*, opset: int = 13, side: int | str = SIDE) -> onnx.ModelProto:
         [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, ROWS, 7])],
         [numpy_helper.from_array(array, name) for name, array in _weights().items()],
     )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, **attributes
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
 def weight(model: onnx.ModelProto, name: str) -> NDArray[Any]:
