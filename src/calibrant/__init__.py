@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from calibrant.api import calibrate, evaluate, inspect, study
+    from calibrant.api import calibrate, compare, evaluate, inspect, study
     from calibrant.core.errors import CalibrantError
     from calibrant.core.statistics import TensorStatistics
     from calibrant.core.types import QuantSpec, Range
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Loaded on first use, so that `import calibrant` stays fast.
 _HOMES = {
     "calibrate": "calibrant.api",
+    "compare": "calibrant.api",
     "evaluate": "calibrant.api",
     "inspect": "calibrant.api",
     "study": "calibrant.api",
@@ -32,6 +33,7 @@ __all__ = [
     "TensorStatistics",
     "__version__",
     "calibrate",
+    "compare",
     "evaluate",
     "inspect",
     "study",

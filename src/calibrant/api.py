@@ -17,8 +17,15 @@ from calibrant.graph.points import activation_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import evaluate as evaluate_stage
+from calibrant.studies.caches import cache_from_json as cache_from_json
+from calibrant.studies.caches import cache_to_json as cache_to_json
+from calibrant.studies.caches import convert_cache as convert_cache
+from calibrant.studies.caches import diff_caches as diff_caches
+from calibrant.studies.caches import show_cache as show_cache
 from calibrant.studies.candidates import CandidateModel, write_candidates
+from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.inspection import Inspection, inspect_model
+from calibrant.studies.migration import migrate_cache as migrate
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import (
     AUTO,
@@ -201,6 +208,14 @@ def evaluate(
         figures={name: points_of(fraction) for name, fraction in figures.items()},
         latency=found.latency,
     )
+
+
+def compare(runs: Sequence[PathLike], *, seed: int = 0) -> Comparison:
+    """Compare finished studies of one model on the same data with the first of them.
+
+    runs: folders that study wrote. Raises DataError for runs that do not belong together.
+    """
+    return compare_runs([Path(run) for run in runs], seed)
 
 
 def inspect(

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import click
 
 from calibrant import __version__
+from calibrant.cli.caches import cache, migrate
 from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
+from calibrant.cli.compare import compare
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -24,7 +26,7 @@ def cli() -> None:
     """Choose how to quantize a trained detector, by measurement."""
 
 
-for command in (study, calibrate, evaluate, inspect, demo):
+for command in (study, calibrate, evaluate, compare, inspect, demo, cache, migrate):
     cli.add_command(command)
 
 

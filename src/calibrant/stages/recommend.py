@@ -28,6 +28,10 @@ class Drop:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """The interval, e.g. "0.2 to 1.4"."""
+        return f"{shown(self.low)} to {shown(self.high)}"
+
     @property
     def is_real(self) -> bool:
         """Whether the interval leaves out zero."""
@@ -36,12 +40,16 @@ class Drop:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial as the recommendation sees it: less ``simplicity`` is simpler; value is 0..1."""
+    """A trial as the recommendation sees it: less ``simplicity`` is simpler; value is 0..1.
+
+    ``twins`` name the calibrators that made the very same model.
+    """
 
     name: str
     simplicity: int
     value: float
     evidence: Evidence
+    twins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,12 @@ class PairedBootstrap:
         low, high = np.nanpercentile(differences, [tail, 100 - tail])
         return Drop(100 * (reference.value - other.value), float(low), float(high))
 
+    def interval(self, candidate: Candidate) -> tuple[float, float]:
+        """The confidence interval of a candidate's own metric, points."""
+        tail = 100 * (1 - CONFIDENCE) / 2
+        low, high = np.nanpercentile(100 * self._values(candidate), [tail, 100 - tail])
+        return round(float(low), 4), round(float(high), 4)
+
     def held_out_drop(self, baseline: Candidate, candidates: Sequence[Candidate]) -> float:
         """Points lost on one half of the samples by the candidate that is best on the other half."""
         values = np.stack([c.evidence.resample(self._splits) for c in candidates])
@@ -103,15 +117,17 @@ def recommend(
     best = max(candidates, key=lambda c: (c.value, -c.simplicity))
     level = [c for c in candidates if c is best or not bootstrap.drop(best, c).is_real]
     chosen = min(level, key=lambda c: (c.simplicity, -c.value))
-    tied = tuple(c.name for c in sorted(level, key=lambda c: -c.value) if c is not chosen)
-    reason = _reason(chosen, best, tied, drops[chosen.name])
+    ranked = sorted(level, key=lambda c: -c.value)
+    tied = (*chosen.twins, *(name for c in ranked if c is not chosen for name in (c.name, *c.twins)))
+    reason = _reason(chosen, best, tied, drops[chosen.name], alone=len(candidates) == 1)
     return Recommendation(chosen.name, reason, tied, bootstrap.held_out_drop(baseline, candidates))
 
 
-def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop) -> str:
-    lost = f"it loses {drop.points:.1f} points of mAP (95 % interval {drop.low:.1f} to {drop.high:.1f})"
+def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop, alone: bool) -> str:
+    verb, points = ("loses", drop.points) if drop.points >= 0 else ("gains", -drop.points)
+    lost = f"it {verb} {shown(points)} points of mAP (95 % interval of the drop {drop})"
     if not tied:
-        return f"{lost}, less than every other candidate beyond doubt"
+        return f"{lost}{', the only candidate' if alone else ', beyond doubt the best of all candidates'}"
     names = (
         f"{', '.join(tied)} cannot be told from it"
         if len(tied) < 4
@@ -121,6 +137,11 @@ def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop)
         "it is the simplest of them" if chosen is not best else "it scores best and is the simplest of them"
     )
     return f"{lost}; {names} on this test set, and {simplest}"
+
+
+def shown(points: float) -> str:
+    """Points to one decimal, and no -0.0."""
+    return f"{round(points, 1) + 0.0:.1f}"
 
 
 def _half_splits(rng: np.random.Generator, samples: int) -> IntArray:

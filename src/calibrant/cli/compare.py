@@ -1,0 +1,43 @@
+"""The command that holds runs of one model beside each other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from calibrant.cli.options import JSON
+from calibrant.cli.output import print_json
+
+DROPPED = 3
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_A RUN_B [...]")
+@click.option(
+    "--fail-on-drop",
+    type=click.FloatRange(min=0),
+    metavar="POINTS",
+    help="Exit with code 3 when a model loses more mAP points than this, or no longer runs.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
+@JSON
+def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_json: bool) -> None:
+    """Compare studies of one model on other runtimes or versions with the first one."""
+    from calibrant import api
+
+    found = api.compare(runs, seed=seed)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        from calibrant.report.comparison import print_comparison
+        from calibrant.report.terminal import console_for
+
+        print_comparison(found, console_for(sys.stdout.isatty()))
+    failures = found.fails(fail_on_drop) if fail_on_drop is not None else ()
+    for change in failures:
+        words = change.failure or f"{change.drop:.2f} points lost, more than {fail_on_drop:g}"
+        click.echo(f"{change.name} in {change.run}: {words}", err=True)
+    if failures:
+        sys.exit(DROPPED)

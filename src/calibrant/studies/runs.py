@@ -1,0 +1,69 @@
+"""A study's folder, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibrant.artifacts.store import read_json
+from calibrant.artifacts.trt_cache import TensorRTCache
+from calibrant.artifacts.trt_cache_files import read_cache
+from calibrant.core.errors import DataError
+from calibrant.core.types import Evidence
+from calibrant.studies.evidence import load_evidence
+from calibrant.studies.result import SCHEMA_VERSION
+from calibrant.studies.run import BASELINE
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished study: its folder and its study.json."""
+
+    folder: Path
+    content: Mapping[str, Any]
+
+    @property
+    def runtime(self) -> str:
+        """The runtime and its version, e.g. ``tensorrt 8.5.1.7``, with the options that matter."""
+        name, _, options = str(self.content["settings"]["runtime"]).partition(":")
+        kept = [part for part in options.split(",") if part.startswith(("precision=", "int8="))]
+        return " ".join([name, str(self.content["environment"].get(name, "")), *kept]).strip()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The float model, then every calibrator, in the study's order."""
+        return (BASELINE, *(trial["calibrator"] for trial in self.content["trials"]))
+
+    def entry(self, name: str) -> Mapping[str, Any] | None:
+        """What study.json holds of the float model or of a calibrator; None where it was not studied."""
+        if name == BASELINE:
+            baseline: Mapping[str, Any] = self.content["baseline"]
+            return baseline
+        return next((trial for trial in self.content["trials"] if trial["calibrator"] == name), None)
+
+    def evidence(self, name: str) -> Evidence | None:
+        """What is known of every test image; None where the study could not keep it. Raises DataError."""
+        entry = self.entry(name) or {}
+        kept = entry.get("evidence") if name == BASELINE else (entry.get("files") or {}).get("evidence")
+        return load_evidence(self.folder / kept) if kept else None
+
+    def cache(self, name: str) -> TensorRTCache | None:
+        """The scales that the runtime used: TensorRT's own where it calibrated. Raises DataError."""
+        files = (self.entry(name) or {}).get("files") or {}
+        kept = files.get("tensorrt_cache") or files.get("cache")
+        return read_cache(self.folder / kept) if kept else None
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run's study.json. Raises DataError when there is none, or of another version."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; give one that calibrant study wrote, e.g. runs/yolov5n-...")
+    content = read_json(folder / "study.json")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(
+            f"{folder / 'study.json'} has schema version {content.get('schema_version')}, "
+            f"not {SCHEMA_VERSION}; run the study again"
+        )
+    return Run(folder, content)
