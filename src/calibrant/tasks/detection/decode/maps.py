@@ -136,7 +136,7 @@ class FastestDetMap:
 
     objectness_power: float = 0.6
     class_power: float = 0.4
-    multi_label: bool = False
+    multi_label: bool = True
 
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
