@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap, Recommendation, recommend
+from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap, Recommendation, recommend, shown
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,27 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     base, worse = candidate("fp32", TRUTH), candidate("a", TRUTH + RNG.normal(0, 0.1, 300))
     assert PairedBootstrap(300, seed=5).drop(base, worse) == PairedBootstrap(300, seed=5).drop(base, worse)
     assert PairedBootstrap(300, seed=5).drop(base, worse) != PairedBootstrap(300, seed=6).drop(base, worse)
+
+
+def test_calibrators_that_made_the_same_model_are_tied() -> None:
+    base, worse = candidate("fp32", TRUTH), candidate("worse", TRUTH - 0.1, 9)
+    found, _ = verdict(base, replace(candidate("simple", TRUTH), twins=("same",)), worse)
+    assert (found.calibrator, found.tied) == ("simple", ("same",))
+    assert "same cannot be told from it" in found.reason
+
+
+def test_an_only_candidate_is_not_said_to_beat_others() -> None:
+    found, _ = verdict(candidate("fp32", TRUTH), candidate("alone", TRUTH - 0.1))
+    assert found.reason.endswith("the only candidate")
+
+
+def test_a_gain_is_no_negative_loss() -> None:
+    found, _ = verdict(candidate("fp32", TRUTH), candidate("better", TRUTH + 0.02))
+    assert found.reason.startswith("it gains 2.0 points")
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(-0.04, "0.0"), (0.05, "0.1"), (-0.06, "-0.1"), (31.72, "31.7")]
+)
+def test_points_have_one_decimal_and_no_negative_zero(points: float, text: str) -> None:
+    assert shown(points) == text

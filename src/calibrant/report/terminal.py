@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrant.stages.recommend import Drop
+from calibrant.stages.recommend import shown
 from calibrant.studies.result import StudyResult, Trial
 
-_BAR_WIDTH = 20
+_BAR_WIDTH, _SHORTEST_BAR = 20, 8
+_FIGURES_WIDTH = 45  # of all columns but the names and the bar, with the space between them
 _PLAIN_WIDTH = 120
 
 
@@ -31,34 +34,40 @@ def print_study(result: StudyResult, console: Console) -> None:
 
 
 def ranking_table(result: StudyResult, console: Console) -> Table:
-    """The float model first, then every candidate by mAP with its drop, interval and a bar."""
+    """The float model first, then every candidate by mAP with its drop, interval and, if it fits, a bar."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", width=1)
     table.add_column("calibrator", no_wrap=True)
     for title in ("mAP50-95", "mAP50", "drop", "95 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
-    baseline = result.baseline.accuracy
-    full = baseline.map50_95
-    table.add_row("", "FP32", f"{full:.1f}", _figure(baseline.map50), "", "", _bar(1.0, console))
-    for trial in result.ranking:
-        table.add_row(*_row(result, trial, full, console))
+    bar_width = _bar_width(result, console)
+    if bar_width:
+        table.add_column("", width=bar_width, no_wrap=True)
+    for row in _rows(result, bar_width, "#" if console.options.ascii_only else "█"):
+        table.add_row(*row[: len(table.columns)])
     return table
 
 
-def _row(result: StudyResult, trial: Trial, full: float, console: Console) -> list[str | Text]:
+def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str | Text]]:
+    baseline = result.baseline.accuracy
+    full = baseline.map50_95
+    yield ["", "FP32", shown(full), _figure(baseline.map50), "", "", mark * bar_width]
+    for trial in result.ranking:
+        yield _row(result, trial, mark * _filled(trial, full, bar_width))
+
+
+def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
     if trial.accuracy is None:
-        return ["", escape(trial.calibrator), "failed", "", "", "", ""]
+        return ["", Text(trial.calibrator), "failed", "", "", "", ""]
     recommended = result.recommended is not None and result.recommended.calibrator == trial.calibrator
-    share = trial.accuracy.map50_95 / full if full else 0.0
     return [
         Text("*" if recommended else "", style="bold green"),
         Text(trial.calibrator, style="bold green" if recommended else ""),
-        f"{trial.accuracy.map50_95:.1f}",
+        shown(trial.accuracy.map50_95),
         _figure(trial.accuracy.map50),
-        f"{trial.drop.points:.1f}" if trial.drop else "",
-        _interval(trial.drop),
-        f"same as {trial.same_as}" if trial.same_as else _bar(share, console),
+        shown(trial.drop.points) if trial.drop else "",
+        str(trial.drop) if trial.drop else "",
+        f"same as {trial.same_as}" if trial.same_as else bar,
     ]
 
 
@@ -77,20 +86,23 @@ def _verdict(result: StudyResult) -> Text:
         return Text("No candidate could be measured.", style="bold red")
     text = Text("Use ").append(chosen.calibrator, style="bold green").append(f": {chosen.reason}.")
     held_out = (
-        f" Choosing on one half of the images and measuring on the other loses {chosen.held_out_drop:.1f}."
+        f" Choosing on one half of the images and measuring on the other loses {shown(chosen.held_out_drop)}."
     )
     return text.append(held_out, style="dim")
 
 
-def _interval(drop: Drop | None) -> str:
-    return f"{drop.low:.1f} to {drop.high:.1f}" if drop else ""
-
-
 def _figure(points: float | None) -> str:
-    return "" if points is None else f"{points:.1f}"
+    return "" if points is None else shown(points)
 
 
-def _bar(share: float, console: Console) -> str:
-    """A bar of the share of the float model's mAP, in characters the terminal can show."""
-    filled = round(_BAR_WIDTH * min(max(share, 0.0), 1.0))
-    return ("#" if console.options.ascii_only else "█") * filled
+def _bar_width(result: StudyResult, console: Console) -> int:
+    """How long a full bar is; 0 where the terminal is too narrow for one."""
+    names = max(len("calibrator"), *(len(trial.calibrator) for trial in result.trials))
+    room = min(_BAR_WIDTH, console.width - names - _FIGURES_WIDTH)
+    return room if room >= _SHORTEST_BAR else 0
+
+
+def _filled(trial: Trial, full: float, bar_width: int) -> int:
+    """How much of the bar stands for the share of the float model's mAP."""
+    share = trial.accuracy.map50_95 / full if trial.accuracy and full else 0.0
+    return round(bar_width * min(max(share, 0.0), 1.0))

@@ -144,7 +144,7 @@ class StudyResult:
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
-        """The measured trials, best first, then the failed ones."""
+        """The measured trials, best first (equals in the given order), then the failed ones."""
         return tuple(sorted(self.trials, key=_rank))
 
     def trial(self, calibrator: str) -> Trial:
@@ -203,5 +203,5 @@ def _rounded(points: float) -> float:
     return round(points, 4)
 
 
-def _rank(trial: Trial) -> tuple[float, str]:
-    return (-trial.accuracy.map50_95 if trial.accuracy else math.inf, trial.calibrator)
+def _rank(trial: Trial) -> float:
+    return -trial.accuracy.map50_95 if trial.accuracy else math.inf

@@ -206,6 +206,7 @@ def _with_verdict(
             simplest[key].simplicity,
             m.evaluation.score.value,
             m.evaluation.score.evidence,
+            _twins(result.trials, key, simplest[key].name),
         )
         for key, m in measured.items()
     }
@@ -234,6 +235,11 @@ def _simplest_names(
         if known is None or calibrator.simplicity < known.simplicity:
             simplest[trial.key] = calibrator
     return simplest
+
+
+def _twins(trials: Sequence[Trial], key: str, name: str) -> tuple[str, ...]:
+    """The other calibrators whose encodings have this key."""
+    return tuple(trial.calibrator for trial in trials if trial.key == key and trial.calibrator != name)
 
 
 def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFiles:
