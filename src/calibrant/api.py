@@ -25,7 +25,7 @@ from calibrant.studies.caches import show_cache as show_cache
 from calibrant.studies.candidates import CandidateModel, write_candidates
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.inspection import Inspection, inspect_model
-from calibrant.studies.migration import migrate_cache as migrate
+from calibrant.studies.migration import migrate as migrate
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import (
     AUTO,
