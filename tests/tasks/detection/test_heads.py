@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx_grid_heads as grids
+import onnx_list_heads as lists
 import pytest
-from onnx_heads import BOXES, HEADS, HEIGHT, KINDS, SCORES, WIDTH, yolov7_end_to_end
+from onnx_heads import BOXES, HEIGHT, KINDS, SCORES, WIDTH, Head
 
 from calibrant.core.types import ModelSignature
 from calibrant.graph.model import load_model, signature_of
@@ -21,6 +24,29 @@ CATEGORIES = tuple(Category(number + 1, f"class {number}") for number in range(3
 NO_TRUTH = GroundTruth(
     np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, np.float64), np.zeros(0, np.bool_)
 )
+
+
+HEADS: Mapping[str, tuple[str, Callable[[], Head]]] = {
+    "YOLOv5": ("yolov5", grids.yolov5),
+    "YOLOv5 raw": ("yolov5-raw", grids.yolov5_raw),
+    "YOLOv5 maps": ("yolov5-raw", grids.yolov5_maps),
+    "YOLOv6": ("yolov6", grids.yolov6),
+    "YOLOv7 end to end": ("yolov7-end2end", lists.yolov7_end_to_end),
+    "YOLOv8": ("yolov8", grids.yolov8),
+    "YOLOv10": ("yolov10", lists.yolov10),
+    "YOLOX": ("yolox", grids.yolox),
+    "YOLOX decoded": ("yolox-decoded", grids.yolox_decoded),
+    "YOLO-Fastest": ("yolo-fastest", grids.yolo_fastest),
+    "FastestDet": ("fastestdet", grids.fastestdet),
+    "NanoDet": ("nanodet", grids.nanodet),
+    "NanoDet-Plus": ("nanodet-plus", grids.nanodet_plus),
+    "RT-DETR": ("rtdetr", lists.rtdetr),
+    "RT-DETR logits": ("rtdetr-logits", lists.rtdetr_logits),
+    "RT-DETR Ultralytics": ("rtdetr-ultralytics", lists.rtdetr_ultralytics),
+    "DETR": ("detr", lists.detr),
+    "EfficientNMS": ("efficientnms", lists.efficientnms),
+    "ONNX NMS": ("yolov10", lists.onnx_nms),
+}
 
 
 @pytest.fixture
@@ -58,7 +84,7 @@ def test_every_packaged_family_has_a_head_or_shares_a_decoder_with_one() -> None
 
 
 def test_boxes_come_in_pixels_of_the_original_image(tmp_path: Path) -> None:
-    path = yolov7_end_to_end().save(tmp_path / "model.onnx")
+    path = lists.yolov7_end_to_end().save(tmp_path / "model.onnx")
     signature = signature_of(load_model(path))
     picture = tmp_path / "large.png"
     cv2.imwrite(str(picture), np.zeros((HEIGHT * 4, WIDTH * 2, 3), np.uint8))  # padded left and right
