@@ -36,7 +36,7 @@ def overlaps(boxes: NDArray[np.float32], one: NDArray[np.float32]) -> NDArray[np
     sides = np.minimum(boxes[:, 2:], one[2:]) - np.maximum(boxes[:, :2], one[:2])
     shared = sides.clip(0).prod(axis=1, dtype=np.float64)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (one[2:] - one[:2]).prod()
-    return np.divide(shared, areas - shared, out=np.zeros_like(shared), where=shared > 0)
+    return np.asarray(np.divide(shared, areas - shared, out=np.zeros_like(shared), where=shared > 0))
 
 
 @given(

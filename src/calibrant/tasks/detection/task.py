@@ -55,7 +55,8 @@ class DetectionTask:
     ) -> None:
         self.profile = profile
         self.categories = tuple(categories)
-        self._class_map = np.asarray(class_map, np.int64)
+        # The last entry stands for every class that the map does not know, such as the -1 of empty rows.
+        self._category_of = np.array([*class_map, -1], np.int64)
         self._confidence, self._iou, self._max_detections = confidence, iou, max_detections
         self._input = image_input(signature)
         self._frame = self._input.frame(imgsz)
@@ -111,10 +112,11 @@ class DetectionTask:
 
     def _labelled(self, found: Candidates) -> Candidates:
         """Candidates with usable boxes, of classes that the data set labels, under its numbers."""
-        usable = np.isfinite(found.boxes).all(axis=1)
-        usable &= (found.classes >= 0) & (found.classes < len(self._class_map))
-        usable[usable] = self._class_map[found.classes[usable]] >= 0
-        return Candidates(found.boxes[usable], found.scores[usable], self._class_map[found.classes[usable]])
+        classes = self._category_of[found.classes.clip(-1, len(self._category_of) - 1)]
+        if np.isfinite(found.boxes).all() and (classes >= 0).all():
+            return Candidates(found.boxes, found.scores, classes)
+        usable = np.isfinite(found.boxes).all(axis=1) & (classes >= 0)
+        return Candidates(found.boxes[usable], found.scores[usable], classes[usable])
 
     def _kept(self, found: Candidates) -> IntArray:
         if not self.profile.output.nms:

@@ -156,8 +156,12 @@ class FastestDetMap:
         rows, classes, scores = pick_with_objectness(
             objectness, table[:, 5:] ** np.float32(self.class_power), confidence, self.multi_label
         )
-        boxes = boxes_at(rows, lambda used: _fastestdet_boxes(table[used, 1:5], used, height, width))
-        return Candidates(corners(boxes, "cxcywh", "fraction", frame), scores, classes)
+
+        def boxes_of(rows: IntArray) -> FloatArray:
+            boxes = _fastestdet_boxes(table[rows, 1:5], rows, height, width)
+            return corners(boxes, "cxcywh", "fraction", frame)
+
+        return Candidates(boxes_at(rows, boxes_of), scores, classes)
 
 
 def _fastestdet_boxes(raw: FloatArray, rows: IntArray, height: int, width: int) -> FloatArray:

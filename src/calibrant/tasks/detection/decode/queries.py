@@ -12,6 +12,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Candidates,
     Frame,
     Shapes,
+    boxes_at,
     corners,
     misfit,
     pick,
@@ -51,7 +52,8 @@ class Queries:
         if self.background:
             scores = scores[:, :-1]
         rows, classes, picked = pick(scores, confidence, self.multi_label)
-        return Candidates(corners(boxes[rows], self.box, self.units, frame), picked, classes)
+        found = boxes_at(rows, lambda used: corners(boxes[used], self.box, self.units, frame))
+        return Candidates(found, picked, classes)
 
     def _activated(self, scores: FloatArray) -> FloatArray:
         if self.activation == "none":

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibrant.core.types import Feeds, FloatArray
+from calibrant.core.types import Feeds, FloatArray, IntArray
 from calibrant.tasks.detection.decode.candidates import (
     BoxFormat,
     BoxUnits,
@@ -64,7 +64,8 @@ class Rows:
         else:
             picked = pick(table[:, 4:], confidence, self.multi_label)
         rows, classes, scores = picked
-        return Candidates(corners(table[rows, :4], self.box, self.units, frame), scores, classes)
+        boxes = boxes_at(rows, lambda used: corners(table[used, :4], self.box, self.units, frame))
+        return Candidates(boxes, scores, classes)
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,12 @@ class YoloxGrid:
         table = without_batch(outputs[name])
         rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
         cell, stride = cells(frame, self.strides)
-        boxes = boxes_at(rows, lambda used: _decoded(table[used, :4], cell[used], stride[used]))
-        return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
+
+        def boxes_of(rows: IntArray) -> FloatArray:
+            boxes = _decoded(table[rows, :4], cell[rows], stride[rows])
+            return corners(boxes, "cxcywh", "pixels", frame)
+
+        return Candidates(boxes_at(rows, boxes_of), scores, classes)
 
 
 def _decoded(raw: FloatArray, cell: FloatArray, stride: FloatArray) -> FloatArray:
