@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from calibrant.artifacts.store import read_json, require_writable, write_bytes, write_json
+from calibrant.artifacts.store import (
+    output_folder,
+    read_json,
+    remove,
+    require_writable,
+    write_bytes,
+    write_json,
+)
 from calibrant.core.errors import DataError, OutputError
 
 
@@ -58,3 +65,36 @@ def test_a_folder_that_cannot_be_written_is_refused_before_work(tmp_path: Path) 
     with pytest.raises(OutputError, match="--out"):
         require_writable(tmp_path / "file" / "folder")
     assert require_writable(tmp_path / "new" / "folder").is_dir()
+
+
+def test_a_folder_goes_when_nothing_came_of_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), output_folder(tmp_path / "new" / "folder"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_stays_when_it_was_there_or_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        with pytest.raises(ValueError, match="late"), output_folder(tmp_path / name) as folder:
+            if name == "new":
+                (folder / "kept").write_text("whole")
+            raise ValueError("late")
+    assert (tmp_path / "old").is_dir()
+    assert (tmp_path / "new" / "kept").read_text() == "whole"
+
+
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file; give a folder"), output_folder(tmp_path / "file"):
+        pass
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for _ in range(2):
+        remove(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot delete"):
+        remove(tmp_path / "folder")

@@ -8,10 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from calibrant.artifacts.trt_cache import TensorRTCache, dumps, header_for, loads
+from calibrant.artifacts.trt_cache import (
+    CacheOrigin,
+    TensorRTCache,
+    dumps,
+    header_for,
+    loads,
+    origin_of,
+    version_named,
+)
 from calibrant.core.errors import DataError, SettingsError
 
-names = st.text(st.characters(blacklist_characters="\r\n", blacklist_categories=("Cs",)), min_size=1)
+names = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)
 scales = st.floats(0, float(np.finfo(np.float32).max), width=32)
 HEADER = "TRT-8501-EntropyCalibration2"
 
@@ -46,6 +54,60 @@ def test_headers_are_tensorrts(algorithm: str, version: tuple[int, int, int], he
     assert loads(f"{header}\n").header == header
 
 
+@given(
+    st.sampled_from(["minmax", "entropy2", "entropy"]),
+    st.one_of(
+        st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(0, 99)),
+        st.tuples(st.just(10), st.integers(0, 99), st.integers(0, 99)),
+    ),
+)
+def test_a_header_tells_version_and_algorithm(algorithm: str, version: tuple[int, int, int]) -> None:
+    assert origin_of(header_for(algorithm, version)) == CacheOrigin(algorithm, tensorrt=version)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_legacy_header_tells_quantile_and_cutoff(quantile: float, cutoff: float) -> None:
+    header = header_for("legacy", quantile=quantile, cutoff=cutoff)
+    assert origin_of(header) == CacheOrigin("legacy", quantile=quantile, cutoff=cutoff)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "TRT-8501-PercentileCalibration",
+        "TRT-8501-Entropy",
+        "TRT-85-EntropyCalibration2",
+        "TRT-99999-EntropyCalibration2",
+        "TRT-110000-EntropyCalibration2",
+        "0 7ff8000000000000 3fe0000000000000",
+        "0 4000000000000000 3fe0000000000000",
+        "\ufeffTRT-8501-EntropyCalibration2",
+    ],
+)
+def test_headers_that_no_tensorrt_writes_are_refused(header: str) -> None:
+    with pytest.raises(DataError, match=r"known: MinMaxCalibration|is no TensorRT calibration cache"):
+        loads(f"{header}\nx: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("8.5.1", (8, 5, 1)), ("8.5.1.7", (8, 5, 1)), ("10.3", (10, 3, 0)), ("10.13.3.9", (10, 13, 3))],
+)
+def test_versions_are_read_as_users_write_them(text: str, version: tuple[int, int, int]) -> None:
+    assert version_named(text) == version
+
+
+@pytest.mark.parametrize("text", ["", "8", "8.x", "v8.5", "8.5.1.7.1", "0.5", "8.12", "8.5.100", "8.5 "])
+def test_other_versions_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"give (one|a version) as 8\.5\.1"):
+        version_named(text)
+
+
+def test_tensorrt_11_is_said_to_read_no_cache() -> None:
+    with pytest.raises(SettingsError, match=r"no calibrators.*calibrant migrate"):
+        version_named("11.0")
+
+
 def test_an_unknown_algorithm_is_named() -> None:
     with pytest.raises(SettingsError, match="no calibrator 'magic'"):
         header_for("magic")
@@ -64,6 +126,9 @@ def test_an_unknown_algorithm_is_named() -> None:
         (f"{HEADER}\nx: 7f800000\n", "no finite positive"),
         (f"{HEADER}\nx: 7fc00000\n", "no finite positive"),
         (f"{HEADER}\nx: bf800000\n", "no finite positive"),
+        (f"{HEADER}\nx: 3c010a14\ny: 3c01", "ends inside a line, 'y: 3c01': it was cut off"),
+        (HEADER, "ends inside a line"),
+        (f"{HEADER}\nx\r: 1\n", "line 2"),
     ],
 )
 def test_broken_caches_say_where(text: str, words: str) -> None:
@@ -71,14 +136,24 @@ def test_broken_caches_say_where(text: str, words: str) -> None:
         loads(text)
 
 
-@given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
-    for candidate in (text, f"{HEADER}\n{text}"):
+@given(st.text(), st.booleans())
+def test_any_text_is_read_or_refused(text: str, ended: bool) -> None:
+    for candidate in (text, f"{HEADER}\n{text}", f"{HEADER}\nx: {text}"):
         with suppress(DataError):
-            assert loads(candidate).header == candidate.replace("\r\n", "\n").split("\n")[0]
+            cache = loads(candidate + "\n" * ended)
+            assert loads(dumps(cache)) == cache
 
 
-@pytest.mark.parametrize("name", ["", "two\nlines", "a\rb"])
+@given(st.integers(0, 200))
+def test_every_cut_is_noticed_or_falls_on_a_line_end(length: int) -> None:
+    text = dumps(TensorRTCache(HEADER, {f"tensor {n}: x": n / 7 for n in range(9)}))[:length]
+    try:
+        assert dumps(loads(text)) == text
+    except DataError:
+        assert not text.endswith("\n")
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "a\rb", "half a \ud800"])
 def test_names_that_do_not_fit_a_line_are_refused(name: str) -> None:
     with pytest.raises(DataError, match="does not fit"):
         dumps(TensorRTCache(HEADER, {name: 1.0}))

@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
         raise OutputError(
             f"cannot write {path}: {error.strerror}; choose another folder with --out"
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Delete a file if it is there. Raises OutputError with the system's reason."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot delete {path}: {error.strerror}; choose another folder with --out"
         ) from error
 
 
@@ -56,6 +66,8 @@ def require_writable(folder: Path) -> Path:
     Raises OutputError.
     """
     try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder} is a file; give a folder with --out")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder
@@ -63,3 +75,19 @@ def require_writable(folder: Path) -> Path:
         raise OutputError(
             f"cannot write into {folder}: {error.strerror}; choose another folder with --out"
         ) from error
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """A writable folder for results; one that was made for them goes again when nothing came of them.
+
+    Raises OutputError.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield require_writable(folder)
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # something is in it
+                path.rmdir()
+        raise

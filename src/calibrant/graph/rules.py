@@ -234,15 +234,20 @@ def _input(node: ir.Node, index: int) -> ir.Value | None:
 
 def _stored_type(node: ir.Node) -> ir.DataType | None:
     """The type of the integers; None where the graph does not tell. Without a zero point ONNX means uint8."""
-    zero_point = constant_tensor(_input(node, _ZERO_POINT))
+    zero_point = _input(node, _ZERO_POINT)
     if zero_point is not None:
-        return zero_point.dtype
+        return _type_of(zero_point)
     if node.op_type == _DEQUANTIZE:
-        source = _input(node, _DATA)
-        tensor = constant_tensor(source)
-        return tensor.dtype if tensor is not None else source.dtype if source is not None else None
+        return _type_of(_input(node, _DATA))
     declared = node.attributes.get_int("output_dtype", 0)
     return ir.DataType(declared) if declared else ir.DataType.UINT8
+
+
+def _type_of(value: ir.Value | None) -> ir.DataType | None:
+    tensor = constant_tensor(value)
+    if tensor is not None:
+        return tensor.dtype
+    return value.dtype if value is not None else None
 
 
 def _quantized_constant(node: ir.Node) -> ir.TensorProtocol | None:
