@@ -26,6 +26,7 @@ lint: $(VENV)/.dev ## style: ruff
 
 types: $(VENV)/.dev ## types: mypy --strict
 	$(BIN)/mypy
+	@for file in $$(find tests -name conftest.py); do echo "$(BIN)/mypy $$file"; $(BIN)/mypy "$$file" || exit 1; done
 
 walls: $(VENV)/.dev ## which room may import which: import-linter
 	$(BIN)/lint-imports
