@@ -92,6 +92,21 @@ def test_values_on_a_former_limit_count_alike_in_any_order(order: list[float]) -
     assert whole.limit == 4.0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_long_arrays_that_outgrow_their_limit_midway_are_counted_exactly(seed: int) -> None:
+    """Several chunks, with values on former limits before and after each doubling."""
+    rng = np.random.default_rng(seed)
+    array = rng.choice(np.array([0.0, 0.1, 0.5, 1.0, 2.0, 3.7, 4.0, 8.0], np.float32), 20_000)
+    array *= np.linspace(0.1, 1, array.size, dtype=np.float32).round(1)
+    found = of(array, 0.5)
+    np.testing.assert_array_equal(found.counts, reference_counts(array, 0.5, found.limit))
+    pieces = [of(piece, 0.5) for piece in np.split(array, [100, 5000, 5001, 12_345])]
+    merged = pieces[0]
+    for piece in pieces[1:]:
+        merged = merged.merge(piece)
+    np.testing.assert_array_equal(merged.counts, found.counts)
+
+
 def test_zeros_merge_with_any_anchor() -> None:
     zeros = statistics_of(np.zeros(5, np.float32)).histogram
     ones = of(np.ones(3, np.float32), 1.0)

@@ -21,8 +21,8 @@ def encoding_of(chosen: Range, spec: QuantSpec) -> Encoding:
     and is stored exactly, and TensorRT refuses a scale that is not positive.
     """
     if spec.symmetric:
-        amax = np.asarray(chosen.amax, np.float32)
-        return Encoding(_positive(amax / np.float32(spec.qmax)), np.zeros((), np.int64), spec)
+        scale = np.asarray(chosen.amax / spec.qmax, np.float32)
+        return Encoding(_positive(scale), np.zeros((), np.int64), spec)
     low, high = min(chosen.low, 0.0), max(chosen.high, 0.0)
     scale = _positive(np.asarray((high - low) / (spec.qmax - spec.qmin), np.float32))
     zero = np.clip(np.rint(spec.qmin - low / float(scale)), spec.qmin, spec.qmax)

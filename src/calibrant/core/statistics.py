@@ -53,54 +53,78 @@ class Accumulator:
     """Collects one tensor's statistics, sample by sample."""
 
     def __init__(self, anchor: float = 0.0) -> None:
-        seed = histograms.empty(anchor)
-        self._counts, self._anchor, self._limit = seed.counts, seed.anchor, seed.limit
-        self._low, self._high = np.inf, -np.inf
+        from calibrant.core.kernels import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL
+
+        self._cells = np.zeros(CELLS, np.int64)
+        self._anchor = self._limit = histograms.empty(anchor).anchor
+        self._keys = np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
+        self._fullest = 0
 
     def fix_anchor(self) -> float:
         """The anchor that other accumulators need to merge with this one exactly.
 
-        Where only zeros were seen it becomes a fixed small number, so that it depends on the first sample
-        alone.
+        Where only zeros were seen it becomes a fixed small number.
         """
         if self._anchor == 0:
             self._anchor = self._limit = histograms.ANCHOR_OF_ZEROS
         return self._anchor
 
     @property
+    def is_anchored(self) -> bool:
+        """Whether the bins are fixed: a value other than zero was seen, or an anchor given."""
+        return self._anchor > 0
+
+    @property
     def has_values(self) -> bool:
         """Whether anything was seen."""
-        return self._low <= self._high
+        return bool(self._keys[0] <= self._keys[1])
 
-    def observe(self, values: NDArray[np.float32]) -> None:
-        """Add all values of one sample. Raises NumericsError when one is NaN or infinite."""
-        from calibrant.core.kernels import count_magnitudes, extremes
+    def observe(self, *parts: NDArray[np.float32]) -> None:
+        """Add all values of one sample, in one or several arrays of any shape.
 
-        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-        if flat.size == 0:
-            return
-        low, high = extremes(flat)
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise NumericsError(
-                f"{int((~np.isfinite(flat)).sum())} of {flat.size} values are NaN or infinite"
-            )
-        self._low, self._high = min(self._low, low), max(self._high, high)
-        self._make_room_for(max(abs(low), abs(high)))
-        count_magnitudes(flat, np.float32(self._anchor), np.float32(self._limit), self._counts)
+        Raises NumericsError when one is NaN or infinite.
+        """
+        flat = [np.ascontiguousarray(part, np.float32).reshape(-1) for part in parts]
+        if not self.is_anchored:
+            self._grow_to(max((float(np.abs(part).max(initial=0)) for part in flat), default=0.0), flat)
+        for part in flat:
+            self._count(part)
+        self._fullest = int(self._cells.argmax())
 
     def statistics(self) -> TensorStatistics:
         """What has been seen so far. Raises EmptyStatisticsError before the first value."""
-        frozen = Histogram(self._counts.copy(), self._anchor, self._limit)
-        return TensorStatistics(frozen, float(self._low), float(self._high)).require_values()
+        from calibrant.core.kernels import float_of_key
 
-    def _make_room_for(self, amax: float) -> None:
-        if amax == 0:
-            return
-        if self._anchor == 0:
+        if not self.has_values:
+            raise EmptyStatisticsError("a tensor was never seen; calibrate with at least one sample")
+        frozen = Histogram(self._cells[: histograms.BINS].copy(), self._anchor, self._limit)
+        low, high = (float_of_key(int(key)) for key in self._keys)
+        return TensorStatistics(frozen, low, high)
+
+    def _count(self, flat: NDArray[np.float32]) -> None:
+        """Count a part, doubling the limit whenever a value exceeds it."""
+        from calibrant.core.kernels import count_magnitudes, float_of_key, lower_edge_values
+
+        position = 0
+        while position < flat.size:
+            begun, limit = position, np.float32(self._limit)
+            position = count_magnitudes(flat, begun, limit, self._fullest, self._cells, self._keys)
+            if self._limit > self._anchor:
+                lower_edge_values(flat[begun:position], np.float32(self._anchor), limit, self._cells)
+            if position < flat.size:
+                self._grow_to(max(abs(float_of_key(int(key))) for key in self._keys), [flat])
+
+    def _grow_to(self, amax: float, parts: list[NDArray[np.float32]]) -> None:
+        if not np.isfinite(amax):
+            bad = sum(int((~np.isfinite(part)).sum()) for part in parts)
+            raise NumericsError(f"{bad} of {sum(part.size for part in parts)} values are NaN or infinite")
+        if amax > 0 and self._anchor == 0:
             self._anchor = self._limit = histograms.anchor_of(amax)
-        if amax > self._limit:
-            grown = Histogram(self._counts, self._anchor, self._limit).covering(amax)
-            self._counts, self._limit = grown.counts, grown.limit
+        elif amax > self._limit:
+            seen = Histogram(self._cells[: histograms.BINS], self._anchor, self._limit)
+            grown = seen.covering(amax)
+            self._cells[: histograms.BINS], self._limit = grown.counts, grown.limit
+            self._fullest = int(self._cells.argmax())
 
 
 def statistics_of(values: NDArray[np.float32], anchor: float = 0.0) -> TensorStatistics:

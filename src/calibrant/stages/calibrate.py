@@ -49,9 +49,8 @@ def _range_of(tensor: str, stats: TensorStatistics, calibrator: NamedCalibrator,
     except CalibrantError:
         raise
     except Exception as error:  # a user's calibrator may raise anything: it costs one trial
-        raise SettingsError(
-            f"calibrator {calibrator.name} failed on {tensor!r}: {type(error).__name__}: {error}"
-        ) from error
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SettingsError(f"calibrator {calibrator.name} failed on {tensor!r}: {words}") from error
     if not (-float("inf") < low <= high < float("inf")):
         raise NumericsError(f"calibrator {calibrator.name} gave {tensor!r} the range [{low}, {high}]")
     return Range(low, high)

@@ -19,6 +19,10 @@ from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
 
+# A tensor is anchored by the first sample in which it is not all zero. Until every tensor is, samples run one
+# after the other, but no more than these: a tensor that stays zero takes a fixed anchor.
+ANCHORING_SAMPLES = 16
+
 
 def collect(
     model: Model,
@@ -30,7 +34,7 @@ def collect(
 ) -> Statistics:
     """Run the float model over ``samples``, in order, and gather the statistics of ``tensors``.
 
-    Memory is one histogram a tensor, however many samples. The first sample anchors the histograms.
+    Memory is one histogram a tensor, however many samples. The first samples anchor the histograms.
     Raises NumericsError naming tensor and sample when an activation is NaN or infinite.
     """
     recorder = Recorder(tensors)
@@ -46,10 +50,13 @@ def collect(
             runtime.record(probed, tensors, recorder.observe) as session,
             (progress or Silent()).stage("Calibrating", len(samples)) as advance,
         ):
-            drive(samples[0])
-            advance()
+            begun = 0
+            while begun < min(len(samples), ANCHORING_SAMPLES) and not recorder.is_anchored:
+                drive(samples[begun])
+                advance()
+                begun += 1
             recorder.fix_anchors()
-            for _ in in_order(drive, samples[1:], workers_of(session)):
+            for _ in in_order(drive, samples[begun:], workers_of(session)):
                 advance()
     return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
 
@@ -83,8 +90,13 @@ class Recorder:
                 "check the model in float and the input profile (calibrant inspect)"
             ) from error
 
+    @property
+    def is_anchored(self) -> bool:
+        """Whether every tensor has been seen with a value other than zero."""
+        return all(found.is_anchored for found in self._first.values())
+
     def fix_anchors(self) -> None:
-        """Take the anchors of what was seen so far: the first sample."""
+        """Take the anchors of what was seen so far, by one thread."""
         self._anchors = {tensor: found.fix_anchor() for tensor, found in self._first.items()}
 
     def statistics(self) -> dict[str, TensorStatistics]:
