@@ -146,8 +146,8 @@ def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
     zeros = [tensor for tensor, scale in content.scales.items() if scale == 0]
     if zeros:
         yield (
-            f"{len(zeros)} scales are 0, e.g. {printable(zeros[0])}: calibration saw only zeros there; "
-            "explicit Q/DQ needs positive ones (calibrant migrate gives them 1)"
+            f"scales of 0: {len(zeros)}, e.g. {printable(zeros[0])}; calibration saw only zeros there, "
+            "and explicit Q/DQ needs positive ones (calibrant migrate puts 1)"
         )
 
 

@@ -50,7 +50,7 @@ def _check_rules(model: Path) -> CheckResult:
     findings = [str(violation) for violation in found[:_MOST_FINDINGS]]
     if len(found) > _MOST_FINDINGS:
         findings.append(f"and {len(found) - _MOST_FINDINGS} more")
-    words = f"breaks TensorRT's rules in {len(found)} places" if found else f"keeps {len(RULES)} rules"
+    words = f"breaches of TensorRT's rules: {len(found)}" if found else f"keeps TensorRT's {len(RULES)} rules"
     return CheckResult("rules", not found, words, tuple(findings))
 
 

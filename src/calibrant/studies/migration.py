@@ -66,8 +66,8 @@ class Migration:
             *_told("layers left in float, because their input has no scale in the cache", self.left_float),
             *_told("scales of 0 replaced by 1", self.zero_scales),
             *_told("scales taken from the tensors whose values these hold", self.inherited),
-            *_told("tensors of the cache are not in the model", self.unknown),
-            *_told("tensors of the cache are read by no quantized layer", self.unread),
+            *_told("tensors of the cache that are not in the model", self.unknown),
+            *_told("tensors of the cache that no quantized layer reads", self.unread),
             f"check: {self.check.words}",
             *(f"  {finding}" for finding in self.check.findings),
         ]
@@ -223,5 +223,4 @@ def _told(what: str, tensors: Iterable[str]) -> Iterable[str]:
     """One line with the count and three examples, or none."""
     names = [printable(tensor) for tensor in tensors]
     if names:
-        examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        yield f"{len(names)} {what}: {examples}"
+        yield f"{what}: {len(names)}, e.g. {', '.join(names[:3])}"
