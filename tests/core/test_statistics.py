@@ -48,8 +48,12 @@ def test_the_first_sample_anchors_the_bins() -> None:
 def test_values_that_are_no_numbers_are_refused_and_counted(bad: float) -> None:
     values = np.ones(100, np.float32)
     values[17] = bad
-    with pytest.raises(NumericsError, match="1 of 100 values"):
-        Accumulator().observe(values)
+    for before in ([], [np.ones(4, np.float32)], [np.full(4, -3, np.float32)]):
+        stream = Accumulator()
+        for good in before:
+            stream.observe(good)
+        with pytest.raises(NumericsError, match="1 of 100 values"):
+            stream.observe(values)
 
 
 def test_nothing_seen_is_an_error() -> None:

@@ -112,7 +112,7 @@ class Accumulator:
             if self._limit > self._anchor:
                 lower_edge_values(flat[begun:position], np.float32(self._anchor), limit, self._cells)
             if position < flat.size:
-                self._grow_to(max(abs(float_of_key(int(key))) for key in self._keys), [flat])
+                self._grow_to(float_of_key(int(max(-self._keys[0], self._keys[1]))), [flat])
 
     def _grow_to(self, amax: float, parts: list[NDArray[np.float32]]) -> None:
         if not np.isfinite(amax):
