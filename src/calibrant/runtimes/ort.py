@@ -41,6 +41,9 @@ class OnnxRuntime:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
+        # Q/DQ exactly as written: fusing some pairs into integer convolutions would add roundings that the
+        # target does not make.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
             return OnnxRuntimeSession(
                 ort.InferenceSession(str(model), options, ["CPUExecutionProvider"]), self._workers
