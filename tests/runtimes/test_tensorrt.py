@@ -270,7 +270,7 @@ def test_a_sample_that_cannot_be_read_ends_the_build(tmp_path: Path) -> None:
         ("tensorrt:colour=red", "runtime tensorrt has no option 'colour'; known: python"),
         ("tensorrt:python", "'python' in --runtime tensorrt:python is not key=value"),
         ("tensorrt:device=0,device=1", "'device' stands twice"),
-        ("onnxruntime:threads=many", "'many' does not fit runtime onnxruntime's threads"),
+        ("onnxruntime:workers=many", "'many' does not fit runtime onnxruntime's workers"),
         ("tensorflow", "no runtime is called 'tensorflow'; known: onnxruntime, tensorrt"),
     ],
 )
