@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from calibrant.artifacts.store import require_writable
+from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, calibrators_named, distinct
+from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Calibrator, Latency
+from calibrant.graph.model import Model
 from calibrant.graph.points import activation_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
@@ -22,7 +24,7 @@ from calibrant.studies.caches import cache_to_json as cache_to_json
 from calibrant.studies.caches import convert_cache as convert_cache
 from calibrant.studies.caches import diff_caches as diff_caches
 from calibrant.studies.caches import show_cache as show_cache
-from calibrant.studies.candidates import CandidateModel, write_candidates
+from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.inspection import Inspection, inspect_model
 from calibrant.studies.migration import migrate as migrate
@@ -36,11 +38,12 @@ from calibrant.studies.prepare import (
     prepare_study,
     quantization_plan,
 )
+from calibrant.studies.remarks import on_activations
 from calibrant.studies.result import StudyResult, points_of
 from calibrant.studies.run import run_study
 
 PathLike: TypeAlias = str | Path
-Calibrators: TypeAlias = str | Iterable[str] | Mapping[str, Calibrator]
+Calibrators: TypeAlias = str | Calibrator | Iterable[str | Calibrator] | Mapping[str, Calibrator]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class EvaluationResult:
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; the figures stand beside the rest, as in study.json."""
         rest = asdict(self)
-        return {**rest, **rest.pop("figures")}
+        figures = rest.pop("figures")
+        return {**rest, **figures}
 
 
 def study(
@@ -99,7 +103,7 @@ def study(
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
     confidence: float = 0.001,
     iou: float = 0.65,
@@ -109,22 +113,22 @@ def study(
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
 
     calib: folder, glob, list file, .npy or .npz. data: COCO JSON, Ultralytics data.yaml or Pascal VOC
-    folder. calibrators: names (``"minmax,percentile:99.9"``), or a mapping from a name of your own to a
-    function (TensorStatistics, QuantSpec) -> Range. keep_float: node names or patterns.
+    folder. calibrators: names (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics,
+    QuantSpec) -> Range, or a mapping from names to such functions. keep_float: node names or patterns.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
     listener = progress or Silent()
     settings = StudySettings(
-        scheme, runtime, tuple(keep_float), keep_head_float, confidence, iou, imgsz=imgsz, seed=seed
+        scheme, runtime, _nodes(keep_float), keep_head_float, confidence, iou, imgsz=imgsz, seed=seed
     )
     chosen, engine = _chosen(calibrators), runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
     test = open_test_set(detector, Path(data), limit, skip_bad)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     prepared = prepare_study(detector, calibration, test, chosen, engine, settings, listener)
-    folder = require_writable(Path(out) if out is not None else new_run_folder(Path(model).stem))
-    return run_study(prepared, folder, listener)
+    with output_folder(Path(out) if out is not None else new_run_folder(Path(model).stem)) as folder:
+        return run_study(prepared, folder, listener)
 
 
 def calibrate(
@@ -140,7 +144,7 @@ def calibrate(
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
     progress: Progress | None = None,
 ) -> CalibrationResult:
@@ -150,18 +154,20 @@ def calibrate(
     activation, as TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
-    settings = StudySettings(scheme, runtime, tuple(keep_float), keep_head_float, imgsz=imgsz)
+    settings = StudySettings(scheme, runtime, _nodes(keep_float), keep_head_float, imgsz=imgsz)
     chosen, engine = _chosen(calibrators), runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
     plan = quantization_plan(detector, settings)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     for warning in calibration.warnings:
         listener.note(warning)
-    folder = require_writable(Path(out))
-    wanted = activation_tensors(detector.model) if tensors == "all" else plan.tensors
+    wanted = _wanted_tensors(tensors, detector.model, plan)
     task = detection_task(detector, settings)
-    statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
-    written = write_candidates(plan, statistics, chosen, folder)
+    with output_folder(Path(out)) as folder:
+        statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
+        for remark in on_activations(statistics, plan.tensors):
+            listener.note(remark)
+        written = write_candidates(plan, statistics, chosen, folder)
     return CalibrationResult(
         model=str(model),
         family=detector.recognition.profile.name,
@@ -234,7 +240,31 @@ def _chosen(calibrators: Calibrators) -> tuple[NamedCalibrator, ...]:
         return calibrators_named(calibrators)
     if isinstance(calibrators, Mapping):
         return distinct(NamedCalibrator(name, function) for name, function in calibrators.items())
-    return calibrators_named(",".join(calibrators))
+    if not isinstance(calibrators, Iterable):
+        calibrators = (calibrators,)
+    return distinct(entry for item in calibrators for entry in _entries(item))
+
+
+def _entries(item: str | Calibrator) -> tuple[NamedCalibrator, ...]:
+    if isinstance(item, str):
+        return calibrators_named(item)
+    if callable(item):
+        return (NamedCalibrator(getattr(item, "__name__", type(item).__name__), item),)
+    raise SettingsError(
+        f"{item!r} is no calibrator; give names or functions (TensorStatistics, QuantSpec) -> Range"
+    )
+
+
+def _wanted_tensors(tensors: str, model: Model, plan: QuantizationPlan) -> tuple[str, ...]:
+    if tensors == "all":
+        return tuple(dict.fromkeys((*activation_tensors(model), *plan.tensors)))
+    if tensors == "quantized":
+        return plan.tensors
+    raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")
+
+
+def _nodes(keep_float: str | Sequence[str]) -> tuple[str, ...]:
+    return (keep_float,) if isinstance(keep_float, str) else tuple(keep_float)
 
 
 def _calibrated(candidate: CandidateModel) -> CalibratedCandidate:

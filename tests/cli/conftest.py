@@ -13,10 +13,10 @@ from calibrant.cli import main
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with ``m.onnx``, ``calib`` (4 images) and ``test`` (12 labelled ones)."""
+    """The current folder, with ``m.onnx``, ``calib`` (4 images) and ``test`` (30 labelled ones)."""
     saved(detector(), tmp_path / "m.onnx")
     write_images(tmp_path / "calib", 4, seed=1)
-    write_coco(tmp_path / "test", 12, seed=1000)
+    write_coco(tmp_path / "test", 30, seed=1000)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

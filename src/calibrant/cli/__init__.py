@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,10 +33,10 @@ for command in (study, calibrate, evaluate, compare, inspect, demo, cache, migra
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of the user's are one line on stderr and exit code 2."""
+    _let_everything_be_printed()
     try:
         cli.main(None if arguments is None else list(arguments), prog_name="calibrant", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except click.exceptions.NoArgsIsHelpError as help_:
         help_.show()
         sys.exit(USER_ERROR)
@@ -57,6 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(_in_words(error))
 
 
+def _let_everything_be_printed() -> None:
+    """A path may hold characters that the terminal cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    """Print what waits; a stdout that was closed from the start is None."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
 def _fail(message: str) -> None:
     click.echo(f"error: {message}", err=True)
     sys.exit(USER_ERROR)
@@ -74,6 +88,6 @@ def _in_words(error: OSError) -> str:
 def _drop_unprinted() -> None:
     """What stdout could not take must not fail once more when Python ends."""
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

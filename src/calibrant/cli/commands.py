@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from calibrant.cli.options import (
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
 
+ALL_FAILED = 1
+
 
 @click.command()
 @options(MODEL, CALIB, DATA, CALIBRATORS, INPUT, SCORING, PLACEMENT, JSON)
@@ -36,10 +39,7 @@ def study(as_json: bool, **settings: Any) -> None:
 
     with progress_of(quiet=as_json) as progress:
         result = api.study(progress=progress, **given(settings))
-    if as_json:
-        print_json(result.to_dict())
-    else:
-        _print_study(result)
+    _show_study(result, as_json)
 
 
 @click.command()
@@ -56,10 +56,12 @@ def calibrate(as_json: bool, **settings: Any) -> None:
         result = api.calibrate(progress=progress, **given(settings))
     if as_json:
         print_json(result.to_dict())
-        return
-    click.echo(f"{result.images} images, {result.tensors} tensors")
-    for candidate in result.candidates:
-        click.echo(f"{candidate.calibrator}: {candidate.failure or f'{candidate.cache}, {candidate.qdq}'}")
+    else:
+        click.echo(f"{result.images} images, {result.tensors} tensors")
+        for made in result.candidates:
+            words = f"failed: {made.failure}" if made.failure else f"{made.cache}, {made.qdq}"
+            click.echo(f"{made.calibrator}: {words}")
+    _require_one(candidate.failure is None for candidate in result.candidates)
 
 
 @click.command()
@@ -105,13 +107,20 @@ def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
 
     with progress_of(quiet=as_json) as progress:
         result = run_demo(out or new_run_folder("demo"), progress=progress, **given(settings))
+    _show_study(result, as_json)
+
+
+def _show_study(result: Any, as_json: bool) -> None:
     if as_json:
-        print_json(result.to_dict())
+        print_json({"out": result.out, **result.to_dict()})
     else:
-        _print_study(result)
+        from calibrant.report.terminal import console_for, print_study
+
+        print_study(result, console_for(is_terminal(sys.stdout)))
+    _require_one(trial.status == "ok" for trial in result.trials)
 
 
-def _print_study(result: Any) -> None:
-    from calibrant.report.terminal import console_for, print_study
-
-    print_study(result, console_for(is_terminal(sys.stdout)))
+def _require_one(successes: Iterable[bool]) -> None:
+    """End with an exit code of its own when every candidate failed."""
+    if not any(successes):
+        raise click.exceptions.Exit(ALL_FAILED)

@@ -19,8 +19,9 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    """Print one JSON object on stdout, in ASCII where stdout takes no Unicode."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    click.echo(json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf")))
 
 
 @contextmanager

@@ -150,6 +150,13 @@ class _Editor:
                 self._discard_unread(source)
 
 
+def require_finite_weights(model: Model, plan: QuantPlan) -> None:
+    """Raise NumericsError when a weight of the plan holds NaN or infinite values, naming it."""
+    values = ir.convenience.create_value_mapping(model.ir.graph, include_subgraphs=False)
+    for tensor in dict.fromkeys(point.tensor for point in plan.weights):
+        _finite_constant(values[tensor])
+
+
 def _require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
     missing = [point.tensor for point in plan.activations if point.tensor not in encodings]
     if missing:

@@ -86,11 +86,13 @@ def _candidate(
     try:
         ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
         encodings = encodings_from(ranges, plan.scheme.activations)
-        cache, qdq = out / f"{calibrator.file_stem}.cache", out / f"{calibrator.file_stem}.qdq.onnx"
-        write_bytes(cache, dumps(cache_of(encodings, calibrator, written_as.tensorrt)).encode())
+        content = dumps(cache_of(encodings, calibrator, written_as.tensorrt))
         quantized = with_qdq(
             plan.model, plan.points, encodings, plan.scheme, float_weights=written_as.float_weights
         )
+        # Both are made before either is written: a candidate has all its files or none.
+        cache, qdq = out / f"{calibrator.file_stem}.cache", out / f"{calibrator.file_stem}.qdq.onnx"
+        write_bytes(cache, content.encode())
         save_model(quantized, qdq)
     except OutputError:
         raise

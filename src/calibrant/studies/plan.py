@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.types import Encoding
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What the user decided besides model and data; everything here may change a number."""
+    """What the user decided besides model and data; everything here may change a number.
+
+    Raises SettingsError for a number outside its limits.
+    """
 
     scheme: str = "tensorrt"
     runtime: str = "onnxruntime"
@@ -24,6 +28,15 @@ class StudySettings:
     max_detections: int = 300
     imgsz: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, share in (("confidence", self.confidence), ("IoU", self.iou)):
+            if not 0 <= share <= 1:
+                raise SettingsError(f"{name} {share} is not between 0 and 1; use e.g. 0.5")
+        if self.imgsz is not None and self.imgsz < 1:
+            raise SettingsError(f"an input size of {self.imgsz} has no pixels; use e.g. 640")
+        if self.seed < 0:
+            raise SettingsError(f"seed {self.seed} is negative; use 0 or more")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""

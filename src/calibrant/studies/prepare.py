@@ -21,6 +21,7 @@ from calibrant.graph.model import (
     with_fixed_input,
 )
 from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
@@ -134,7 +135,10 @@ def detection_task(detector: Detector, settings: StudySettings, test: TestSet | 
 
 
 def quantization_plan(detector: Detector, settings: StudySettings) -> QuantizationPlan:
-    """Where the scheme quantizes this model. Raises SettingsError when it quantizes nothing."""
+    """Where the scheme quantizes this model.
+
+    Raises SettingsError when it quantizes nothing, and NumericsError when a weight is not finite.
+    """
     scheme = scheme_named(settings.scheme)
     points = quant_plan(detector.model, scheme, settings.keep_float, settings.keep_head_float)
     if not points.weights:
@@ -142,6 +146,7 @@ def quantization_plan(detector: Detector, settings: StudySettings) -> Quantizati
             f"nothing in {detector.model.path.name} is quantized by scheme {scheme.name}: "
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
+    require_finite_weights(detector.model, points)
     return QuantizationPlan(detector.model, scheme, points, pooling_ties(detector.model))
 
 
@@ -159,12 +164,12 @@ def prepare_study(
     warnings = [*test.warnings, *calibration.warnings]
     if shared:
         warnings.append(
-            f"{len(shared)} test images are calibration images too, e.g. {shared[0]}; "
+            f"{len(shared)} of {len(test.samples)} test images are calibration images too, e.g. {shared[0]}; "
             "the loss will look smaller than it is: take them out of --calib"
         )
+    plan = quantization_plan(detector, settings)
     for warning in warnings:
         progress.note(warning)
-    plan = quantization_plan(detector, settings)
     test_ids = ids_sha256(sample.id for sample in test.samples)
     return Study(
         plan=plan,
@@ -199,6 +204,7 @@ def _model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
         opset=opset_of(detector.model),
         quantized_nodes=len({point.node for point in plan.points.weights}),
         kept_float=plan.points.kept_float,
+        profile=asdict(detector.recognition.profile),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from calibrant.core.types import Latency, Score
@@ -15,7 +15,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """Which model was studied, and what it was taken for."""
+    """Which model was studied, and what it was taken for.
+
+    ``profile`` says how its input is made and its output read; ``kept_float`` names the nodes that the
+    scheme would quantize but that stayed in float.
+    """
 
     path: str
     sha256: str
@@ -24,6 +28,7 @@ class ModelSummary:
     opset: int
     quantized_nodes: int
     kept_float: tuple[str, ...]
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from calibrant.artifacts.store import write_json
+from calibrant.artifacts.store import remove, write_json
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Runtime, Sample, Task
+from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, evaluate
 from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
+from calibrant.studies import remarks
 from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
 from calibrant.studies.deploy import (
     calibration_method,
@@ -41,7 +43,10 @@ from calibrant.studies.result import (
     accuracy_of,
 )
 
+T = TypeVar("T")
+
 BASELINE = "fp32"
+RESULT = "study.json"
 
 
 @dataclass(frozen=True)
@@ -79,20 +84,19 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
 
     A calibrator or candidate that fails is a failed trial; the study goes on.
     """
-    started = time.perf_counter()
-    statistics = collect(
-        study.plan.model,
-        tensors_for(study.runtime, study.plan),
-        study.task,
-        study.collector,
-        study.calibration,
-        progress,
-    )
-    candidates = write_candidates(study.plan, statistics, study.calibrators, out, format_for(study.runtime))
-    calibration_seconds = time.perf_counter() - started
-    study = replace(study, float_model=_fixed_float_model(study, out))
-    baseline = evaluate(
-        lambda: study.runtime.open(study.float_model), study.task, study.test, "Evaluating FP32", progress
+    statistics, collecting = _timed(lambda: _collected(study, progress))
+    with _fixed_float_model(study, out) as float_model:
+        study = replace(study, float_model=float_model)
+        baseline = evaluate(
+            lambda: study.runtime.open(float_model), study.task, study.test, "Evaluating FP32", progress
+        )
+    found = _remarks(study, statistics, baseline)
+    for remark in found:
+        progress.note(remark)
+    # Nothing is written before it is sure that model and data fit.
+    remove(out / RESULT)
+    candidates, writing = _timed(
+        lambda: write_candidates(study.plan, statistics, study.calibrators, out, format_for(study.runtime))
     )
     trials, measured = _run_trials(study, candidates, out, progress)
     result = StudyResult(
@@ -110,12 +114,37 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
         ),
         trials=trials,
         recommended=None,
-        calibration_seconds=round(calibration_seconds, 3),
-        warnings=study.warnings,
+        calibration_seconds=round(collecting + writing, 3),
+        warnings=(*study.warnings, *found),
     )
     finished = _with_verdict(result, study, baseline, measured)
-    write_json(out / "study.json", finished.to_dict())
+    write_json(out / RESULT, finished.to_dict())
     return finished
+
+
+def _collected(study: Study, progress: Progress) -> Statistics:
+    return collect(
+        study.plan.model,
+        tensors_for(study.runtime, study.plan),
+        study.task,
+        study.collector,
+        study.calibration,
+        progress,
+    )
+
+
+def _remarks(study: Study, statistics: Statistics, baseline: Evaluation) -> tuple[str, ...]:
+    return (
+        *remarks.on_count(len(study.test)),
+        *remarks.on_activations(statistics, study.plan.tensors),
+        *remarks.on_baseline(accuracy_of(baseline.score).map50_95, study.model.family),
+    )
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What ``work`` returns, and how many seconds it took."""
+    started = time.perf_counter()
+    return work(), time.perf_counter() - started
 
 
 def _run_trials(
@@ -183,12 +212,19 @@ def _measure(
     return trial, evaluation
 
 
-def _fixed_float_model(study: Study, out: Path) -> Path:
-    """The float model's file; a copy in ``out`` where its input was given a size."""
+@contextmanager
+def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
+    """The float model's file: a copy in ``out`` where its input was given a size, gone if it does not run."""
     if study.settings.imgsz is None:
-        return study.float_model
-    save_model(study.plan.model.ir, out / "float.onnx")
-    return out / "float.onnx"
+        yield study.float_model
+        return
+    copy = out / "float.onnx"
+    save_model(study.plan.model.ir, copy)
+    try:
+        yield copy
+    except BaseException:
+        remove(copy)
+        raise
 
 
 def _with_verdict(

@@ -1,0 +1,39 @@
+"""What a user should know before trusting a study's figures: one line each, for the notes and study.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibrant.core.types import Statistics
+
+FEW_IMAGES = 30
+LITTLE = 1.0
+"""mAP points below which a float model finds next to nothing."""
+
+
+def on_count(test_images: int) -> list[str]:
+    """Too few test images for intervals that can be believed."""
+    if test_images >= FEW_IMAGES:
+        return []
+    return [f"the test set has {test_images} images; intervals need {FEW_IMAGES} or more, better 200"]
+
+
+def on_activations(statistics: Statistics, tensors: Sequence[str]) -> list[str]:
+    """Quantized tensors that were zero throughout: any scale fits them, so none was measured."""
+    dead = [tensor for tensor in tensors if statistics.tensors[tensor].amax == 0]
+    if not dead:
+        return []
+    return [
+        f"{len(dead)} of {len(tensors)} quantized tensors are zero in all {len(statistics.sample_ids)} "
+        f"calibration images, e.g. {dead[0]!r}, so any scale fits; calibrate with more varied images"
+    ]
+
+
+def on_baseline(points: float, family: str) -> list[str]:
+    """A float model that finds nothing: its input, its output or the labels are misread."""
+    if points >= LITTLE:
+        return []
+    return [
+        f"the float model scores {points:.1f} mAP, so the ranking says nothing; check that {family} is its "
+        "family (--family) and that the labels are its classes, in its order"
+    ]

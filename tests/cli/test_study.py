@@ -1,0 +1,168 @@
+"""``calibrant study``: what it writes, prints and recommends on a detector whose answer is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+import pytest
+from outcomes import Run
+from toy_detector import detector, saved
+
+
+def study_json(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_the_ranking_tells_what_happened(study: Run, work: Path) -> None:
+    answer = study(calibrators="percentile:90,minmax,percentile:100")
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    names = [line[3:].split()[0] for line in lines[1:6]]
+    assert names == ["calibrator", "FP32", "minmax", "percentile:100", "percentile:90"]
+    recommended = next(line for line in lines if line.startswith("*"))
+    assert recommended.split()[:5] == ["*", "minmax", "100.0", "100.0", "0.0"]
+    assert "same as" in lines[4]
+    assert lines[5].split()[1:4] == ["0.0", "0.0", "100.0"]
+    assert "Use minmax: it loses 0.0 points" in answer.out
+    assert "\x1b" not in answer.out  # plain, as nobody watches
+
+
+def test_study_json_holds_the_contract(study: Run, work: Path) -> None:
+    assert study(calibrators="minmax,percentile:90", out="runs/one").code == 0
+    content = study_json(work / "runs/one")
+    assert content["schema_version"] == 1
+    assert content["model"]["sha256"] == hashlib.sha256((work / "m.onnx").read_bytes()).hexdigest()
+    assert (content["model"]["path"], content["model"]["family"]) == ("m.onnx", "yolov5")
+    assert content["model"]["profile"]["input"]["pad"] == 114
+    assert {"python", "onnxruntime", "calibrant", "cpu"} <= content["environment"].keys()
+    data = content["data"]
+    assert (data["test_images"], data["calibration_images"], data["images_in_both"]) == (30, 4, 0)
+    assert data["classes"] == 2
+    assert len(data["test_ids_sha256"]) == 64
+    assert content["baseline"]["map50_95"] == content["baseline"]["map_small"] == 100
+    assert content["baseline"]["map_large"] is None
+    assert content["recommended"]["calibrator"] == "minmax"
+    assert "beyond doubt" in content["recommended"]["reason"]
+    fields = {"calibrator", "map50_95", "map50", "map_small", "map_medium", "map_large", "drop", "drop_ci95",
+              "seconds", "status", "files"}  # fmt: skip
+    for trial in content["trials"]:
+        assert fields <= trial.keys()
+        assert trial["status"] == "ok"
+        assert trial["drop"] == 100 - trial["map50_95"]
+        assert trial["drop_ci95"][0] <= trial["drop"] <= trial["drop_ci95"][1]
+        assert trial["files"]["cache"] == f"{trial['calibrator'].replace(':', '-')}.cache"
+        assert (work / "runs/one" / trial["files"]["qdq"]).is_file()
+
+
+def test_files_can_be_deployed(study: Run, work: Path) -> None:
+    assert study().code == 0
+    onnx.checker.check_model(str(work / "out/minmax.qdq.onnx"), full_check=True)
+    ort.InferenceSession(str(work / "out/minmax.qdq.onnx"), providers=["CPUExecutionProvider"])
+    lines = (work / "out/minmax.cache").read_text().splitlines()
+    assert lines[0].startswith("TRT-")
+    assert [line.split(": ")[0] for line in lines[1:]] == ["images", "hue"]
+
+
+def test_json_is_all_that_stdout_gets(study: Run, work: Path) -> None:
+    shutil.copy(work / "test/images/1000-07.png", work / "calib/renamed.png")  # worth a note on stderr
+    answer = study("--json")
+    assert answer.code == 0
+    content = json.loads(answer.out)
+    assert content.pop("out") == "out"
+    assert content == study_json(work / "out")
+    assert content["data"]["images_in_both"] == 1
+    assert answer.err.startswith("note: 1 of 30 test images are calibration images too, e.g. 1000-07.png;")
+    assert content["warnings"] == [answer.err.removeprefix("note: ").rstrip("\n")]
+
+
+def test_the_same_seed_gives_the_same_figures(study: Run, work: Path) -> None:
+    figures = []
+    for _ in range(2):
+        assert study("--seed", 3, "--limit", 5, calibrators="percentile:99").code == 0
+        content = study_json(work / "out")
+        assert content["data"]["test_images"] == 5
+        figures.append([(trial["key"], trial["map50_95"], trial["drop_ci95"]) for trial in content["trials"]])
+    assert figures[0] == figures[1]
+
+
+def test_without_out_a_run_has_its_own_folder(run: Run, work: Path) -> None:
+    run("study", "m.onnx", "--calib", "calib", "--data", "test", "--calibrators", "minmax")
+    (folder,) = (work / "runs").iterdir()
+    assert folder.name.startswith("m-")
+    assert (folder / "study.json").is_file()
+
+
+def test_a_second_run_replaces_the_first_and_nothing_else(study: Run, work: Path) -> None:
+    (work / "out").mkdir()
+    (work / "out/notes.txt").write_text("mine")
+    assert study().code == study("--limit", 30, calibrators="percentile:99.9").code == 0
+    assert [trial["calibrator"] for trial in study_json(work / "out")["trials"]] == ["percentile:99.9"]
+    assert (work / "out/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["--keep-float", "colour"], ["colour"]),
+        (["--keep-float", "h*"], ["head"]),
+        (["--keep-head-float"], ["head"]),
+        (["--keep-float", "relu"], []),
+    ],
+)
+def test_nodes_stay_in_float(study: Run, work: Path, options: list[str], kept: list[str]) -> None:
+    assert study(*options).code == 0
+    content = study_json(work / "out")
+    assert content["model"]["kept_float"] == kept
+    assert content["model"]["quantized_nodes"] == 2 - len(kept)
+    model = onnx.load(work / "out/minmax.qdq.onnx")
+    assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) == 2 - len(kept)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 20])
+def test_any_opset_becomes_13_or_newer(study: Run, work: Path, opset: int) -> None:
+    model = saved(detector(opset=opset), work / "m.onnx")
+    assert study(model=model).code == 0
+    assert study_json(work / "out")["trials"][0]["map50_95"] == 100
+    written = onnx.load(work / "out/minmax.qdq.onnx").opset_import
+    assert [entry.version for entry in written if entry.domain == ""] == [max(opset, 13)]
+
+
+def test_a_dynamic_model_is_given_its_size(study: Run, work: Path) -> None:
+    saved(detector(side="side"), work / "open.onnx")
+    assert "--imgsz" in study(model="open.onnx").error
+    assert study("--imgsz", 64, model="open.onnx").code == 0
+    assert study_json(work / "out")["baseline"]["map50_95"] == 100
+    assert "cannot take 128x128" in study("--imgsz", 128).error
+
+
+def test_a_profile_describes_another_family(study: Run, work: Path) -> None:
+    import calibrant.tasks.detection as detection
+
+    known = Path(detection.__file__).parent / "profiles" / "yolov5.yaml"
+    text = known.read_text().replace("name: yolov5", "name: mine").replace("colour: rgb", "colour: bgr")
+    (work / "mine.yaml").write_text(text)
+    answer = study("--family", "mine.yaml")
+    assert answer.code == 0
+    model = study_json(work / "out")["model"]
+    assert (model["family"], model["profile"]["input"]["colour"]) == ("mine", "bgr")
+    assert "the float model scores 0.0 mAP" in answer.err  # red is blue now
+
+
+def test_unicode_paths(run: Run, work: Path) -> None:
+    folder = work / "żółć 图像 🙂"
+    folder.mkdir()
+    (work / "m.onnx").rename(folder / "模型.onnx")
+    (work / "calib").rename(folder / "ćalib")
+    (work / "test").rename(folder / "têst")
+    paths = ("--calib", folder / "ćalib", "--data", folder / "têst", "--out", folder / "öut")
+    answer = run("study", folder / "模型.onnx", *paths, "--calibrators", "minmax", "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["model"]["path"] == str(folder / "模型.onnx")
+    assert (folder / "öut" / "minmax.qdq.onnx").is_file()
