@@ -9,6 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 LEVELS = 128
+# More than the prefix sums can be wrong by, less than candidates differ by.
+ROUNDING = 1e-9
 
 
 def bins_of_least_divergence(counts: NDArray[np.int64]) -> int:
@@ -34,14 +36,49 @@ def _search(bins: NDArray[np.float64]) -> int:
         mass[j + 1] = mass[j] + bins[j]
         filled[j + 1] = filled[j] + (1 if bins[j] > 0 else 0)
         plogp[j + 1] = plogp[j] + (bins[j] * math.log(bins[j]) if bins[j] > 0 else 0.0)
-    best, best_divergence = size, np.inf
+    divergences = np.full(size + 1, np.inf)
     for kept in range(LEVELS, size + 1):
-        if filled[kept] < 2:
-            continue
-        divergence = _divergence(bins, mass, filled, plogp, kept)
-        if divergence <= best_divergence:
-            best, best_divergence = kept, divergence
+        if filled[kept] >= 2:
+            divergences[kept] = _divergence(bins, mass, filled, plogp, kept)
+    return _last_of_the_least(bins, mass[-1], divergences)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _last_of_the_least(bins: NDArray[np.float64], total: float, divergences: NDArray[np.float64]) -> int:
+    """The largest candidate of least divergence, all of them when none qualifies.
+
+    What the prefix sums' rounding could have reordered is computed again term by term, as TensorRT does.
+    """
+    nearly_least = divergences.min() + ROUNDING
+    best, least = bins.size, np.inf
+    if np.isinf(nearly_least):
+        return best
+    for kept in range(LEVELS, bins.size + 1):
+        if divergences[kept] <= nearly_least:
+            divergence = _divergence_term_by_term(bins, total, kept)
+            if divergence <= least:
+                best, least = kept, divergence
     return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divergence_term_by_term(bins: NDArray[np.float64], total: float, kept: int) -> float:
+    """KL(P || Q) of a qualified candidate, in nats, added up bin by bin."""
+    inside = bins[:kept].sum()
+    divergence = 0.0
+    start = 0
+    for group in range(LEVELS):
+        end = ((group + 1) * kept + LEVELS - 1) // LEVELS
+        mass, filled = 0.0, 0
+        for j in range(start, end):
+            mass += bins[j]
+            filled += 1 if bins[j] > 0 else 0
+        for j in range(start, end):
+            p = bins[j] + (total - inside if j == kept - 1 else 0.0)
+            if p > 0:
+                divergence += p / total * math.log(p / total / (mass / filled / inside))
+        start = end
+    return divergence
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -45,9 +45,7 @@ class NamedCalibrator:
 def _legacy_of(argument: str) -> NamedCalibrator:
     quantile = _number("legacy", argument) if argument else LEGACY_QUANTILE
     name = f"legacy:{argument}" if argument else "legacy"
-    return NamedCalibrator(
-        name, legacy(quantile), "legacy", pool_ties=False, simplicity=4, quantile=quantile
-    )
+    return NamedCalibrator(name, legacy(quantile), "legacy", pool_ties=False, simplicity=4, quantile=quantile)
 
 
 def _percentile_of(argument: str) -> NamedCalibrator:
