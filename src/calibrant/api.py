@@ -38,7 +38,7 @@ from calibrant.studies.prepare import (
     prepare_study,
     quantization_plan,
 )
-from calibrant.studies.remarks import on_activations
+from calibrant.studies.remarks import on_activations, on_score
 from calibrant.studies.result import StudyResult, points_of
 from calibrant.studies.run import run_study
 
@@ -206,6 +206,8 @@ def evaluate(
         lambda: engine.open(detector.model.path), task, test.samples, "Evaluating", listener
     )
     figures = {"map50_95": found.score.value, **found.score.details}
+    for remark in on_score(points_of(found.score.value) or 0.0, detector.recognition.profile.name):
+        listener.note(remark)
     return EvaluationResult(
         model=str(model),
         family=detector.recognition.profile.name,

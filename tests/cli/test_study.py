@@ -152,7 +152,7 @@ def test_a_profile_describes_another_family(study: Run, work: Path) -> None:
     assert answer.code == 0
     model = study_json(work / "out")["model"]
     assert (model["family"], model["profile"]["input"]["colour"]) == ("mine", "bgr")
-    assert "the float model scores 0.0 mAP" in answer.err  # red is blue now
+    assert "the model scores 0.0 mAP" in answer.err  # red is blue now
 
 
 def test_unicode_paths(run: Run, work: Path) -> None:

@@ -15,9 +15,9 @@ def test_few_test_images_are_remarked_on() -> None:
     assert "29 images" in remark
 
 
-def test_a_float_model_that_finds_nothing_is_remarked_on() -> None:
-    assert remarks.on_baseline(31.7, "yolox") == []
-    (remark,) = remarks.on_baseline(0.04, "yolox")
+def test_a_model_that_finds_nothing_is_remarked_on() -> None:
+    assert remarks.on_score(31.7, "yolox") == []
+    (remark,) = remarks.on_score(0.04, "yolox")
     assert "0.0 mAP" in remark
     assert "yolox" in remark
 

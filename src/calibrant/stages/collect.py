@@ -17,6 +17,7 @@ from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
+from calibrant.graph.walk import name_of
 from calibrant.stages.parallel import in_order, workers_of
 
 # A tensor is anchored by the first sample in which it is not all zero. Until every tensor is, samples run one
@@ -35,9 +36,11 @@ def collect(
     """Run the float model over ``samples``, in order, and gather the statistics of ``tensors``.
 
     Memory is one histogram a tensor, however many samples. The first samples anchor the histograms.
-    Raises NumericsError naming tensor and sample when an activation is NaN or infinite.
+    Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or a model output
+    is NaN.
     """
     recorder = Recorder(tensors)
+    outputs = (name_of(output) for output in model.ir.graph.outputs)
 
     def drive(sample: Sample) -> None:
         recorder.begin(sample)
@@ -47,7 +50,7 @@ def collect(
         probed = Path(folder) / "probed.onnx"
         save_model(with_outputs(model, tensors), probed)
         with (
-            runtime.record(probed, tensors, recorder.observe) as session,
+            runtime.record(probed, tuple(dict.fromkeys((*tensors, *outputs))), recorder.observe) as session,
             (progress or Silent()).stage("Calibrating", len(samples)) as advance,
         ):
             begun = 0
@@ -81,9 +84,13 @@ class Recorder:
             self._local.bank = self._new_bank()
 
     def observe(self, tensor: str, values: NDArray[np.float32]) -> None:
-        """Add one tensor of this thread's sample."""
+        """Add one tensor of this thread's sample; one that was not asked for is only checked."""
+        bank = self._local.bank
         try:
-            self._local.bank[tensor].observe(values)
+            if tensor in bank:
+                bank[tensor].observe(values)
+            else:
+                _require_numbers(values)
         except NumericsError as error:
             raise NumericsError(
                 f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
@@ -113,3 +120,8 @@ class Recorder:
     def _merged(self, tensor: str) -> TensorStatistics:
         parts = [bank[tensor].statistics() for bank in self._banks if bank[tensor].has_values]
         return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
+
+
+def _require_numbers(values: NDArray[np.generic]) -> None:
+    if values.dtype.kind == "f" and values.size and np.isnan(np.min(values)):
+        raise NumericsError(f"{int(np.isnan(values).sum())} of {values.size} values are NaN")

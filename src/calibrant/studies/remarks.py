@@ -29,11 +29,11 @@ def on_activations(statistics: Statistics, tensors: Sequence[str]) -> list[str]:
     ]
 
 
-def on_baseline(points: float, family: str) -> list[str]:
-    """A float model that finds nothing: its input, its output or the labels are misread."""
+def on_score(points: float, family: str) -> list[str]:
+    """A model that finds nothing: its input, its output or the labels are misread."""
     if points >= LITTLE:
         return []
     return [
-        f"the float model scores {points:.1f} mAP, so the ranking says nothing; check that {family} is its "
-        "family (--family) and that the labels are its classes, in its order"
+        f"the model scores {points:.1f} mAP: if it is better than that, something is misread; check that "
+        f"{family} is its family (--family) and that the labels are its classes, in its order"
     ]

@@ -137,7 +137,7 @@ def _remarks(study: Study, statistics: Statistics, baseline: Evaluation) -> tupl
     return (
         *remarks.on_count(len(study.test)),
         *remarks.on_activations(statistics, study.plan.tensors),
-        *remarks.on_baseline(accuracy_of(baseline.score).map50_95, study.model.family),
+        *remarks.on_score(accuracy_of(baseline.score).map50_95, study.model.family),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from calibrant.core.errors import ModelError, UnknownFamilyError
@@ -162,3 +164,10 @@ def test_channels_last_shows_in_the_input() -> None:
     found = recognise(signature((1, 84, 8400), image=(1, 640, 640, 3)))
     assert found.profile.input.layout == "nhwc"
     assert "NHWC as the input shows" in found.why
+
+
+def test_an_input_of_bytes_takes_pixels_as_they_are() -> None:
+    given = signature((1, 25200, 85), tail=YOLOV5_TAIL)
+    found = recognise(replace(given, inputs=(TensorInfo("images", (1, 3, 640, 640), "uint8"),)))
+    assert (found.profile.input.divide, found.profile.input.colour) == (1, "rgb")
+    assert "unscaled pixels as the input shows" in found.why

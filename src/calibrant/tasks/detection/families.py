@@ -39,7 +39,7 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
         profile, evidence = _family_of(signature, image, notes)
     else:
         evidence = f"profile '{profile.name}' was given"
-    profile, remark = _in_the_models_layout(profile, image)
+    profile, remark = _as_the_input_shows(profile, image)
     shapes = {info.name: info.shape for info in signature.outputs}
     counted = profile.output.decoder.class_count(shapes, image.known_frame)
     names = notes.class_names
@@ -83,9 +83,16 @@ def _family_of(signature: ModelSignature, image: ImageInput, notes: ExporterNote
     )
 
 
-def _in_the_models_layout(profile: Profile, image: ImageInput) -> tuple[Profile, str]:
-    """The profile with the axis order that the model's input shows."""
-    if profile.input.layout == image.layout:
-        return profile, ""
-    adapted: Profile = replace(profile, input=replace(profile.input, layout=image.layout))
-    return adapted, f", {image.layout.upper()} as the input shows"
+def _as_the_input_shows(profile: Profile, image: ImageInput) -> tuple[Profile, str]:
+    """The profile with what the model's own input tells: its axis order, and bytes for pixels as they are."""
+    shown: InputProfile = replace(profile.input, layout=image.layout)
+    if image.dtype == "uint8":
+        shown = replace(shown, divide=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    found = {
+        image.layout.upper(): shown.layout != profile.input.layout,
+        "unscaled pixels": (shown.divide, shown.mean, shown.std)
+        != (profile.input.divide, profile.input.mean, profile.input.std),
+    }
+    told = " and ".join(word for word, is_new in found.items() if is_new)
+    adapted: Profile = replace(profile, input=shown)
+    return adapted, f", {told} as the input shows" if told else ""

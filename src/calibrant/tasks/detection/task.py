@@ -86,7 +86,8 @@ class DetectionTask:
             raise DataError(
                 f"sample '{sample.id}' is a bare array, so its boxes have no image; give the image"
             )
-        found = self.profile.output.decoder.decode(raw.outputs, self._frame, self._confidence)
+        with np.errstate(over="ignore", invalid="ignore"):  # such boxes are no numbers, and left out below
+            found = self.profile.output.decoder.decode(raw.outputs, self._frame, self._confidence)
         found = self._labelled(found)
         kept = self._kept(found)
         return Detections(
