@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,10 +54,17 @@ def test_a_folder_is_not_a_model(tmp_path: Path) -> None:
     assert "is a folder" in refusal(tmp_path)
 
 
+def test_an_empty_file_and_a_device_are_not_models(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    assert "is empty (0 bytes)" in refusal(tmp_path / "empty.onnx")
+    assert "no regular file" in refusal(Path(os.devnull))
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("best.pt", "yolo export model=best.pt format=onnx"),
+        ("my best.pt", "yolo export model='my best.pt' format=onnx"),
         ("best.PTH", "torch.onnx.export"),
         ("best.engine", "TensorRT engine"),
         ("best.plan", "TensorRT engine"),

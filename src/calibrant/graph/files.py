@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,10 +97,13 @@ def _require_onnx_file(path: Path) -> None:
     if not path.exists():
         raise ModelError(f"no such file: {str(path)!r}; give the path of an ONNX model")
     if not path.is_file():
-        raise ModelError(f"{str(path)!r} is a folder; give the path of an ONNX model")
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise ModelError(f"{str(path)!r} is {kind}; give the path of an ONNX model")
     foreign = _FOREIGN_FORMATS.get(path.suffix.lower()) or _foreign_start(path)
     if foreign:
-        raise ModelError(f"{path.name} is {foreign.format(name=path.name)}")
+        raise ModelError(f"{path.name} is {foreign.format(name=shlex.quote(path.name))}")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path.name} is empty (0 bytes); copy or export it again")
     if path.stat().st_size > _LARGEST_PROTOBUF:
         raise ModelError(f"{path.name} is larger than 2 GB in one file; save it with external data")
 

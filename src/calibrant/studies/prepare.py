@@ -40,6 +40,7 @@ from calibrant.tasks.detection import (
     match_categories,
     open_dataset,
     recognise,
+    remark_on_names,
     shared_images,
 )
 
@@ -112,7 +113,8 @@ def open_test_set(detector: Detector, data: Path, limit: int | None, skip_bad: b
     class_count = found.class_count or len(dataset.categories)
     class_map = match_categories(dataset.categories, class_count, found.class_names)
     samples, warnings = check_images(dataset.samples, skip_bad)
-    return TestSet(dataset, samples, class_map, (*dataset.warnings, *warnings))
+    remarks = remark_on_names(dataset.categories, found.class_names)
+    return TestSet(dataset, samples, class_map, (*dataset.warnings, *remarks, *warnings))
 
 
 def open_calibration(source: str, limit: int | None, skip_bad: bool) -> CalibrationSet:

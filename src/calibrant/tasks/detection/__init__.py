@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibrant.tasks.detection.calibration import calibration_samples, check_images, shared_images
-from calibrant.tasks.detection.classes import match_categories
+from calibrant.tasks.detection.classes import match_categories, remark_on_names
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import Recognition, recognise
@@ -36,5 +36,6 @@ __all__ = [
     "match_categories",
     "open_dataset",
     "recognise",
+    "remark_on_names",
     "shared_images",
 ]

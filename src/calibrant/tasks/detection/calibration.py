@@ -24,7 +24,7 @@ from calibrant.tasks.detection.files import (
     listed_paths,
     unique_ids,
 )
-from calibrant.tasks.detection.images import IMAGE_SUFFIXES, ImageHeader, check_image
+from calibrant.tasks.detection.images import IMAGE_SUFFIXES, ImageHeader, check_image, read_image
 from calibrant.tasks.detection.types import CalibrationSample, DetectionSample
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -159,10 +159,10 @@ def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[Samp
     """Look at the header and the end of every image, without decoding: the samples kept, and warnings.
 
     Samples without an image (arrays) are kept. An image that cannot be read raises ImageError with the
-    count and the first name, or with ``skip_bad`` is left out with a warning. A warning also counts images
-    whose size is not what their labels say.
+    count and the first name. With ``skip_bad`` images are decoded as well, and those that cannot be are left
+    out with a warning. A warning also counts images whose size is not what their labels say.
     """
-    checked = [(sample, _verdict(sample)) for sample in samples]
+    checked = [(sample, _verdict(sample, decode=skip_bad)) for sample in samples]
     bad = [verdict for _, verdict in checked if isinstance(verdict, ImageError)]
     kept = tuple(sample for sample, verdict in checked if not isinstance(verdict, ImageError))
     if bad and not skip_bad:
@@ -172,11 +172,14 @@ def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[Samp
     return kept, (*_remark_on_skipped(bad, len(samples)), *_remark_on_sizes(checked))
 
 
-def _verdict(sample: _HasImage) -> ImageHeader | ImageError | None:
+def _verdict(sample: _HasImage, decode: bool) -> ImageHeader | ImageError | None:
     if sample.path is None:
         return None
     try:
-        return check_image(sample.path)
+        header = check_image(sample.path)
+        if decode:
+            read_image(sample.path)
+        return header
     except ImageError as error:
         return error
 

@@ -40,6 +40,28 @@ def match_categories(
     raise _counts_differ(dataset_categories, model_class_count, names)
 
 
+def remark_on_names(
+    dataset_categories: Sequence[Category], model_class_names: Sequence[str] | None
+) -> tuple[str, ...]:
+    """A warning where :func:`match_categories` went by order although both sides have other names."""
+    if model_class_names is None or len(model_class_names) != len(dataset_categories):
+        return ()
+    labels = [category.name for category in dataset_categories]
+    known = {_plain(name) for name in model_class_names}
+    strange = [
+        (label, name)
+        for label, name in zip(labels, model_class_names, strict=True)
+        if _plain(label) not in known
+    ]
+    if not strange:
+        return ()
+    label, name = strange[0]
+    return (
+        f"classes are matched by order, as {len(strange)} of {len(labels)} names differ, e.g. {label!r} is "
+        f"{name!r} in the model; check the order of the labels' classes",
+    )
+
+
 def _distinct(names: Sequence[str], count: int) -> dict[str, int]:
     """Index by name; empty when names are missing or not unique, as they then identify nothing."""
     index = {name: position for position, name in enumerate(names)}

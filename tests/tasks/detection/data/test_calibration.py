@@ -220,6 +220,17 @@ def test_bad_images_are_counted_and_the_first_is_named(photos: Path) -> None:
     assert warnings == (f"2 of 3 images were skipped, e.g. '{photos / 'B.bmp'}' is empty (0 bytes)",)
 
 
+def test_skipping_finds_damage_that_only_decoding_shows(photos: Path) -> None:
+    samples = calibration_samples(photos)
+    content = bytearray((photos / "c.png").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (photos / "c.png").write_bytes(content)
+    assert len(check_images(samples, skip_bad=False)[0]) == 3
+    kept, (warning,) = check_images(samples, skip_bad=True)
+    assert [sample.id for sample in kept] == ["B.bmp", "a.jpg"]
+    assert "1 of 3 images were skipped" in warning
+
+
 def test_nothing_left_is_an_error_even_when_skipping(photos: Path) -> None:
     samples = calibration_samples(photos)
     for sample in samples:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import ClassMismatchError
-from calibrant.tasks.detection.classes import NOT_LABELLED, match_categories
+from calibrant.tasks.detection.classes import NOT_LABELLED, match_categories, remark_on_names
 from calibrant.tasks.detection.types import Category
 
 COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
@@ -40,6 +40,16 @@ def test_without_names_the_order_decides() -> None:
 
 def test_other_names_in_equal_number_go_by_order() -> None:
     assert match_categories(categories("motorcycle", "cat"), 2, ["motorbike", "cat"]) == (0, 1)
+
+
+def test_going_by_order_against_other_names_is_told() -> None:
+    (remark,) = remark_on_names(categories("motorcycle", "cat"), ["motorbike", "cat"])
+    assert "by order, as 1 of 2 names differ, e.g. 'motorcycle' is 'motorbike' in the model" in remark
+
+
+@pytest.mark.parametrize("names", [None, ["Cat", "dog"], ["dog", "cat"], ["dog", "cat", "bird"]])
+def test_matching_names_need_no_remark(names: list[str] | None) -> None:
+    assert remark_on_names(categories("cat", "dog"), names) == ()
 
 
 def test_a_contradicting_order_is_refused() -> None:

@@ -131,6 +131,12 @@ def test_keypoints_are_ignored(tmp_path: Path) -> None:
     assert dataset.samples[0].truth.xywh.tolist() == [[16, 12, 32, 24]]
 
 
+def test_an_image_without_label_file_counts_as_empty_and_is_told(tmp_path: Path) -> None:
+    dataset = open_dataset(write_ultralytics(tmp_path))  # which writes none for the picture without boxes
+    assert [len(sample.truth) for sample in dataset.samples] == [1, 2, 0]
+    assert dataset.warnings == ("1 of 3 images have no label file, e.g. 'c.png'; they count as empty",)
+
+
 def test_a_repeated_line_counts_once_and_an_empty_file_is_background(tmp_path: Path) -> None:
     path = write_ultralytics(tmp_path, PICTURES[:2])
     (tmp_path / "labels" / "val" / "b.txt").write_text("0 .5 .5 .1 .1\n\n0 0.5 0.5 0.1 0.1\n")

@@ -59,6 +59,11 @@ def test_vocs_own_classes_keep_their_order(tmp_path: Path) -> None:
 def test_other_classes_are_sorted_by_name(tmp_path: Path) -> None:
     dataset = opened(tmp_path, annotation(thing("screw"), thing("bolt")))
     assert [category.name for category in dataset.categories] == ["bolt", "screw"]
+    (remark,) = dataset.warnings
+    assert "2 classes" in remark
+    assert "alphabetical order, e.g. 'bolt' first" in remark
+    (tmp_path / "classes.txt").write_text("screw\nbolt\n")
+    assert open_dataset(tmp_path).warnings == ()
 
 
 def test_a_split_is_preferred_and_keeps_its_order(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def read(path: Path, limit: int | None = None) -> Dataset:
     ]
     if all(sample.width is None for sample in samples):
         image_size(images[0])  # raises what is wrong with it, rather than that no box can be used
-    return assemble(path, categories, samples, name=f"{path.stem} ({split})")
+    remarks = _remark_on_unlabelled(names, labels[:count])
+    return assemble(path, categories, samples, remarks, f"{path.stem} ({split})")
 
 
 # --- data.yaml -------------------------------------------------------------------------------------
@@ -169,6 +170,13 @@ def _refuse_unlabelled(path: Path, images: Sequence[Path], labels: Sequence[Path
             f"none of the {len(images)} images of '{path}' has a label file, e.g. '{images[0]}'; "
             "put txt files in 'labels' beside 'images', or beside each image"
         )
+
+
+def _remark_on_unlabelled(names: Sequence[str], labels: Sequence[Path | None]) -> list[str]:
+    bare = [name for name, label in zip(names, labels, strict=True) if label is None]
+    if not bare:
+        return []
+    return [f"{len(bare)} of {len(names)} images have no label file, e.g. {bare[0]!r}; they count as empty"]
 
 
 def _refuse_orphans(folders: Sequence[Path], images: Sequence[Path]) -> None:

@@ -74,7 +74,8 @@ def read(path: Path, limit: int | None = None) -> Dataset:
     chosen = annotations[: first(limit, len(annotations))]
     samples = [_sample(annotation, images, path, index) for annotation in chosen]
     name = f"{path.name} ({split})" if split else path.name
-    return assemble(path, categories, samples, _remark_on_difficult(chosen), name)
+    remarks = (*_remark_on_order(path, categories), *_remark_on_difficult(chosen))
+    return assemble(path, categories, samples, remarks, name)
 
 
 # --- files -----------------------------------------------------------------------------------------
@@ -130,6 +131,17 @@ def _categories(path: Path, annotations: Sequence[_Annotation]) -> tuple[Categor
     unknown = sorted(found - set(names))
     refuse_some(unknown, len(found), f"class names in '{path}' are not in its classes.txt", "add them")
     return tuple(Category(index, name) for index, name in enumerate(names))
+
+
+def _remark_on_order(path: Path, categories: Sequence[Category]) -> list[str]:
+    """Where nothing says the order of the classes, a model without class names may have another one."""
+    names = [category.name for category in categories]
+    if _listed_classes(path) or tuple(names) == VOC_CLASSES or len(names) < 2:
+        return []
+    return [
+        f"the {len(names)} classes of '{path}' are taken in alphabetical order, e.g. {names[0]!r} first; "
+        "give a model without class names its own order in classes.txt"
+    ]
 
 
 def _listed_classes(path: Path) -> tuple[str, ...]:
