@@ -45,6 +45,7 @@ class TestWithAStandIn:
         [
             ("zero point", r"1\.7\.1-stand-in: mödel 1\.onnx was not parsed: .*Non-zero zero point is not"),
             ("no kernel", r"was not built: Could not find any implementation for node Conv_7$"),
+            ("dynamic, no kernel", r"was not built with dynamic input images as 1x3x640x640: Could not"),
             ("crash", r"crashed on mödel 1\.onnx \(SIGSEGV\)"),
         ],
     )

@@ -75,7 +75,7 @@ def test_with_tensorrt_rtx_it_is_asked(model: Path, installed: pytest.MonkeyPatc
     result = check_named(name)(model)
     assert (result.name, result.passed) == ("tensorrt-rtx", True)
     assert result.words == (
-        "TensorRT-RTX 1.7.1 parsed it and built an engine in 1.2 s, with dynamic input images as 1x3x640x640"
+        "TensorRT-RTX 1.7.1 parsed it and built an engine in 1.2 s with dynamic input images as 1x3x640x640"
     )
 
 

@@ -25,7 +25,7 @@ def parsed_cache(content: bytes, source: str = "the cache") -> TensorRTCache:
         return loads(content.decode("utf-8"), source)
     except UnicodeDecodeError as error:
         if not content.startswith((b"TRT-", b"0 ")):
-            raise not_a_cache(source, content[:40].decode("utf-8", "backslashreplace")) from error
+            raise not_a_cache(source, content[:40].decode("latin-1")) from error
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{source}, line {line}: is no UTF-8 text: the file is damaged; copy it again"

@@ -35,6 +35,10 @@ class BuiltEngine:
     engine_bytes: int
     shapes: Mapping[str, tuple[int, ...]]
 
+    def __str__(self) -> str:
+        built = f"TensorRT-RTX {self.version} parsed it and built an engine in {self.seconds:.1f} s"
+        return built + _for(self.shapes)
+
 
 def is_installed() -> bool:
     """Whether the package is there; it is not imported."""
@@ -53,16 +57,12 @@ def build(model: Path, timeout: float = 600.0) -> BuiltEngine:
     words = " ".join(str(report.get("words", "")).split())[:_MOST_WORDS]
     if report["status"] == "unusable":
         raise SettingsError(f"TensorRT-RTX is installed but does not load ({words}); {INSTALL} again")
+    shapes = {name: tuple(shape) for name, shape in report.get("shapes", {}).items()}
     if report["status"] != "built":
         raise RuntimeFailedError(
-            f"TensorRT-RTX {report['version']}: {model.name} was {report['status']}: {words}"
+            f"TensorRT-RTX {report['version']}: {model.name} was {report['status']}{_for(shapes)}: {words}"
         )
-    return BuiltEngine(
-        report["version"],
-        report["seconds"],
-        report["engine_bytes"],
-        {name: tuple(shape) for name, shape in report["shapes"].items()},
-    )
+    return BuiltEngine(report["version"], report["seconds"], report["engine_bytes"], shapes)
 
 
 def _answer_for(model: Path, timeout: float) -> dict[str, Any]:
@@ -83,6 +83,11 @@ def _answer_for(model: Path, timeout: float) -> dict[str, Any]:
             f"TensorRT-RTX crashed on {model.name} ({_ending(run.returncode)}): {last_words or 'no message'}"
         ) from error
     return answer
+
+
+def _for(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    taken = ", ".join(f"{name} as {'x'.join(map(str, shape))}" for name, shape in shapes.items())
+    return f" with dynamic input {taken}" if taken else ""
 
 
 def _ending(code: int) -> str:

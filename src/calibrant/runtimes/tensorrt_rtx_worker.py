@@ -46,7 +46,7 @@ def _parse_and_build(trt: Any, model: str) -> dict[str, Any]:
     begin = time.perf_counter()
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        return {"status": "not built", "words": " | ".join(complaints)}
+        return {"status": "not built", "words": " | ".join(complaints), "shapes": shapes}
     return {
         "status": "built",
         "seconds": round(time.perf_counter() - begin, 3),

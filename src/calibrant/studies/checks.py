@@ -59,13 +59,7 @@ def _check_with_tensorrt_rtx(model: Path) -> CheckResult:
         engine = tensorrt_rtx.build(model)
     except RuntimeFailedError as error:
         return CheckResult("tensorrt-rtx", False, "refused", (str(error),))
-    shapes = [f"{name} as {'x'.join(map(str, shape))}" for name, shape in engine.shapes.items()]
-    return CheckResult(
-        "tensorrt-rtx",
-        True,
-        f"TensorRT-RTX {engine.version} parsed it and built an engine in {engine.seconds:.1f} s"
-        + (f", with dynamic input {', '.join(shapes)}" if shapes else ""),
-    )
+    return CheckResult("tensorrt-rtx", True, str(engine))
 
 
 def _best_check(model: Path) -> CheckResult:
