@@ -21,13 +21,13 @@ STARTUP_SECONDS = 1.0  # 0.3 s is the aim; a busy machine is no fault of ours
 
 # Where a heavy package may be imported: files or folders below src/calibrant.
 HOMES = {
-    "onnxruntime": ("runtimes/ort.py",),
+    "onnxruntime": ("runtimes/ort.py", "runtimes/ort_graph.py", "runtimes/ort_probe.py"),
     "openvino": ("runtimes/openvino.py",),
     "tensorrt_rtx": ("runtimes/tensorrt_rtx_worker.py",),
     "tensorrt": ("runtimes/tensorrt.py", "runtimes/tensorrt_worker"),
     "torch": (),
     "ddddocr": (),
-    "onnx": ("graph", "testing.py"),
+    "onnx": ("graph", "runtimes/ort_graph.py", "runtimes/ort_probe.py", "testing.py"),
     "onnx_ir": ("graph",),
     "cv2": ("tasks", "demo"),
     "PIL": ("tasks", "demo"),

@@ -78,7 +78,9 @@ class _RecordsTwice(OnnxRuntime):
 
 class _RecordsSomethingElse(OnnxRuntime):
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> Any:
-        return super().record(model, tensors, lambda name, value: observe(name, value + 1))
+        return super().record(
+            model, tensors, lambda tensor, *parts: observe(tensor, *(part + 1 for part in parts))
+        )
 
 
 class _OpensAnything(OnnxRuntime):

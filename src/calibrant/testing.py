@@ -169,20 +169,25 @@ class RuntimeConformance:
         assert np.array_equal(restored, dequantized(quantized(halves, encoding), encoding))
 
     def test_recording_shows_what_the_graph_computes(self, tmp_path: Path) -> None:
-        """Each run hands over the tensors asked for, once, in that order, with the values of a probe."""
+        """Each run hands over the tensors asked for, once, in that order, with the values of a probe.
+
+        They may come in several parts and in any order of values.
+        """
         path = _saved(_two_steps(), tmp_path / "probe.onnx")
-        images = [_image(), _image() * 2]
+        images = [_image(), _image() * 2, _image() * 3]
         seen: list[tuple[str, NDArray[Any]]] = []
-        with self.runtime.record(
-            path, ["hidden", "image"], lambda n, v: seen.append((n, v.copy()))
-        ) as session:
+
+        def observe(tensor: str, *parts: NDArray[Any]) -> None:
+            seen.append((tensor, np.sort(np.concatenate([part.reshape(-1) for part in parts]))))
+
+        with self.runtime.record(path, ["hidden", "image"], observe) as session:
             recorded = [dict(session.run({"image": image})) for image in images]
         with self.runtime.open(path) as session:
             plain = [dict(session.run({"image": image})) for image in images]
-        assert [name for name, _ in seen] == ["hidden", "image"] * 2
+        assert [name for name, _ in seen] == ["hidden", "image"] * len(images)
         for run, image in enumerate(images):
-            assert np.array_equal(seen[2 * run][1], plain[run]["hidden"])
-            assert np.array_equal(seen[2 * run + 1][1], image)
+            assert np.array_equal(seen[2 * run][1], np.sort(plain[run]["hidden"], axis=None))
+            assert np.array_equal(seen[2 * run + 1][1], np.sort(image, axis=None))
             assert np.array_equal(recorded[run]["final"], plain[run]["final"])
 
     def test_runs_under_way_at_once_do_not_mix(self, tmp_path: Path) -> None:

@@ -190,7 +190,17 @@ class Score:
 
 Calibrator: TypeAlias = Callable[[TensorStatistics, QuantSpec], Range]
 Feeds: TypeAlias = Mapping[str, NDArray[Any]]
-Observer: TypeAlias = Callable[[str, NDArray[Any]], None]
+
+
+class Observer(Protocol):
+    """Looks at activations while a model runs."""
+
+    def __call__(self, tensor: str, *parts: NDArray[Any]) -> None:
+        """Take one tensor of one run, in arrays that together hold each of its values once.
+
+        A runtime shows values as they lie in its memory: the parts' shapes and order mean nothing.
+        """
+        ...
 
 
 @runtime_checkable
@@ -243,8 +253,10 @@ class Runtime(Protocol):
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> Session:
         """Open a float model so that each run also hands ``tensors`` (activations by name) to ``observe``.
 
-        An array is only valid during the call: observers copy what they keep. A concurrent session calls
-        ``observe`` from the thread that runs it.
+        ``model`` has them among its outputs, and stays where it is until the session is closed. An array is
+        only valid during the call: observers copy what they keep. A concurrent session calls ``observe``
+        from the thread that runs it. Outputs may be computed only when they are first looked at, from the
+        feeds as they are then; collecting mostly looks at none.
         """
         ...
 

@@ -15,7 +15,8 @@ from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted
-from calibrant.runtimes.recording import RecordingSession
+from calibrant.runtimes.ort_graph import PROVIDERS, session_options
+from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
 
 
@@ -38,20 +39,13 @@ class OnnxRuntime:
 
     def open(self, model: Path) -> OnnxRuntimeSession:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1
-        # Q/DQ exactly as written: fusing some pairs into integer convolutions would add roundings that the
-        # target does not make.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
-            return OnnxRuntimeSession(
-                ort.InferenceSession(str(model), options, ["CPUExecutionProvider"]), self._workers
-            )
+            session = ort.InferenceSession(str(model), session_options(), PROVIDERS)
+        return OnnxRuntimeSession(session, self._workers)
 
-    def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
+    def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
-        return RecordingSession(self.open(model), tensors, observe)
+        return FusedRecordingSession(model, tensors, observe, self.open)
 
 
 class OnnxRuntimeSession:

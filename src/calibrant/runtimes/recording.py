@@ -23,8 +23,7 @@ class RecordingSession:
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once, observing each of the tensors in the order they were named."""
         outputs = dict(self._session.run(feeds))
-        for tensor in self._tensors:
-            self._observe(tensor, outputs[tensor] if tensor in outputs else feeds[tensor])
+        show(self._tensors, {**feeds, **outputs}, self._observe)
         return outputs
 
     def close(self) -> None:
@@ -38,3 +37,9 @@ class RecordingSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def show(tensors: Sequence[str], values: Feeds, observe: Observer) -> None:
+    """Hand each tensor's values to ``observe``, whole and in order."""
+    for tensor in tensors:
+        observe(tensor, values[tensor])

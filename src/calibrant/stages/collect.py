@@ -83,14 +83,14 @@ class Recorder:
         if not hasattr(self._local, "bank"):
             self._local.bank = self._new_bank()
 
-    def observe(self, tensor: str, values: NDArray[np.float32]) -> None:
+    def observe(self, tensor: str, *parts: NDArray[np.float32]) -> None:
         """Add one tensor of this thread's sample; one that was not asked for is only checked."""
         bank = self._local.bank
         try:
             if tensor in bank:
-                bank[tensor].observe(values)
+                bank[tensor].observe(*parts)
             else:
-                _require_numbers(values)
+                _require_numbers(*parts)
         except NumericsError as error:
             raise NumericsError(
                 f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
@@ -122,6 +122,7 @@ class Recorder:
         return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
 
 
-def _require_numbers(values: NDArray[np.generic]) -> None:
-    if values.dtype.kind == "f" and values.size and np.isnan(np.min(values)):
-        raise NumericsError(f"{int(np.isnan(values).sum())} of {values.size} values are NaN")
+def _require_numbers(*parts: NDArray[np.generic]) -> None:
+    for values in parts:
+        if values.dtype.kind == "f" and values.size and np.isnan(np.min(values)):
+            raise NumericsError(f"{int(np.isnan(values).sum())} of {values.size} values are NaN")

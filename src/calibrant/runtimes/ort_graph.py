@@ -1,0 +1,118 @@
+"""ONNX Runtime's own optimized graph: written out, searched, pruned, and opened as it stands.
+
+What is optimized here fits this machine's processor and this version of ONNX Runtime, and is never kept.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+
+PROVIDERS = ["CPUExecutionProvider"]
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+# A convolution takes the name of what it absorbed: its activation's, or an Add's and then its activation's.
+_MOST_ABSORBED = 3
+
+
+class CannotMatchError(Exception):
+    """The optimized graph does not show what was looked for; the graph as written has to be run."""
+
+
+def session_options(*, optimize: bool = True) -> ort.SessionOptions:
+    """One thread a run, and Q/DQ exactly as written.
+
+    Fusing some pairs into integer convolutions would add roundings that the target does not make.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:
+    """Open a graph that is optimized already."""
+    return ort.InferenceSession(model.SerializeToString(), session_options(optimize=False), PROVIDERS)
+
+
+def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph that ONNX Runtime would execute on this machine: fused, channels in blocks."""
+    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+        options = session_options()
+        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+        ort.InferenceSession(model.SerializeToString(), options, PROVIDERS)
+        return onnx.load(options.optimized_model_filepath)
+
+
+def readers_of(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each tensor."""
+    readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            readers[name].append(node)
+    return readers
+
+
+class Twins:
+    """Finds nodes and tensors of a source graph in its optimized graph, by ONNX Runtime's naming.
+
+    These are guesses: whoever uses them compares values.
+    """
+
+    def __init__(self, source: onnx.ModelProto, fused: onnx.ModelProto) -> None:
+        self._readers = readers_of(source)
+        self._named: dict[str, onnx.NodeProto] = {n.name: n for n in fused.graph.node if n.name}
+        self._available = {name for node in fused.graph.node for name in node.output}
+
+    def tensor(self, name: str) -> str | None:
+        """Where the optimized graph has a tensor's values: under its name, or in a blocked layout."""
+        if name in self._available:
+            return name
+        maker = self._named.get(f"{name}_nchwc")
+        if maker is not None:
+            return str(maker.output[0])
+        for reader in self._readers[name]:
+            if reader.op_type in CONVOLUTIONS and reader.input[0] == name:
+                twin = self.convolution(reader)
+                if twin is not None:
+                    return str(twin.input[0])
+        return None
+
+    def convolution(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """What does a convolution's work: a blocked node is called after the last output it absorbed."""
+        output = node.output[0]
+        for _ in range(_MOST_ABSORBED):
+            twin = self._named.get(f"{output}_nchwc")
+            if twin is not None:
+                return twin
+            if len(self._readers[output]) != 1:
+                break
+            output = self._readers[output][0].output[0]
+        plain = self._named.get(node.name)
+        return plain if plain is not None and "Conv" in plain.op_type else None
+
+
+def pruned(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
+    """A copy that computes ``outputs`` and nothing else."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    copy = onnx.ModelProto()
+    copy.ir_version = model.ir_version
+    copy.opset_import.extend(model.opset_import)
+    copy.graph.name = model.graph.name
+    copy.graph.node.extend(reversed(kept))
+    copy.graph.initializer.extend(weight for weight in model.graph.initializer if weight.name in needed)
+    copy.graph.input.extend(value for value in model.graph.input if value.name in needed)
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return copy
