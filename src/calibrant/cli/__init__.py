@@ -40,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.NoArgsIsHelpError as help_:
         help_.show()
         sys.exit(USER_ERROR)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
     except click.UsageError as error:
         _fail(f"{error.format_message()} See '{_help_of(error)}'")
     except click.ClickException as error:
