@@ -63,6 +63,25 @@ def test_the_interval_covers_the_true_drop_as_often_as_it_says() -> None:
     assert 0.89 <= covered / 200 <= 0.99
 
 
+@dataclass(frozen=True)
+class Optimistic:
+    """Evidence whose resamples exceed its value by a share of it, as mAP's do."""
+
+    means: Means
+
+    def resample(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        return 1.3 * self.means.resample(weights)
+
+
+def test_resamples_that_are_too_high_do_not_move_the_interval_off_the_drop() -> None:
+    rng = np.random.default_rng(4)
+    worse = TRUTH - 0.1 + rng.normal(0, 0.3, 300)
+    base = Candidate("fp32", 0, float(TRUTH.mean()), Optimistic(Means(TRUTH)))
+    other = Candidate("a", 0, float(worse.mean()), Optimistic(Means(worse)))
+    drop = PairedBootstrap(300).drop(base, other)
+    assert drop.points - drop.low == pytest.approx(drop.high - drop.points, rel=0.5)
+
+
 def test_a_clear_winner_is_recommended_whatever_its_simplicity() -> None:
     base = candidate("fp32", TRUTH)
     found, _ = verdict(base, candidate("simple", TRUTH - 0.1, 0), candidate("intricate", TRUTH - 0.01, 9))
