@@ -16,10 +16,9 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Statistics, Task
-from calibrant.graph.model import save_model
+from calibrant.graph.model import keeps_shapes_outside, save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, evaluate
-from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
 from calibrant.studies import remarks
 from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
 from calibrant.studies.deploy import (
@@ -36,16 +35,15 @@ from calibrant.studies.result import (
     Baseline,
     DataSummary,
     ModelSummary,
-    Recommended,
     StudyResult,
     Trial,
     TrialFiles,
     accuracy_of,
 )
+from calibrant.studies.verdict import BASELINE, Measured, with_verdict
 
 T = TypeVar("T")
 
-BASELINE = "fp32"
 RESULT = "study.json"
 
 
@@ -70,13 +68,6 @@ class Study:
     model: ModelSummary
     data: DataSummary
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Measured:
-    candidate: CandidateModel
-    trial: Trial
-    evaluation: Evaluation
 
 
 def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
@@ -117,7 +108,7 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
         calibration_seconds=round(collecting + writing, 3),
         warnings=(*study.warnings, *found),
     )
-    finished = _with_verdict(result, study, baseline, measured)
+    finished = with_verdict(result, study.calibrators, study.settings.seed, baseline, measured)
     write_json(out / RESULT, finished.to_dict())
     return finished
 
@@ -149,10 +140,10 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def _run_trials(
     study: Study, candidates: Sequence[CandidateModel], out: Path, progress: Progress
-) -> tuple[tuple[Trial, ...], dict[str, _Measured]]:
+) -> tuple[tuple[Trial, ...], dict[str, Measured]]:
     """Measure each distinct candidate once; equal encodings share a measurement."""
     trials: list[Trial] = []
-    by_key: dict[str, _Measured] = {}
+    by_key: dict[str, Measured] = {}
     for candidate in candidates:
         name = candidate.calibrator.name
         if candidate.failure is not None:
@@ -170,7 +161,7 @@ def _run_trials(
         trial, evaluation = _measure(study, candidate, key, out, progress)
         trials.append(trial)
         if evaluation is not None:
-            by_key[key] = _Measured(candidate, trial, evaluation)
+            by_key[key] = Measured(trial, evaluation)
     return tuple(trials), by_key
 
 
@@ -214,8 +205,8 @@ def _measure(
 
 @contextmanager
 def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
-    """The float model's file: a copy in ``out`` where its input was given a size, gone if it does not run."""
-    if study.settings.imgsz is None:
+    """The float model's file: a copy in ``out`` where it cannot be run as it is, gone if that does not run."""
+    if study.settings.imgsz is None and not keeps_shapes_outside(study.plan.model):
         yield study.float_model
         return
     copy = out / "float.onnx"
@@ -225,57 +216,6 @@ def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
     except BaseException:
         remove(copy)
         raise
-
-
-def _with_verdict(
-    result: StudyResult, study: Study, baseline: Evaluation, measured: dict[str, _Measured]
-) -> StudyResult:
-    """Add every drop with its interval, and the recommendation."""
-    if not measured:
-        return result
-    bootstrap = PairedBootstrap(len(study.test), study.settings.seed)
-    reference = Candidate(BASELINE, 0, baseline.score.value, baseline.score.evidence)
-    simplest = _simplest_names(result.trials, study.calibrators)
-    candidates = {
-        key: Candidate(
-            simplest[key].name,
-            simplest[key].simplicity,
-            m.evaluation.score.value,
-            m.evaluation.score.evidence,
-            _twins(result.trials, key, simplest[key].name),
-        )
-        for key, m in measured.items()
-    }
-    drops = {key: bootstrap.drop(reference, candidate) for key, candidate in candidates.items()}
-    verdict = recommend(
-        reference, tuple(candidates.values()), {candidates[key].name: drops[key] for key in drops}, bootstrap
-    )
-    return replace(
-        result,
-        trials=tuple(replace(trial, drop=drops.get(trial.key)) for trial in result.trials),
-        recommended=Recommended(
-            verdict.calibrator, verdict.reason, verdict.tied, round(verdict.held_out_drop, 4)
-        ),
-    )
-
-
-def _simplest_names(
-    trials: Sequence[Trial], calibrators: Sequence[NamedCalibrator]
-) -> dict[str, NamedCalibrator]:
-    """For every key the simplest of the calibrators that share it."""
-    by_name = {calibrator.name: calibrator for calibrator in calibrators}
-    simplest: dict[str, NamedCalibrator] = {}
-    for trial in trials:
-        calibrator = by_name[trial.calibrator]
-        known = simplest.get(trial.key)
-        if known is None or calibrator.simplicity < known.simplicity:
-            simplest[trial.key] = calibrator
-    return simplest
-
-
-def _twins(trials: Sequence[Trial], key: str, name: str) -> tuple[str, ...]:
-    """The other calibrators whose encodings have this key."""
-    return tuple(trial.calibrator for trial in trials if trial.key == key and trial.calibrator != name)
 
 
 def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFiles:

@@ -14,7 +14,7 @@ from calibrant.core.errors import DataError
 from calibrant.core.types import Evidence
 from calibrant.studies.evidence import load_evidence
 from calibrant.studies.result import SCHEMA_VERSION
-from calibrant.studies.run import BASELINE
+from calibrant.studies.verdict import BASELINE
 
 
 @dataclass(frozen=True)
