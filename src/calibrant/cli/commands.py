@@ -78,6 +78,8 @@ def evaluate(as_json: bool, **settings: Any) -> None:
     click.echo(f"{result.model} as {result.family}, {result.images} images, {result.seconds:.1f} s")
     for name, points in result.figures.items():
         click.echo(f"{name:<12} {'-' if points is None else f'{points:.2f}'}")
+    if result.latency is not None:
+        click.echo(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
 
 
 @click.command()

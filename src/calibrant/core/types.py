@@ -308,6 +308,16 @@ class Deployable:
 
 
 @runtime_checkable
+class RuntimeWithDevice(Protocol):
+    """A runtime that computes on a device which results should name."""
+
+    @property
+    def device(self) -> str:
+        """The device's name, as its driver tells it."""
+        ...
+
+
+@runtime_checkable
 class QuantizingRuntime(Protocol):
     """A runtime that may quantize a float model itself. Others just open a candidate's Q/DQ model."""
 

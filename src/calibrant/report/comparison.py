@@ -56,11 +56,16 @@ def _told(change: Change, found: Comparison) -> str:
     where = f"{change.name}, A to {_letter(found, change.run)}"
     if change.drop is None:
         return f"{where}: failed: {change.failure}"
-    moved = f"{where}: {-change.drop:+.2f} points"
+    moved = f"{where}: {_gain(change.drop)} points"
     if change.interval is None:
         return f"{moved} (no evidence was kept, so nothing says whether that is real)"
     verdict = "real" if change.is_real else "not to be told from chance"
-    return f"{moved}, {verdict} (95 % interval {-change.interval[1]:+.2f} to {-change.interval[0]:+.2f})"
+    return f"{moved}, {verdict} (95 % interval {_gain(change.interval[1])} to {_gain(change.interval[0])})"
+
+
+def _gain(drop: float) -> str:
+    """A drop as what was gained, with its sign and without a negative zero."""
+    return f"{round(-drop, 2) + 0.0:+.2f}"
 
 
 def _scales_told(scales: MovedScales, found: Comparison) -> str:

@@ -29,6 +29,8 @@ def print_study(result: StudyResult, console: Console) -> None:
     for trial in result.ranking:
         if trial.reason:
             console.print(f"[red]{escape(trial.calibrator)} failed:[/red] {escape(trial.reason)}")
+    if result.baseline.latency and result.baseline.latency.device_median_ms is not None:
+        console.print(_latencies(result))
     console.print(_verdict(result))
     console.print(f"Files and study.json: {escape(result.out)}")
 
@@ -69,6 +71,17 @@ def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
         str(trial.drop) if trial.drop else "",
         f"same as {trial.same_as}" if trial.same_as else bar,
     ]
+
+
+def _latencies(result: StudyResult) -> Text:
+    """Median latency of every model, where a device did the computing."""
+    measured = [("FP32", result.baseline.latency), *((t.calibrator, t.latency) for t in result.ranking)]
+    parts = (
+        f"{name} {latency.median_ms:.2f} ({latency.device_median_ms:.2f})"
+        for name, latency in measured
+        if latency and latency.device_median_ms is not None
+    )
+    return Text(f"Latency, ms (of it on the device): {', '.join(parts)}", style="dim")
 
 
 def _headline(result: StudyResult) -> str:

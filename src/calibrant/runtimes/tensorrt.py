@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from calibrant.core.errors import RuntimeFailedError, SettingsError
+from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.types import Deployable, Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
@@ -85,12 +85,17 @@ class TensorRT:
         self._python, self._precision, self._int8, self._timeout = python, precision, int8, timeout
         self._folder, self._device = folder or _user_cache_folder(), device
         self._progress = progress or Silent()
-        self._about_it: dict[str, str] | None = None
+        self._known: dict[str, str] | None = None
 
     @property
     def version(self) -> str:
         """TensorRT's version, as the worker tells it. Raises SettingsError when there is no TensorRT."""
         return self._about["tensorrt"]
+
+    @property
+    def device(self) -> str:
+        """The GPU's name, as the driver tells it. Raises as version."""
+        return self._about["device"]
 
     @property
     def reads_caches(self) -> bool:
@@ -137,14 +142,16 @@ class TensorRT:
         kept = self._home / "calibrations" / f"{known.hexdigest()[:32]}.cache"
         scales = kept if kept.exists() else None
         implicit = Implicit(candidate.algorithm, candidate.quantile, scales, candidate.batches())
-        session = self._open(candidate.float_model, implicit, kept)
-        write_atomically(str(candidate.tensorrts_cache), kept.read_bytes())
-        return session
+        try:
+            return self._open(candidate.float_model, implicit, kept)
+        finally:
+            if kept.exists():  # also where the engine could not be built
+                write_atomically(str(candidate.tensorrts_cache), kept.read_bytes())
 
     def _open(self, model: Path, implicit: Implicit | None, cache: Path | None = None) -> TensorRTSession:
         worker = self._worker()
         try:
-            self._about_it = self._greet(worker)
+            self._known = self._greet(worker)
             plan = self._home / "engines" / f"{self._key(model, implicit, cache)}.plan"
             if not plan.exists():
                 self._build(worker, model, plan, implicit, cache)
@@ -204,19 +211,24 @@ class TensorRT:
 
     @property
     def _about(self) -> dict[str, str]:
-        if self._about_it is None:
+        if self._known is None:
             worker = self._worker()
             try:
-                self._about_it = self._greet(worker)
+                self._known = self._greet(worker)
             finally:
                 worker.close()
-        return self._about_it
+        return self._known
 
     @functools.cached_property
     def _home(self) -> Path:
         home = self._folder / "tensorrt" / _file_name(self.version)
-        for folder in ("engines", "calibrations"):
-            (home / folder).mkdir(parents=True, exist_ok=True)
+        try:
+            for folder in ("engines", "calibrations"):
+                (home / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write into {self._folder}: {error.strerror}; choose another with folder=PATH"
+            ) from error
         return home
 
     def _key(self, model: Path, implicit: Implicit | None, cache: Path | None) -> str:

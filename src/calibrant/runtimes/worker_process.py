@@ -90,17 +90,22 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the process, and whatever it started."""
-        with contextlib.suppress(OSError):
-            if sys.platform == "win32":
-                self._process.kill()
-            else:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
         self._listener.join(_GRACE_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
+
+    def _kill(self) -> None:
+        """Kill the process and, where a wrapper script started the interpreter, that too."""
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                self._process.kill()
+            else:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _answer(self, batches: Iterator[Feeds], doing: str) -> tuple[dict[str, Any], dict[str, Any]]:
         while True:
@@ -136,11 +141,7 @@ class WorkerProcess:
 
         def stop() -> None:
             expired.set()
-            with contextlib.suppress(OSError):
-                if sys.platform == "win32":
-                    self._process.kill()
-                else:
-                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
 
         timer = threading.Timer(seconds, stop)
         timer.daemon = True

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from calibrant.core.types import Runtime
+from calibrant.core.types import Runtime, RuntimeWithDevice
 
 _PACKAGES = ("calibrant", "numpy", "onnx", "onnx-ir", "opencv-python-headless", "hotcoco")
 
@@ -18,6 +18,7 @@ def environment(runtime: Runtime) -> dict[str, str]:
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},
         runtime.name: runtime.version,
+        **({"device": runtime.device} if isinstance(runtime, RuntimeWithDevice) else {}),
         "os": platform.platform(),
         "cpu": _cpu(),
         "cores": str(os.cpu_count()),

@@ -1,0 +1,109 @@
+"""``calibrant study --runtime tensorrt``, with a stand-in for NVIDIA's package in the worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from outcomes import Run
+
+STAND_IN = Path(__file__).parents[1] / "runtimes" / "fake_tensorrt"
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(STAND_IN))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def study_json(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    return content
+
+
+def header(file: Path) -> str:
+    return file.read_text().splitlines()[0]
+
+
+def test_a_study_collects_on_onnx_runtime_and_measures_on_tensorrt(study: Run, work: Path) -> None:
+    answer = study("--runtime", "tensorrt", calibrators="minmax,percentile:90")
+    assert answer.code == 0
+    assert "TensorRT 8.5.1.7 builds an engine for minmax.qdq.onnx" in answer.err
+    assert "Latency, ms (of it on the device): FP32 " in answer.out
+    content = study_json(work / "out")
+    assert content["environment"]["tensorrt"] == "8.5.1.7"
+    assert content["environment"]["device"] == "Stand-in GPU"
+    minmax, clipped = content["trials"]
+    assert (minmax["map50_95"], clipped["map50_95"]) == (100, 0)
+    for measured in (content["baseline"], minmax, clipped):
+        assert measured["latency"]["device_median_ms"] > 0
+        assert measured["latency"]["build_seconds"] >= 0
+    model = onnx.load(work / "out" / "minmax.qdq.onnx")
+    stored = [i for i in model.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) > 1]
+    assert stored == []  # TensorRT 8 takes a weight as float with a Q/DQ pair
+
+
+def test_tensorrts_own_calibrator_can_be_measured(study: Run, work: Path) -> None:
+    answer = study("--runtime", "tensorrt:int8=calibrate", calibrators="minmax,entropy2,entropy,mse")
+    assert answer.code == 0
+    trials = {trial["calibrator"]: trial for trial in study_json(work / "out")["trials"]}
+    assert trials["mse"]["status"] == "failed"
+    assert "TensorRT has no calibrator mse" in trials["mse"]["reason"]
+    for name in ("minmax", "entropy2", "entropy"):
+        assert trials[name]["same_as"] is None
+        own = work / "out" / trials[name]["files"]["tensorrt_cache"]
+        assert header(own).startswith("TRT-8501-")
+        assert "images: " in own.read_text()
+    assert len({trials[name]["key"] for name in ("minmax", "entropy2", "entropy")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("8.6.0", "TRT-8600-MinMaxCalibration"), ("8.5.1.7", "TRT-8501-MinMaxCalibration")],
+)
+def test_our_cache_can_be_measured_on_its_version(
+    study: Run, work: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: str
+) -> None:
+    monkeypatch.setenv("STAND_IN_VERSION", version)
+    answer = study("--runtime", "tensorrt:int8=cache")
+    assert answer.code == 0
+    (trial,) = study_json(work / "out")["trials"]
+    assert trial["status"] == "ok"
+    cache = (work / "out" / "minmax.cache").read_text()
+    assert cache.startswith(f"{expected}\n")
+    assert "scores: " in cache  # TensorRT wants a scale of every tensor, not only of those that feed a layer
+
+
+def test_a_crash_is_one_failed_trial(study: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert study("--runtime", "tensorrt").code == 0
+    monkeypatch.setenv("STAND_IN", "crash")  # in building only: the engines of the first study are kept
+    answer = study("--runtime", "tensorrt", calibrators="percentile:90,minmax", out="again")
+    assert answer.code == 0
+    clipped, minmax = study_json(work / "again")["trials"]
+    assert "TensorRT 8.5.1.7 crashed (SIGSEGV) while building percentile-90.qdq.onnx" in clipped["reason"]
+    assert "misaligned address" in clipped["reason"]
+    assert (minmax["status"], minmax["map50_95"]) == ("ok", 100)
+    assert "percentile:90 failed: TensorRT 8.5.1.7 crashed" in " ".join(answer.out.split())
+
+
+def test_without_tensorrt_nothing_begins(study: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    assert "name a Python that has it: --runtime tensorrt:python=" in study("--runtime", "tensorrt").error
+    assert not (work / "out").exists()
+
+
+def test_a_model_of_open_size_is_given_one(study: Run, run: Run, work: Path) -> None:
+    from toy_detector import SIDE, detector, saved
+
+    saved(detector(side="s"), work / "open.onnx")
+    assert study("--runtime", "tensorrt", "--imgsz", SIDE, model="open.onnx").code == 0
+    assert study_json(work / "out")["baseline"]["map50_95"] == 100
+
+
+def test_evaluate_tells_the_latency(run: Run, work: Path) -> None:
+    answer = run("evaluate", "m.onnx", "--data", "test", "--runtime", "tensorrt:precision=fp16")
+    assert answer.code == 0
+    assert answer.out.splitlines()[-1].startswith("latency ")
