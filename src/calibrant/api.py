@@ -37,6 +37,7 @@ from calibrant.studies.prepare import (
     open_test_set,
     prepare_study,
     quantization_plan,
+    runnable_file,
 )
 from calibrant.studies.remarks import on_activations, on_score
 from calibrant.studies.result import StudyResult, points_of
@@ -202,9 +203,8 @@ def evaluate(
     for warning in test.warnings:
         listener.note(warning)
     task = detection_task(detector, settings, test)
-    found = evaluate_stage(
-        lambda: engine.open(detector.model.path), task, test.samples, "Evaluating", listener
-    )
+    with runnable_file(detector.model) as file:
+        found = evaluate_stage(lambda: engine.open(file), task, test.samples, "Evaluating", listener)
     figures = {"map50_95": found.score.value, **found.score.details}
     for remark in on_score(points_of(found.score.value) or 0.0, detector.recognition.profile.name):
         listener.note(remark)

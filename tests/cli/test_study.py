@@ -134,6 +134,18 @@ def test_any_opset_becomes_13_or_newer(study: Run, work: Path, opset: int) -> No
     assert [entry.version for entry in written if entry.domain == ""] == [max(opset, 13)]
 
 
+@pytest.mark.parametrize("threshold", [0, 512])
+def test_weights_outside_the_file(study: Run, run: Run, work: Path, threshold: int) -> None:
+    onnx.save(
+        detector(), work / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=threshold
+    )
+    assert study().code == 0
+    assert study_json(work / "out")["trials"][0]["map50_95"] == 100
+    assert json.loads(run("evaluate", "m.onnx", "--data", "test", "--json").out)["map50_95"] == 100
+    (work / "m.bin").unlink()
+    assert "keeps weights in 'm.bin', which is missing" in study().error
+
+
 def test_a_dynamic_model_is_given_its_size(study: Run, work: Path) -> None:
     saved(detector(side="side"), work / "open.onnx")
     assert "--imgsz" in study(model="open.onnx").error

@@ -82,6 +82,14 @@ def dynamic_image_input(signature: ModelSignature) -> bool:
     return image is not None and None in (image.shape[axis] for axis in _spatial_axes(image.shape))
 
 
+def keeps_shapes_outside(model: Model) -> bool:
+    """Whether integers, such as the target of a Reshape, lie in external data: ONNX Runtime refuses that."""
+    weights = (value.const_value for graph in model.ir.graphs() for value in graph.initializers.values())
+    return any(
+        isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.INT64 for tensor in weights
+    )
+
+
 def with_fixed_input(model: Model, height: int, width: int) -> ir.Model:
     """Fix the image input's open dimensions: batch 1, and the given height and width in pixels.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from calibrant.core.types import ModelSignature, Runtime
 from calibrant.graph.model import (
     Model,
     dynamic_image_input,
+    keeps_shapes_outside,
     load_model,
     opset_of,
+    save_model,
     signature_of,
     with_fixed_input,
 )
@@ -100,6 +104,18 @@ def named_recognition(signature: ModelSignature, family: str) -> Recognition:
     if Path(family).suffix in {".yaml", ".yml"}:
         return recognise(signature, load_profile(Path(family)))
     return recognise(signature, family_named(family))
+
+
+@contextmanager
+def runnable_file(model: Model) -> Iterator[Path]:
+    """The model's file, or a copy for the time being where a runtime cannot open it as it is."""
+    if not keeps_shapes_outside(model):
+        yield model.path
+        return
+    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+        copy = Path(folder) / model.path.name
+        save_model(model.ir, copy)
+        yield copy
 
 
 def open_test_set(detector: Detector, data: Path, limit: int | None, skip_bad: bool) -> TestSet:

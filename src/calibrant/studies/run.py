@@ -205,7 +205,7 @@ def _measure(
 
 @contextmanager
 def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
-    """The float model's file: a copy in ``out`` where it cannot be run as it is, gone if that does not run."""
+    """The float model's file: a copy in ``out`` where it cannot run as it is, gone if that fails."""
     if study.settings.imgsz is None and not keeps_shapes_outside(study.plan.model):
         yield study.float_model
         return
