@@ -107,14 +107,27 @@ def lower_edge_values(
     A histogram counts a value equal to its limit in its last bin; counted anew after a doubling it would
     fall one bin higher, and the result would depend on the order of the samples.
     """
+    bits = values.view(np.int32)
     inverse = np.float32(BINS) / limit
     edge, edge_bin = limit / np.float32(2), BINS // 2
     while edge >= anchor and edge_bin > 0:
-        moved = 0
-        for value in values:
-            magnitude = abs(value)
-            moved += (magnitude <= edge) & (magnitude * inverse >= edge_bin)
+        last = np.array([edge], np.float32).view(np.int32)[0]
+        # Magnitudes just below the edge can round up into its bin as well.
+        first = last
+        while np.array([first - 1], np.int32).view(np.float32)[0] * inverse >= edge_bin:
+            first -= 1
+        moved = _magnitudes_between(bits, np.int32(first), last)
         cells[edge_bin] -= moved
         cells[edge_bin - 1] += moved
         edge /= np.float32(2)
         edge_bin //= 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _magnitudes_between(bits: NDArray[np.int32], first: np.int32, last: np.int32) -> int:
+    """How many floats have magnitudes whose bits lie in [first, last]: integers, to be vectorised."""
+    span = np.uint32(last - first)
+    found = 0
+    for j in range(bits.size):
+        found += np.uint32((bits[j] & np.int32(0x7FFFFFFF)) - first) <= span
+    return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 
@@ -14,11 +16,11 @@ from numpy.typing import NDArray
 from calibrant.core.errors import NumericsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
-from calibrant.core.types import Runtime, Sample, Statistics, Task
+from calibrant.core.types import Feeds, Runtime, Sample, Statistics, Task
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
-from calibrant.graph.walk import name_of
 from calibrant.stages.parallel import in_order, workers_of
+from calibrant.stages.sessions import WatchedSession
 
 # A tensor is anchored by the first sample in which it is not all zero. Until every tensor is, samples run one
 # after the other, but no more than these: a tensor that stays zero takes a fixed anchor.
@@ -36,23 +38,24 @@ def collect(
     """Run the float model over ``samples``, in order, and gather the statistics of ``tensors``.
 
     Memory is one histogram a tensor, however many samples. The first samples anchor the histograms.
-    Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or a model output
-    is NaN.
+    Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or an output of the
+    first run is NaN.
     """
     recorder = Recorder(tensors)
-    outputs = (name_of(output) for output in model.ir.graph.outputs)
 
     def drive(sample: Sample) -> None:
         recorder.begin(sample)
-        task.drive(session, sample)
+        task.drive(watched, sample)
 
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        probed = Path(folder) / "probed.onnx"
+    with ThreadPoolExecutor(1) as background, tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+        background.submit(_compile_kernels)
+        probed = Path(folder) / model.path.name  # which a runtime names when it refuses
         save_model(with_outputs(model, tensors), probed)
         with (
-            runtime.record(probed, tuple(dict.fromkeys((*tensors, *outputs))), recorder.observe) as session,
+            runtime.record(probed, tensors, recorder.observe) as session,
             (progress or Silent()).stage("Calibrating", len(samples)) as advance,
         ):
+            watched = WatchedSession(session, watch_outputs=recorder.check_first)
             begun = 0
             while begun < min(len(samples), ANCHORING_SAMPLES) and not recorder.is_anchored:
                 drive(samples[begun])
@@ -62,6 +65,12 @@ def collect(
             for _ in in_order(drive, samples[begun:], workers_of(session)):
                 advance()
     return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
+
+
+def _compile_kernels() -> None:
+    """Let numba compile all that accumulators need, which takes seconds the first time."""
+    warm_up = Accumulator(anchor=1.0)
+    warm_up.observe(np.full(1, 2, np.float32))
 
 
 class Recorder:
@@ -76,6 +85,7 @@ class Recorder:
         self._anchors: dict[str, float] | None = None
         self._banks = [self._first]
         self._local = threading.local()
+        self._has_checked = False
 
     def begin(self, sample: Sample) -> None:
         """Say whose activations this thread will show next."""
@@ -84,18 +94,18 @@ class Recorder:
             self._local.bank = self._new_bank()
 
     def observe(self, tensor: str, *parts: NDArray[np.float32]) -> None:
-        """Add one tensor of this thread's sample; one that was not asked for is only checked."""
-        bank = self._local.bank
-        try:
-            if tensor in bank:
-                bank[tensor].observe(*parts)
-            else:
-                _require_numbers(*parts)
-        except NumericsError as error:
-            raise NumericsError(
-                f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
-                "check the model in float and the input profile (calibrant inspect)"
-            ) from error
+        """Add one tensor of this thread's sample."""
+        with self._blamed_on(tensor):
+            self._local.bank[tensor].observe(*parts)
+
+    def check_first(self, outputs: Feeds) -> None:
+        """Require numbers of the first run's outputs; looking at later ones would cost a run."""
+        if self._has_checked:
+            return
+        self._has_checked = True
+        for tensor, values in outputs.items():
+            with self._blamed_on(tensor):
+                _require_numbers(values)
 
     @property
     def is_anchored(self) -> bool:
@@ -110,6 +120,16 @@ class Recorder:
         """All threads' statistics merged, by tensor."""
         return {tensor: self._merged(tensor) for tensor in self._tensors}
 
+    @contextmanager
+    def _blamed_on(self, tensor: str) -> Iterator[None]:
+        try:
+            yield
+        except NumericsError as error:
+            raise NumericsError(
+                f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
+                "check the model in float and the input profile (calibrant inspect)"
+            ) from error
+
     def _new_bank(self) -> dict[str, Accumulator]:
         if self._anchors is None:
             return self._first
@@ -122,7 +142,6 @@ class Recorder:
         return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
 
 
-def _require_numbers(*parts: NDArray[np.generic]) -> None:
-    for values in parts:
-        if values.dtype.kind == "f" and values.size and np.isnan(np.min(values)):
-            raise NumericsError(f"{int(np.isnan(values).sum())} of {values.size} values are NaN")
+def _require_numbers(values: NDArray[np.generic]) -> None:
+    if values.dtype.kind == "f" and values.size and np.isnan(np.min(values)):
+        raise NumericsError(f"{int(np.isnan(values).sum())} of {values.size} values are NaN")

@@ -10,16 +10,27 @@ from typing import Self
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Task
 
 
-class WatchedSession:
-    """A session that shows every run's inputs before it runs."""
+def _ignore(arrays: Feeds) -> None:
+    pass
 
-    def __init__(self, session: Session, watch: Callable[[Feeds], None]) -> None:
-        self._session, self._watch = session, watch
+
+class WatchedSession:
+    """A session that shows every run's inputs before it runs, and its outputs after."""
+
+    def __init__(
+        self,
+        session: Session,
+        watch: Callable[[Feeds], None] = _ignore,
+        watch_outputs: Callable[[Feeds], None] = _ignore,
+    ) -> None:
+        self._session, self._watch, self._watch_outputs = session, watch, watch_outputs
 
     def run(self, feeds: Feeds) -> Feeds:
-        """Show the inputs, then run."""
+        """Show the inputs, run, and show the outputs."""
         self._watch(feeds)
-        return self._session.run(feeds)
+        outputs = self._session.run(feeds)
+        self._watch_outputs(outputs)
+        return outputs
 
     def close(self) -> None:
         """Close the session beneath."""
