@@ -15,7 +15,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Calibrator, Latency
 from calibrant.graph.model import Model
-from calibrant.graph.points import activation_tensors
+from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import evaluate as evaluate_stage
@@ -24,7 +24,7 @@ from calibrant.studies.caches import cache_to_json as cache_to_json
 from calibrant.studies.caches import convert_cache as convert_cache
 from calibrant.studies.caches import diff_caches as diff_caches
 from calibrant.studies.caches import show_cache as show_cache
-from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
+from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.inspection import Inspection, inspect_model
 from calibrant.studies.migration import migrate as migrate
@@ -151,8 +151,8 @@ def calibrate(
 ) -> CalibrationResult:
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
-    No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for every
-    activation, as TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
+    No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
+    set that TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
     settings = StudySettings(scheme, runtime, _nodes(keep_float), keep_head_float, imgsz=imgsz)
@@ -162,13 +162,14 @@ def calibrate(
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     for warning in calibration.warnings:
         listener.note(warning)
-    wanted = _wanted_tensors(tensors, detector.model, plan)
+    calibrated = _calibrated_tensors(tensors, detector.model)
+    wanted = tuple(dict.fromkeys((*(calibrated.sources.values() if calibrated else ()), *plan.tensors)))
     task = detection_task(detector, settings)
     with output_folder(Path(out)) as folder:
         statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
         for remark in on_activations(statistics, plan.tensors):
             listener.note(remark)
-        written = write_candidates(plan, statistics, chosen, folder)
+        written = write_candidates(plan, statistics, chosen, folder, CandidateFormat(calibrated=calibrated))
     return CalibrationResult(
         model=str(model),
         family=detector.recognition.profile.name,
@@ -257,11 +258,11 @@ def _entries(item: str | Calibrator) -> tuple[NamedCalibrator, ...]:
     )
 
 
-def _wanted_tensors(tensors: str, model: Model, plan: QuantizationPlan) -> tuple[str, ...]:
+def _calibrated_tensors(tensors: str, model: Model) -> CalibratedTensors | None:
     if tensors == "all":
-        return tuple(dict.fromkeys((*activation_tensors(model), *plan.tensors)))
+        return calibrated_tensors(model)
     if tensors == "quantized":
-        return plan.tensors
+        return None
     raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")
 
 

@@ -72,7 +72,7 @@ CALIBRATORS: dict[str, Callable[[str], NamedCalibrator]] = {
     "mse": _plain(NamedCalibrator("mse", mse, simplicity=3)),
     "legacy": _legacy_of,
     "entropy2": _plain(NamedCalibrator("entropy2", entropy2, "entropy2", simplicity=5)),
-    "entropy": _plain(NamedCalibrator("entropy", entropy2, "entropy", simplicity=6)),
+    "entropy": _plain(NamedCalibrator("entropy", entropy2, "entropy", pool_ties=False, simplicity=6)),
 }
 
 DEFAULT_CALIBRATORS = (

@@ -78,10 +78,20 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
         if node.op_type == "Transpose":
             permutations.append(node.attributes.get_ints("perm", None))
         value = node.inputs[0]
-    tensor = _own_constant(value) if value is not None else None
+    tensor = own_constant(value) if value is not None else None
     for permutation in reversed(permutations):
         tensor = _transposed(tensor, permutation) if tensor is not None else None
     return tensor
+
+
+def own_constant(value: ir.Value) -> ir.TensorProtocol | None:
+    """The constant that an initializer or a Constant node itself holds; None for anything else."""
+    if value.is_initializer():
+        return value.const_value
+    producer = value.producer()
+    if producer is None or not is_standard(producer, "Constant"):
+        return None
+    return producer.attributes.get_tensor("value", None)
 
 
 def in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
@@ -93,15 +103,6 @@ def in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
 
 def _is_relabelled(producer: ir.Node | None) -> bool:
     return producer is not None and is_standard(producer, "Identity", "Transpose")
-
-
-def _own_constant(value: ir.Value) -> ir.TensorProtocol | None:
-    if value.is_initializer():
-        return value.const_value
-    producer = value.producer()
-    if producer is None or not is_standard(producer, "Constant"):
-        return None
-    return producer.attributes.get_tensor("value", None)
 
 
 def _transposed(tensor: ir.TensorProtocol, permutation: Sequence[int] | None) -> ir.TensorProtocol | None:

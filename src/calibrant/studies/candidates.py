@@ -10,11 +10,13 @@ from calibrant.artifacts.store import write_bytes
 from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
-from calibrant.core.types import Encoding, Scheme, Statistics
+from calibrant.core.types import Encoding, Range, Scheme, Statistics
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.qdq import with_qdq
+from calibrant.graph.tensorrt_tensors import CalibratedTensors
 from calibrant.stages.calibrate import encodings_from, ranges_from
+from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,13 @@ class CandidateFormat:
     """How candidates' files are written.
 
     ``tensorrt``: the version that the caches say they are of. ``float_weights``: a Q/DQ pair on float
-    weights, which TensorRT takes from 8 on, instead of integers, which it takes from 10 on.
+    weights, which TensorRT takes from 8 on, instead of integers, which it takes from 10 on. ``calibrated``:
+    what TensorRT's own caches of the model name, to name just that; None: the tensors of the statistics.
     """
 
     tensorrt: Version = DEFAULT_TENSORRT
     float_weights: bool = False
+    calibrated: CalibratedTensors | None = None
 
 
 def write_candidates(
@@ -73,6 +77,8 @@ def write_candidates(
     A calibrator that fails costs its own candidate only. Raises OutputError when a file cannot be
     written.
     """
+    if written_as.calibrated is not None:
+        statistics = with_unobserved(statistics, written_as.calibrated)
     return tuple(_candidate(plan, statistics, calibrator, out, written_as) for calibrator in calibrators)
 
 
@@ -86,7 +92,8 @@ def _candidate(
     try:
         ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
         encodings = encodings_from(ranges, plan.scheme.activations)
-        content = dumps(cache_of(encodings, calibrator, written_as.tensorrt))
+        scales = _cached_scales(statistics, ranges, encodings, calibrator, written_as.calibrated)
+        content = dumps(cache_of(scales, calibrator, written_as.tensorrt))
         quantized = with_qdq(
             plan.model, plan.points, encodings, plan.scheme, float_weights=written_as.float_weights
         )
@@ -102,10 +109,19 @@ def _candidate(
 
 
 def cache_of(
+    scales: Mapping[str, float], calibrator: NamedCalibrator, version: Version = DEFAULT_TENSORRT
+) -> TensorRTCache:
+    """The calibration cache that carries per-tensor scales to a TensorRT up to 10."""
+    return TensorRTCache(header_for(calibrator.algorithm, version, calibrator.quantile), scales)
+
+
+def _cached_scales(
+    statistics: Statistics,
+    ranges: Mapping[str, Range],
     encodings: Mapping[str, Encoding],
     calibrator: NamedCalibrator,
-    version: Version = DEFAULT_TENSORRT,
-) -> TensorRTCache:
-    """The calibration cache that carries per-tensor encodings to a TensorRT up to 10."""
-    scales = {tensor: float(encoding.scale) for tensor, encoding in encodings.items()}
-    return TensorRTCache(header_for(calibrator.algorithm, version, calibrator.quantile), scales)
+    calibrated: CalibratedTensors | None,
+) -> dict[str, float]:
+    if calibrated is not None:
+        return tensorrt_scales(statistics, ranges, calibrated.for_algorithm(calibrator.algorithm))
+    return {tensor: float(encoding.scale) for tensor, encoding in encodings.items()}

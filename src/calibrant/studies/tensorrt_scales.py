@@ -1,0 +1,37 @@
+"""What TensorRT's own caches hold: scales of all its tensors, also of those that no run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from calibrant.core.statistics import statistics_of
+from calibrant.core.types import Range, Statistics
+from calibrant.graph.tensorrt_tensors import CalibratedTensors
+
+LARGEST_INTEGER = 127
+
+
+def with_unobserved(statistics: Statistics, calibrated: CalibratedTensors) -> Statistics:
+    """Add the tensors that need no run: constants, and those that repeat an observed tensor's values."""
+    repeated = {
+        tensor: statistics.tensors[source]
+        for tensor, source in calibrated.sources.items()
+        if source in statistics.tensors
+    }
+    constants = {tensor: statistics_of(values) for tensor, values in calibrated.constants.items()}
+    return replace(statistics, tensors={**statistics.tensors, **repeated, **constants})
+
+
+def tensorrt_scales(
+    statistics: Statistics, ranges: Mapping[str, Range], tensors: Iterable[str]
+) -> dict[str, float]:
+    """The symmetric INT8 scales of ``tensors``, as far as they have a range: real units per step.
+
+    As in TensorRT, a tensor in which nothing but zeros was seen has scale 0.
+    """
+    return {
+        tensor: ranges[tensor].amax / LARGEST_INTEGER if statistics.tensors[tensor].amax > 0 else 0.0
+        for tensor in tensors
+        if tensor in ranges
+    }
