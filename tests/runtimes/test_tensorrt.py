@@ -19,7 +19,7 @@ from calibrant.core.progress import Silent
 from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, TimedSession
 from calibrant.runtimes import runtime_named
 from calibrant.runtimes import tensorrt_worker as worker_package
-from calibrant.runtimes.tensorrt import TensorRT
+from calibrant.runtimes.tensorrt import OPTIONS, TensorRT
 from calibrant.testing import RuntimeConformance
 
 STAND_IN = str(Path(__file__).with_name("fake_tensorrt"))
@@ -299,6 +299,12 @@ def test_the_worker_is_python_3_8_and_knows_only_numpy_and_tensorrt() -> None:
             else:
                 continue
             assert names <= standard | {"numpy", "tensorrt"}, file.name
+
+
+def test_every_option_is_documented() -> None:
+    page = Path(__file__).parents[2] / "docs" / "tensorrt-runtime.md"
+    documented = {line.split("`")[1] for line in page.read_text("utf-8").splitlines() if line[:3] == "| `"}
+    assert documented >= OPTIONS.keys()
 
 
 def test_no_worker_is_left_behind(tmp_path: Path) -> None:
