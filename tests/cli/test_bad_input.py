@@ -16,6 +16,16 @@ from onnx import TensorProto, helper, numpy_helper
 from outcomes import Run
 from toy_detector import detector, saved, weight, with_weight
 
+from calibrant.cli import main
+
+OPTIONS = {
+    "study": ("--calib", "calib", "--data", "test", "--out", "out"),
+    "calibrate": ("--calib", "calib", "--out", "out"),
+    "evaluate": ("--data", "test"),
+    "inspect": (),
+}
+
+
 # --- models ----------------------------------------------------------------------------------------
 
 
@@ -33,13 +43,7 @@ def test_what_is_no_onnx_file(
     run: Run, work: Path, command: str, name: str, content: bytes, words: str
 ) -> None:
     (work / name).write_bytes(content)
-    options = {
-        "study": ("--calib", "calib", "--data", "test", "--out", "out"),
-        "calibrate": ("--calib", "calib", "--out", "out"),
-        "evaluate": ("--data", "test"),
-        "inspect": (),
-    }
-    assert words in run(command, name, *options[command]).error
+    assert words in run(command, name, *OPTIONS[command]).error
     assert not (work / "out").exists()
 
 
@@ -144,6 +148,22 @@ def test_a_tensor_that_is_always_zero_is_remarked_on(study: Run, work: Path) -> 
     assert "1 of 2 quantized tensors are zero in all 4 calibration images, e.g. 'hue'" in answer.err
     trials = json.loads((work / "out/study.json").read_text())["trials"]
     assert {trial["status"] for trial in trials} == {"ok"}
+
+
+def test_what_a_runtime_cannot_run_is_said_once(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = detector()
+    model.graph.node[2].input[0] = "gathered"
+    model.graph.node.insert(
+        2, helper.make_node("Gather", ["hue", "beyond"], ["gathered"], name="gather", axis=1)
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 7], np.int64), "beyond"))
+    saved(model, work / "bad.onnx")
+    with pytest.raises(SystemExit) as caught:
+        main(["study", "bad.onnx", *OPTIONS["study"]])
+    printed = capfd.readouterr()  # from ONNX Runtime's own logger, too
+    assert (caught.value.code, printed.out) == (2, "")
+    assert printed.err.startswith("error: ONNX Runtime failed while running the model: ")
+    assert printed.err.count("\n") == 1
 
 
 # --- images ----------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import pytest
 from outcomes import Run
 from toy_detector import detector, saved
 
+from calibrant.cli import main
+
 
 def study_json(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
@@ -132,6 +134,12 @@ def test_any_opset_becomes_13_or_newer(study: Run, work: Path, opset: int) -> No
     assert study_json(work / "out")["trials"][0]["map50_95"] == 100
     written = onnx.load(work / "out/minmax.qdq.onnx").opset_import
     assert [entry.version for entry in written if entry.domain == ""] == [max(opset, 13)]
+
+
+def test_no_vendor_prints_anything(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("study", "m.onnx", "--calib", "calib", "--data", "test", "--out", "out", "--keep-head-float")
+    main([*arguments, "--calibrators", "minmax"])
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("threshold", [0, 512])

@@ -29,7 +29,7 @@ def session_options(*, optimize: bool = True) -> ort.SessionOptions:
     Fusing some pairs into integer convolutions would add roundings that the target does not make.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, and need not be printed as well
     options.intra_op_num_threads = 1
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimize:
