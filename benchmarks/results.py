@@ -38,7 +38,7 @@ def page(results: list[StudyResult]) -> str:
         f"{first.data.calibration_images} calibration images of train2017, {first.data.test_images} images "
         f"of val2017 ({first.data.test_boxes} boxes), ONNX Runtime {environment['onnxruntime']} on a CPU.",
         "",
-        "The best candidate is bold; `*` marks what Calibrant recommends: the simplest that cannot be told from it.",
+        "The best candidate is bold; `*` marks the recommended one: the simplest that cannot be told from it.",
         "",
         *ranking(results),
         "",
