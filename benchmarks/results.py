@@ -1,6 +1,6 @@
 """Study every ONNX detector of a folder and write the figures as a page of Markdown.
 
-python benchmarks/results.py MODELS_FOLDER --calib DIR --data DATASET --out runs/results --page docs/results.md
+python benchmarks/results.py MODELS --calib DIR --data DATASET --out runs/results --page docs/results.md
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def page(results: list[StudyResult]) -> str:
         f"{first.data.calibration_images} calibration images of train2017, {first.data.test_images} images "
         f"of val2017 ({first.data.test_boxes} boxes), ONNX Runtime {environment['onnxruntime']} on a CPU.",
         "",
-        "The best candidate is bold; `*` marks the recommended one: the simplest that cannot be told from it.",
+        "The best is bold; `*` marks the recommended one: the simplest that cannot be told from the best.",
         "",
         *ranking(results),
         "",
@@ -56,7 +56,7 @@ def page(results: list[StudyResult]) -> str:
         "python benchmarks/results.py MODELS --calib train2017 --data instances_val2017_300.json",
         "```",
         "",
-        "which is `calibrant study MODEL --calib train2017 --data instances_val2017_300.json` for every model. "
+        "which runs `calibrant study MODEL --calib … --data …` for every model. "
         f"Measured on {environment['cpu']}, {environment['cores']} cores, Python {environment['python']}, "
         f"OpenCV {environment['opencv-python-headless']}, numpy {environment['numpy']}, "
         f"hotcoco {environment['hotcoco']}; {first.created[:10]}.",
