@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -91,6 +93,8 @@ def _check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeade
     is_complete = _COMPLETENESS.get(header.format)
     if is_complete is not None and not is_complete(stream):
         raise _damaged(path, "is truncated")
+    if header.format == "PNG" and not _png_sums_match(stream):
+        raise _damaged(path, "is damaged (a checksum does not match)")
     return header
 
 
@@ -172,15 +176,27 @@ def _first_scan(stream: BinaryIO) -> int | None:
 
 def _png_is_complete(stream: BinaryIO) -> bool:
     """Whether the chunks lead to IEND inside the file."""
+    return any(kind == b"IEND" for kind, _ in _png_chunks(stream))
+
+
+def _png_sums_match(stream: BinaryIO) -> bool:
+    """Whether every chunk that a decoder cannot do without has its checksum (ISO 15948, 5.3)."""
+    for kind, length in _png_chunks(stream):
+        data, told = stream.read(length), stream.read(4)
+        if kind[:1].isupper() and zlib.crc32(kind + data).to_bytes(4, "big") != told:
+            return False
+    return True
+
+
+def _png_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Each chunk's kind and length up to IEND, with the stream at its data."""
     size = stream.seek(0, os.SEEK_END)
-    position = 8
-    while position + 12 <= size:
+    position, kind = 8, b""
+    while position + 12 <= size and kind != b"IEND":
         stream.seek(position)
         length, kind = int.from_bytes(stream.read(4), "big"), stream.read(4)
-        if kind == b"IEND":
-            return True
+        yield kind, length
         position += 12 + length
-    return False
 
 
 def _riff_is_complete(stream: BinaryIO) -> bool:

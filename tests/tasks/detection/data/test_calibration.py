@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -223,7 +224,10 @@ def test_bad_images_are_counted_and_the_first_is_named(photos: Path) -> None:
 def test_skipping_finds_damage_that_only_decoding_shows(photos: Path) -> None:
     samples = calibration_samples(photos)
     content = bytearray((photos / "c.png").read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    start = content.index(b"IDAT")
+    end = start + 4 + int.from_bytes(content[start - 4 : start], "big")
+    content[start + 4] ^= 0xFF
+    content[end : end + 4] = zlib.crc32(content[start:end]).to_bytes(4, "big")
     (photos / "c.png").write_bytes(content)
     assert len(check_images(samples, skip_bad=False)[0]) == 3
     kept, (warning,) = check_images(samples, skip_bad=True)
