@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ def test_merging_is_associative(
     assert left.limit == right.limit
 
 
+@example(np.array([107, 108], np.float32), 107.0)  # 107 * (16384 / 214) is below 8192 in float32
 @given(values, anchors)
 def test_doubling_halves_the_resolution_and_keeps_the_counts(
     array: NDArray[np.float32], anchor: float

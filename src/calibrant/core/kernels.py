@@ -112,11 +112,11 @@ def lower_edge_values(
     edge, edge_bin = limit / np.float32(2), BINS // 2
     while edge >= anchor and edge_bin > 0:
         last = np.array([edge], np.float32).view(np.int32)[0]
-        # Magnitudes just below the edge can round up into its bin as well.
-        first = last
+        # The edge can be rounded down into the bin below, and magnitudes next to it up into its bin.
+        first = last + 1
         while np.array([first - 1], np.int32).view(np.float32)[0] * inverse >= edge_bin:
             first -= 1
-        moved = _magnitudes_between(bits, np.int32(first), last)
+        moved = _magnitudes_between(bits, np.int32(first), last) if first <= last else 0
         cells[edge_bin] -= moved
         cells[edge_bin - 1] += moved
         edge /= np.float32(2)
@@ -129,5 +129,5 @@ def _magnitudes_between(bits: NDArray[np.int32], first: np.int32, last: np.int32
     span = np.uint32(last - first)
     found = 0
     for j in range(bits.size):
-        found += np.uint32((bits[j] & np.int32(0x7FFFFFFF)) - first) <= span
+        found += int(np.uint32((bits[j] & np.int32(0x7FFFFFFF)) - first) <= span)
     return found
