@@ -162,14 +162,14 @@ def calibrate(
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     for warning in calibration.warnings:
         listener.note(warning)
-    calibrated = _calibrated_tensors(tensors, detector.model)
-    wanted = tuple(dict.fromkeys((*(calibrated.sources.values() if calibrated else ()), *plan.tensors)))
+    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, detector.model))
+    wanted = written_as.tensors(plan)
     task = detection_task(detector, settings)
     with output_folder(Path(out)) as folder:
         statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
         for remark in on_activations(statistics, plan.tensors):
             listener.note(remark)
-        written = write_candidates(plan, statistics, chosen, folder, CandidateFormat(calibrated=calibrated))
+        written = write_candidates(plan, statistics, chosen, folder, written_as)
     return CalibrationResult(
         model=str(model),
         family=detector.recognition.profile.name,

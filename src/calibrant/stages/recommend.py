@@ -83,9 +83,8 @@ class PairedBootstrap:
 
     def interval(self, candidate: Candidate) -> tuple[float, float]:
         """The confidence interval of a candidate's own metric, points."""
-        tail = 100 * (1 - CONFIDENCE) / 2
-        low, high = np.nanpercentile(100 * self._values(candidate), [tail, 100 - tail])
-        return round(float(low), 4), round(float(high), 4)
+        values = 100 * self._values(candidate)
+        return _centred(values[np.isfinite(values)], 100 * candidate.value)
 
     def held_out_drop(self, baseline: Candidate, candidates: Sequence[Candidate]) -> float:
         """Points lost on one half of the samples by the candidate that is best on the other half."""

@@ -64,6 +64,11 @@ class CandidateFormat:
     float_weights: bool = False
     calibrated: CalibratedTensors | None = None
 
+    def tensors(self, plan: QuantizationPlan) -> tuple[str, ...]:
+        """The activations whose statistics candidates written so need."""
+        named = self.calibrated.sources.values() if self.calibrated else ()
+        return tuple(dict.fromkeys((*named, *plan.tensors)))
+
 
 def write_candidates(
     plan: QuantizationPlan,

@@ -146,7 +146,7 @@ class _Table:
         candidate, latency = self._candidates[name, index], entry.get("latency") or {}
         return Cell(
             entry.get("map50_95"),
-            self._bootstrap.interval(candidate) if candidate else None,
+            _rounded(self._bootstrap.interval(candidate)) if candidate else None,
             latency.get("median_ms"),
             latency.get("device_median_ms"),
             entry.get("reason"),
@@ -164,14 +164,17 @@ class _Table:
         if first is None or other is None:
             return Change(name, run, round(before["map50_95"] - after["map50_95"], 4), None, None)
         drop = self._bootstrap.drop(first, other)
-        interval = (round(drop.low, 4), round(drop.high, 4))
-        return Change(name, run, round(drop.points, 4), interval, drop.is_real)
+        return Change(name, run, round(drop.points, 4), _rounded((drop.low, drop.high)), drop.is_real)
 
     def _candidate(self, name: str, index: int) -> Candidate | None:
         entry, evidence = self._runs[index].entry(name), self._runs[index].evidence(name)
         if entry is None or evidence is None:
             return None
         return Candidate(f"{index} {name}", 0, entry["map50_95"] / 100, evidence)
+
+
+def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
+    return round(interval[0], 4), round(interval[1], 4)
 
 
 def _moved_scales(name: str, first: Run, other: Run) -> MovedScales | None:

@@ -1,4 +1,4 @@
-"""What a runtime is given of a candidate, and what it wants of the calibration beforehand."""
+"""What a runtime is given of a candidate, and how it wants candidates to be written."""
 
 from __future__ import annotations
 
@@ -14,27 +14,23 @@ from calibrant.artifacts.trt_cache import (
     version_named,
 )
 from calibrant.core.types import Deployable, QuantizingRuntime, Runtime, Sample, Session, Task
-from calibrant.graph.points import activation_tensors
+from calibrant.graph.model import Model
+from calibrant.graph.tensorrt_tensors import calibrated_tensors
 from calibrant.stages.sessions import model_inputs
-from calibrant.studies.candidates import CandidateFormat, CandidateModel, QuantizationPlan
+from calibrant.studies.candidates import CandidateFormat, CandidateModel
 
 TENSORRT = "tensorrt"
 
 
-def tensors_for(runtime: Runtime, plan: QuantizationPlan) -> tuple[str, ...]:
-    """The activations whose statistics candidates need: all of them where a cache must speak for each."""
-    if isinstance(runtime, QuantizingRuntime) and runtime.reads_caches:
-        return tuple(dict.fromkeys((*plan.tensors, *activation_tensors(plan.model))))
-    return plan.tensors
-
-
-def format_for(runtime: Runtime) -> CandidateFormat:
-    """How this runtime wants candidates' files to be written."""
+def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
+    """How this runtime wants candidates' files to be written: its version's, with all that it reads."""
     if runtime.name != TENSORRT:
         return CandidateFormat()
     has_calibrators = int(runtime.version.partition(".")[0]) <= LAST_WITH_CALIBRATORS
     version = version_named(runtime.version) if has_calibrators else DEFAULT_TENSORRT
-    return CandidateFormat(version, float_weights=True)
+    reads_caches = isinstance(runtime, QuantizingRuntime) and runtime.reads_caches
+    calibrated = calibrated_tensors(model) if reads_caches else None
+    return CandidateFormat(version, float_weights=True, calibrated=calibrated)
 
 
 def calibration_method(runtime: Runtime, candidate: CandidateModel) -> str | None:

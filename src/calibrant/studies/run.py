@@ -26,7 +26,6 @@ from calibrant.studies.deploy import (
     format_for,
     open_candidate,
     tensorrt_cache_of,
-    tensors_for,
 )
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
@@ -75,7 +74,9 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
 
     A calibrator or candidate that fails is a failed trial; the study goes on.
     """
-    statistics, collecting = _timed(lambda: _collected(study, progress))
+    written_as = format_for(study.runtime, study.plan.model)
+    tensors = written_as.tensors(study.plan)
+    statistics, collecting = _timed(lambda: _collected(study, tensors, progress))
     with _fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
         baseline = evaluate(
@@ -87,7 +88,7 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
     # Nothing is written before it is sure that model and data fit.
     remove(out / RESULT)
     candidates, writing = _timed(
-        lambda: write_candidates(study.plan, statistics, study.calibrators, out, format_for(study.runtime))
+        lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
     trials, measured = _run_trials(study, candidates, out, progress)
     result = StudyResult(
@@ -113,15 +114,8 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
     return finished
 
 
-def _collected(study: Study, progress: Progress) -> Statistics:
-    return collect(
-        study.plan.model,
-        tensors_for(study.runtime, study.plan),
-        study.task,
-        study.collector,
-        study.calibration,
-        progress,
-    )
+def _collected(study: Study, tensors: Sequence[str], progress: Progress) -> Statistics:
+    return collect(study.plan.model, tensors, study.task, study.collector, study.calibration, progress)
 
 
 def _remarks(study: Study, statistics: Statistics, baseline: Evaluation) -> tuple[str, ...]:
