@@ -67,6 +67,15 @@ def test_a_tensor_that_never_appears_is_an_error() -> None:
         Recorder(["x"]).statistics()
 
 
+def test_a_sigmoid_that_rounding_lifts_above_one_doubles_nothing() -> None:
+    recorder = Recorder(["x"], {"x": 1.0})
+    for values in ([0.25, 1], [0.5, np.nextafter(np.float32(1), np.float32(2))]):
+        recorder.begin(Values("image", np.asarray(values, np.float32)))
+        recorder.observe("x", np.asarray(values, np.float32))
+    found = recorder.statistics()["x"]
+    assert (found.amax, found.histogram.limit, found.count) == (1, 1, 4)
+
+
 def test_every_thread_has_its_own_accumulators() -> None:
     meeting = threading.Barrier(2, timeout=10)
     recorder = Recorder(["x"])

@@ -113,6 +113,11 @@ def pooling_ties(model: Model) -> dict[str, str]:
     }
 
 
+def upper_bounds(model: Model) -> dict[str, float]:
+    """The largest value that the output of every Sigmoid can take: 1, whatever a runtime's rounding gives."""
+    return {name_of(node.outputs[0]): 1.0 for node in model.ir.graph if is_standard(node, "Sigmoid")}
+
+
 def has_qdq(model: Model) -> bool:
     """Whether a model is quantized already."""
     return any(True for _ in _quantized_nodes(model))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Feeds, Runtime, Sample, Statistics, Task
 from calibrant.graph.model import Model, save_model
+from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
@@ -41,7 +43,7 @@ def collect(
     Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or an output of the
     first run is NaN.
     """
-    recorder = Recorder(tensors)
+    recorder = Recorder(tensors, upper_bounds(model))
 
     def drive(sample: Sample) -> None:
         recorder.begin(sample)
@@ -76,11 +78,12 @@ def _compile_kernels() -> None:
 class Recorder:
     """Accumulates activations from several threads: a set of accumulators a thread, merged at the end.
 
-    Merging is exact because every set has the first sample's anchors.
+    Merging is exact because every set has the first sample's anchors. bounds: the largest value that some
+    tensors can have. ONNX Runtime's Sigmoid exceeds 1 by a rounding at times, which must double no histogram.
     """
 
-    def __init__(self, tensors: Sequence[str]) -> None:
-        self._tensors = tuple(tensors)
+    def __init__(self, tensors: Sequence[str], bounds: Mapping[str, float] = MappingProxyType({})) -> None:
+        self._tensors, self._bounds = tuple(tensors), bounds
         self._first = {tensor: Accumulator() for tensor in tensors}
         self._anchors: dict[str, float] | None = None
         self._banks = [self._first]
@@ -95,6 +98,8 @@ class Recorder:
 
     def observe(self, tensor: str, *parts: NDArray[np.float32]) -> None:
         """Add one tensor of this thread's sample."""
+        if tensor in self._bounds:
+            parts = tuple(_at_most(self._bounds[tensor], part) for part in parts)
         with self._blamed_on(tensor):
             self._local.bank[tensor].observe(*parts)
 
@@ -140,6 +145,10 @@ class Recorder:
     def _merged(self, tensor: str) -> TensorStatistics:
         parts = [bank[tensor].statistics() for bank in self._banks if bank[tensor].has_values]
         return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
+
+
+def _at_most(bound: float, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.minimum(values, np.float32(bound)) if values.max(initial=bound) > bound else values
 
 
 def _require_numbers(values: NDArray[np.generic]) -> None:
