@@ -19,15 +19,16 @@ LONGEST_FILE = 400
 MOSTLY_UNDER = 25
 STARTUP_SECONDS = 1.0  # 0.3 s is the aim; a busy machine is no fault of ours
 
+ONNX_RUNTIME_GRAPHS = ("runtimes/ort_graph.py", "runtimes/ort_probe.py", "runtimes/ort_qdq.py")
 # Where a heavy package may be imported: files or folders below src/calibrant.
 HOMES = {
-    "onnxruntime": ("runtimes/ort.py", "runtimes/ort_graph.py", "runtimes/ort_probe.py"),
+    "onnxruntime": ("runtimes/ort.py", *ONNX_RUNTIME_GRAPHS),
     "openvino": ("runtimes/openvino.py",),
     "tensorrt_rtx": ("runtimes/tensorrt_rtx_worker.py",),
     "tensorrt": ("runtimes/tensorrt.py", "runtimes/tensorrt_worker"),
     "torch": (),
     "ddddocr": (),
-    "onnx": ("graph", "runtimes/ort_graph.py", "runtimes/ort_probe.py", "testing.py"),
+    "onnx": ("graph", *ONNX_RUNTIME_GRAPHS, "testing.py"),
     "onnx_ir": ("graph",),
     "cv2": ("tasks", "demo"),
     "PIL": ("tasks", "demo"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +18,7 @@ from calibrant.core.progress import Progress
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted
 from calibrant.runtimes.ort_graph import PROVIDERS, session_options
+from calibrant.runtimes.ort_qdq import faster_session
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
 
@@ -41,7 +44,7 @@ class OnnxRuntime:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
             session = ort.InferenceSession(str(model), session_options(), PROVIDERS)
-        return OnnxRuntimeSession(session, self._workers)
+        return OnnxRuntimeSession(session, self._workers, partial(faster_session, model))
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -49,12 +52,19 @@ class OnnxRuntime:
 
 
 class OnnxRuntimeSession:
-    """An open model; a context manager."""
+    """An open model; a context manager.
 
-    def __init__(self, session: ort.InferenceSession, concurrency: int = 1) -> None:
+    After its first run ``faster`` may replace the session by one that gives the same bits.
+    """
+
+    def __init__(
+        self, session: ort.InferenceSession, concurrency: int, faster: Callable[[Feeds, Feeds], Any]
+    ) -> None:
         self._session = session
         self._concurrency = concurrency
         self._outputs = [output.name for output in session.get_outputs()]
+        self._faster = faster
+        self._first_run = threading.Lock()
 
     @property
     def concurrency(self) -> int:
@@ -64,7 +74,11 @@ class OnnxRuntimeSession:
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once. Raises RuntimeFailedError with ONNX Runtime's words."""
         with _in_our_words("ONNX Runtime failed while running the model"):
-            return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
+            outputs = dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
+        # Taken once and never given back. Whoever comes second runs the session that there is.
+        if self._first_run.acquire(blocking=False):
+            self._session = self._faster(feeds, outputs) or self._session
+        return outputs
 
     def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
         """Time up to ``runs`` runs on the CPU, or two seconds of them."""

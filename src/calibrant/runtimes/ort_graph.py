@@ -98,6 +98,12 @@ class Twins:
         plain = self._named.get(node.name)
         return plain if plain is not None and "Conv" in plain.op_type else None
 
+    def unchanged(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The same node, where the optimizer has left its type and the tensors it reads."""
+        twin = self._named.get(node.name)
+        same = twin is not None and (twin.op_type, [*twin.input]) == (node.op_type, [*node.input])
+        return twin if same else None
+
 
 def pruned(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     """A copy that computes ``outputs`` and nothing else."""

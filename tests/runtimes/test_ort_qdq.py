@@ -1,0 +1,139 @@
+"""The faster session of a Q/DQ model gives the plain one's bits, and steps back where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from calibrant.runtimes.ort import OnnxRuntime
+from calibrant.runtimes.ort_graph import PROVIDERS, session_options
+from calibrant.runtimes.ort_qdq import faster_session
+
+RNG = np.random.default_rng(11)
+
+
+def _pair(tensor: str, scale: float, constants: dict[str, Any]) -> list[onnx.NodeProto]:
+    constants[f"{tensor}_scale"], constants[f"{tensor}_zero"] = np.float32(scale), np.int8(0)
+    parameters = [f"{tensor}_scale", f"{tensor}_zero"]
+    return [
+        helper.make_node("QuantizeLinear", [tensor, *parameters], [f"{tensor}_q"], f"{tensor}_Q"),
+        helper.make_node("DequantizeLinear", [f"{tensor}_q", *parameters], [f"{tensor}_dq"], f"{tensor}_DQ"),
+    ]
+
+
+def _convolution(
+    name: str, source: str, channels: tuple[int, int], constants: dict[str, Any]
+) -> list[onnx.NodeProto]:
+    constants[f"{name}_w"] = RNG.integers(-127, 128, (channels[1], channels[0], 3, 3)).astype(np.int8)
+    constants[f"{name}_s"] = RNG.uniform(0.001, 0.003, channels[1]).astype(np.float32)
+    constants[f"{name}_z"] = np.zeros(channels[1], np.int8)
+    weight = [f"{name}_w", f"{name}_s", f"{name}_z"]
+    return [
+        helper.make_node("DequantizeLinear", weight, [f"{name}_f"], f"{name}_wDQ", axis=0),
+        helper.make_node("Conv", [source, f"{name}_f"], [name], name, kernel_shape=[3, 3], pads=[1] * 4),
+    ]
+
+
+def quantized_network(path: Path, scale: float = 0.02) -> Path:
+    """Conv, SiLU, two convolutions, their sum, Relu, conv; a pair before each convolution."""
+    constants: dict[str, Any] = {}
+    nodes = [
+        *_pair("image", 0.03, constants),
+        *_convolution("a", "image_dq", (3, 20), constants),
+        helper.make_node("Sigmoid", ["a"], ["gate"], "gate"),
+        helper.make_node("Mul", ["a", "gate"], ["x"], "x"),
+        *_pair("x", scale, constants),
+        *_convolution("b", "x_dq", (20, 8), constants),
+        *_convolution("c", "x_dq", (20, 8), constants),
+        helper.make_node("Add", ["b", "c"], ["sum"], "sum"),
+        helper.make_node("Relu", ["sum"], ["y"], "y"),
+        *_pair("y", 0.05, constants),
+        *_convolution("d", "y_dq", (8, 5), constants),
+        helper.make_node("Sigmoid", ["d"], ["final"], "final"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quantized",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 12, 10])],
+        [helper.make_tensor_value_info("final", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def _image() -> NDArray[np.float32]:
+    return RNG.normal(size=(1, 3, 12, 10)).astype(np.float32)
+
+
+def _plain(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    session = ort.InferenceSession(str(path), session_options(), PROVIDERS)
+
+    def run(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = session.run(["final"], {"image": image})[0]
+        return found
+
+    return run
+
+
+def test_a_network_is_run_faster_with_the_same_bits(tmp_path: Path) -> None:
+    path, images = quantized_network(tmp_path / "m.onnx"), [_image() for _ in range(5)]
+    plain = _plain(path)
+    faster = faster_session(path, {"image": images[0]}, {"final": plain(images[0])})
+    assert faster is not None
+    with OnnxRuntime().open(path) as session:
+        for image in images:
+            np.testing.assert_array_equal(faster.run(["final"], {"image": image})[0], plain(image))
+            np.testing.assert_array_equal(session.run({"image": image})["final"], plain(image))
+
+
+def test_candidates_of_other_scales_are_not_mixed_up(tmp_path: Path) -> None:
+    state = RNG.bit_generator.state
+    image = _image()
+    answers = []
+    for scale in (0.02, 0.04):
+        RNG.bit_generator.state = state  # the same weights
+        path = quantized_network(tmp_path / f"{scale}.onnx", scale)
+        faster = faster_session(path, {"image": image}, {"final": _plain(path)(image)})
+        assert faster is not None
+        answers.append(faster.run(["final"], {"image": image})[0])
+    assert not np.array_equal(*answers)
+
+
+def test_outputs_that_differ_are_a_reason_to_step_back(tmp_path: Path) -> None:
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    true = _plain(path)(image)
+    assert faster_session(path, {"image": image}, {"final": np.nextafter(true, np.float32(2))}) is None
+
+
+@pytest.mark.parametrize("change", ["not a pair", "no pairs"])
+def test_other_models_are_left_as_they_are(change: str, tmp_path: Path) -> None:
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    model = onnx.load(path)
+    if change == "not a pair":  # dequantized by other parameters than it was quantized by
+        next(node for node in model.graph.node if node.name == "x_DQ").input[1] = "y_scale"
+    else:
+        model = helper.make_model(
+            helper.make_graph(
+                [helper.make_node("Relu", ["image"], ["final"], "final")],
+                "float",
+                [*model.graph.input],
+                [*model.graph.output],
+            ),
+            opset_imports=[helper.make_opsetid("", 13)],
+            ir_version=8,
+        )
+    onnx.save(model, path)
+    plain = _plain(path)
+    assert faster_session(path, {"image": image}, {"final": plain(image)}) is None
+    with OnnxRuntime().open(path) as session:
+        for again in (image, _image()):
+            np.testing.assert_array_equal(session.run({"image": again})["final"], plain(again))
