@@ -67,13 +67,15 @@ def test_a_tensor_that_never_appears_is_an_error() -> None:
         Recorder(["x"]).statistics()
 
 
-def test_a_sigmoid_that_rounding_lifts_above_one_doubles_nothing() -> None:
-    recorder = Recorder(["x"], {"x": 1.0})
-    for values in ([0.25, 1], [0.5, np.nextafter(np.float32(1), np.float32(2))]):
+def test_a_sigmoid_a_rounding_away_from_one_is_one() -> None:
+    recorder = Recorder(["x", "y"], {"x": 1.0})
+    for values in ([0.25, 1 - 2**-23, 0.9999], [0.5, 1 + 2**-23, 1.0]):
         recorder.begin(Values("image", np.asarray(values, np.float32)))
         recorder.observe("x", np.asarray(values, np.float32))
-    found = recorder.statistics()["x"]
-    assert (found.amax, found.histogram.limit, found.count) == (1, 1, 4)
+        recorder.observe("y", np.asarray(values, np.float32))
+    bounded, free = (recorder.statistics()[tensor] for tensor in ("x", "y"))
+    assert (bounded.amax, bounded.histogram.limit, bounded.count) == (1, 1, 6)
+    assert (free.amax, free.histogram.limit) == (1 + 2**-23, 2 - 2**-22)
 
 
 def test_every_thread_has_its_own_accumulators() -> None:

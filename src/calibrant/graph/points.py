@@ -114,7 +114,7 @@ def pooling_ties(model: Model) -> dict[str, str]:
 
 
 def upper_bounds(model: Model) -> dict[str, float]:
-    """The largest value that the output of every Sigmoid can take: 1, whatever a runtime's rounding gives."""
+    """The limit that the output of every Sigmoid approaches, 1, and with rounding reaches."""
     return {name_of(node.outputs[0]): 1.0 for node in model.ir.graph if is_standard(node, "Sigmoid")}
 
 

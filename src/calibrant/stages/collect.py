@@ -78,8 +78,9 @@ def _compile_kernels() -> None:
 class Recorder:
     """Accumulates activations from several threads: a set of accumulators a thread, merged at the end.
 
-    Merging is exact because every set has the first sample's anchors. bounds: the largest value that some
-    tensors can have. ONNX Runtime's Sigmoid exceeds 1 by a rounding at times, which must double no histogram.
+    Merging is exact because every set has the first sample's anchors. bounds: the limit that some tensors
+    approach. Within a rounding of it a value is taken to be the limit: ONNX Runtime's Sigmoid gives
+    1 - 2**-23 or 1 + 2**-23 where TensorRT's gives 1, and either moves every bin of a histogram.
     """
 
     def __init__(self, tensors: Sequence[str], bounds: Mapping[str, float] = MappingProxyType({})) -> None:
@@ -99,7 +100,7 @@ class Recorder:
     def observe(self, tensor: str, *parts: NDArray[np.float32]) -> None:
         """Add one tensor of this thread's sample."""
         if tensor in self._bounds:
-            parts = tuple(_at_most(self._bounds[tensor], part) for part in parts)
+            parts = tuple(_saturated(self._bounds[tensor], part) for part in parts)
         with self._blamed_on(tensor):
             self._local.bank[tensor].observe(*parts)
 
@@ -147,8 +148,11 @@ class Recorder:
         return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
 
 
-def _at_most(bound: float, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.minimum(values, np.float32(bound)) if values.max(initial=bound) > bound else values
+def _saturated(bound: float, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    nearly = np.float32(bound * (1 - np.finfo(np.float32).eps))
+    if values.max(initial=0) < nearly:
+        return values
+    return np.where(values >= nearly, np.float32(bound), values)
 
 
 def _require_numbers(values: NDArray[np.generic]) -> None:
