@@ -60,11 +60,13 @@ def prelu(graph: GraphBuilder) -> None:
 
 def hard_sigmoid_by_hand(graph: GraphBuilder) -> None:
     conv(graph, "x", "c1")
-    three, zero, six = (graph.constant(n, np.float32(v)) for n, v in (("w1", 3), ("w2", 0), ("w3", 6)))
+    three, zero, six = (
+        graph.constant(n, np.array(v, np.float32)) for n, v in (("w1", 3), ("w2", 0), ("w3", 6))
+    )
     graph.node("Add", ["c1", three], "d1")
     graph.node("Clip", ["d1", zero, six], "e1")
     graph.node("Mul", ["c1", "e1"], "m1")
-    graph.node("Div", ["m1", graph.constant("w4", np.float32(6))], "a1")
+    graph.node("Div", ["m1", graph.constant("w4", np.array(6, np.float32))], "a1")
     conv(graph, "a1", "c2")
     graph.output("c2", [1, CHANNELS, 32, 32])
 
@@ -80,11 +82,11 @@ def residual_sums(graph: GraphBuilder) -> None:
 
 def constants(graph: GraphBuilder) -> None:
     conv(graph, "x", "c1")
-    graph.node("Mul", ["c1", graph.constant("two", np.float32(2))], "m1")
+    graph.node("Mul", ["c1", graph.constant("two", np.array(2, np.float32))], "m1")
     graph.node("Add", ["m1", values(graph, "by_channel", 1, CHANNELS, 1, 1)], "s1")
     graph.node("Sub", ["s1", values(graph, "one_value", 1)], "d1")
     graph.node("Add", ["d1", values(graph, "full", 1, CHANNELS, 32, 32)], "s2")
-    graph.node("Pow", ["s2", graph.constant("square", np.float32(2))], "p1")
+    graph.node("Pow", ["s2", graph.constant("square", np.array(2, np.float32))], "p1")
     graph.node("Mul", [values(graph, "lower_rank", CHANNELS, 1, 1), "p1"], "m2")
     conv(graph, "m2", "c2")
     graph.output("c2", [1, CHANNELS, 32, 32])
@@ -119,8 +121,7 @@ def pooled_concat(graph: GraphBuilder) -> None:
     conv(graph, "x", "c1")
     graph.node("Relu", ["c1"], "a1")
     for size in (3, 5):
-        window = {"kernel_shape": [size, size], "pads": [size // 2] * 4}
-        graph.node("MaxPool", ["a1"], f"p{size}", **window)
+        graph.node("MaxPool", ["a1"], f"p{size}", kernel_shape=[size, size], pads=[size // 2] * 4)
     graph.node("Concat", ["a1", "p3", "p5"], "k1", axis=1)
     conv(graph, "k1", "c2", channels=3 * CHANNELS)
     graph.output("c2", [1, CHANNELS, 32, 32])
