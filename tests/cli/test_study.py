@@ -124,7 +124,8 @@ def test_nodes_stay_in_float(study: Run, work: Path, options: list[str], kept: l
     assert content["model"]["kept_float"] == kept
     assert content["model"]["quantized_nodes"] == 2 - len(kept)
     model = onnx.load(work / "out/minmax.qdq.onnx")
-    assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) == 2 - len(kept)
+    # A pair for the activation, and one for the weight.
+    assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) == 2 * (2 - len(kept))
 
 
 @pytest.mark.parametrize("opset", [11, 13, 20])

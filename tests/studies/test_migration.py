@@ -77,7 +77,7 @@ def activation_scales(path: Path) -> dict[str, tuple[bytes, int]]:
     return {
         node.input[0]: (constants[node.input[1]].tobytes(), int(constants[node.input[2]]))
         for node in model.graph.node
-        if node.op_type == "QuantizeLinear"
+        if node.op_type == "QuantizeLinear" and node.input[0] not in constants
     }
 
 

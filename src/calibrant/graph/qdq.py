@@ -29,8 +29,9 @@ def with_qdq(
     """A quantized copy of ``model``, in the scheme's opset or the model's own where that is higher.
 
     Every activation of the plan gets one QuantizeLinear/DequantizeLinear pair, read by the plan's
-    consumers only. A weight is stored as integers with a DequantizeLinear, or with ``float_weights`` as
-    float with a pair (which TensorRT 8 prefers), scaled by its own largest magnitudes. Biases stay float.
+    consumers only. With ``float_weights`` a weight stays float and gets a pair too, which TensorRT takes
+    from 8 on; without, it is stored as integers with a DequantizeLinear, a quarter of the size, which
+    TensorRT 8.5 refuses. Weights are scaled by their own largest magnitudes; biases stay float.
     New tensors are called ``<tensor>_quantized``, ``_dequantized``, ``_scale`` and ``_zero_point``.
 
     Raises SettingsError for an activation without an encoding, or one that ONNX cannot express, and

@@ -61,7 +61,7 @@ class CandidateFormat:
     """
 
     tensorrt: Version = DEFAULT_TENSORRT
-    float_weights: bool = False
+    float_weights: bool = True
     calibrated: CalibratedTensors | None = None
 
     def tensors(self, plan: QuantizationPlan) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
     version = version_named(runtime.version) if has_calibrators else DEFAULT_TENSORRT
     reads_caches = isinstance(runtime, QuantizingRuntime) and runtime.reads_caches
     calibrated = calibrated_tensors(model) if reads_caches else None
-    return CandidateFormat(version, float_weights=True, calibrated=calibrated)
+    return CandidateFormat(version, calibrated=calibrated)
 
 
 def calibration_method(runtime: Runtime, candidate: CandidateModel) -> str | None:
