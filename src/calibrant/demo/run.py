@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrant import api
+from calibrant.artifacts.store import require_writable
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
 from calibrant.demo.model import demo_model
@@ -30,6 +31,7 @@ def run_demo(
     """
     listener = progress or Silent()
     model = demo_model()
+    require_writable(out)
     listener.note(SYNTHETIC)
     data = render(out / "images", test_images=test_images, calibration_images=calibration_images, seed=seed)
     return api.study(
