@@ -95,6 +95,21 @@ def test_a_network_is_run_faster_with_the_same_bits(tmp_path: Path) -> None:
             np.testing.assert_array_equal(session.run({"image": image})["final"], plain(image))
 
 
+def test_float_weights_with_a_pair_are_the_same_to_it(tmp_path: Path) -> None:
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    model = onnx.load(path)
+    for name in "abcd":
+        stored = next(tensor for tensor in model.graph.initializer if tensor.name == f"{name}_w")
+        floats = numpy_helper.to_array(stored).astype(np.float32) * np.float32(0.0021)
+        stored.CopyFrom(numpy_helper.from_array(floats, f"{name}_w"))
+        weight = [f"{name}_w", f"{name}_s", f"{name}_z"]
+        quantize = helper.make_node("QuantizeLinear", weight, [f"{name}_i"], f"{name}_wQ", axis=0)
+        model.graph.node.insert(0, quantize)
+        next(node for node in model.graph.node if node.name == f"{name}_wDQ").input[0] = f"{name}_i"
+    onnx.save(model, path)
+    assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
+
+
 def test_candidates_of_other_scales_are_not_mixed_up(tmp_path: Path) -> None:
     state = RNG.bit_generator.state
     image = _image()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import onnxruntime as ort
 
+from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Feeds, Latency, Observer
@@ -51,7 +51,7 @@ class OnnxRuntime:
         return FusedRecordingSession(model, tensors, observe, self.open)
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(ClosesOnExit):
     """An open model; a context manager.
 
     After its first run ``faster`` may replace the session by one that gives the same bits.
@@ -87,14 +87,6 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Release the session's memory."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa: ARG001

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -72,10 +73,12 @@ def _taken_apart(model: onnx.ModelProto) -> _Parts:
     outputs = [output.name for output in model.graph.output]
     pairs: dict[str, _Pair] = {}
     weights: list[onnx.TensorProto] = []
-    for node in model.graph.node:
-        if node.op_type == _DEQUANTIZE and node.input[0] in constants:
-            weights.append(numpy_helper.from_array(_dequantized(node, constants), node.output[0]))
-        elif node.op_type == _DEQUANTIZE:
+    for node in (node for node in model.graph.node if node.op_type == _DEQUANTIZE):
+        integers = _stored_integers(node.input[0], producers, constants)
+        if integers is not None:
+            weight = _dequantized(integers, node, constants)
+            weights.append(numpy_helper.from_array(weight, node.output[0]))
+        else:
             pairs[node.output[0]] = _pair(node, producers.get(node.input[0]), constants)
     if not pairs.keys().isdisjoint(outputs):
         raise CannotMatchError("an output that is quantized")
@@ -93,16 +96,42 @@ def _taken_apart(model: onnx.ModelProto) -> _Parts:
     return _Parts(pruned(copy, outputs), readers, constants)
 
 
-def _dequantized(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> NDArray[np.float32]:
+def _stored_integers(
+    name: str, producers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
+) -> NDArray[Any] | None:
+    """A weight's integers: stored as such, or as floats that are quantized on the way. None: no weight."""
+    if name in constants:
+        return numpy_helper.to_array(constants[name])
+    producer = producers.get(name)
+    if producer is None or producer.op_type != _QUANTIZE or producer.input[0] not in constants:
+        return None
+    weight = numpy_helper.to_array(constants[producer.input[0]])
+    scale, zero_point = _along_axis(producer, weight.ndim, constants)
+    limits = np.iinfo(zero_point.dtype)
+    steps = np.rint(weight / scale) + zero_point
+    return np.clip(steps, limits.min, limits.max).astype(zero_point.dtype)
+
+
+def _dequantized(
+    integers: NDArray[Any], node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
+) -> NDArray[np.float32]:
     """A weight as ONNX Runtime dequantizes it: (integer - zero point) * scale, in float32."""
-    integers, scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input)
-    axes = [attribute.i for attribute in node.attribute if attribute.name == "axis"]
-    shape = [1] * integers.ndim
-    if scale.ndim == 1 and shape:
-        shape[axes[0] if axes else 1] = scale.size
-    steps = integers.astype(np.int32) - zero_point.astype(np.int32).reshape(shape)
-    result: NDArray[np.float32] = steps.astype(np.float32) * scale.reshape(shape)
+    scale, zero_point = _along_axis(node, integers.ndim, constants)
+    steps = integers.astype(np.int32) - zero_point.astype(np.int32)
+    result: NDArray[np.float32] = steps.astype(np.float32) * scale
     return result
+
+
+def _along_axis(
+    node: onnx.NodeProto, rank: int, constants: Mapping[str, onnx.TensorProto]
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Scale and zero point in shapes that broadcast with a weight of this rank."""
+    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
+    axes = [attribute.i for attribute in node.attribute if attribute.name == "axis"]
+    shape = [1] * rank
+    if scale.ndim == 1:
+        shape[axes[0] if axes else 1] = scale.size
+    return scale.reshape(shape), zero_point.reshape(shape)
 
 
 def _pair(

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.types import ConcurrentSession, Feeds, Observer
 from calibrant.runtimes.ort_probe import FusedProbe, fused_probe
 from calibrant.runtimes.recording import show
 
 
-class FusedRecordingSession:
+class FusedRecordingSession(ClosesOnExit):
     """Shows tensors from the optimized graph, or as plain outputs wherever that is the only right way.
 
     The first run is plain; the fused probe is made from its values. Outputs are computed only when somebody
@@ -56,14 +56,6 @@ class FusedRecordingSession:
         if self._plain is not None:
             self._plain.close()
             self._plain = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _first_run(self, feeds: Feeds) -> Feeds:
         plain = self._opened()

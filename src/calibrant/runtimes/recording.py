@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from calibrant.core.closing import ClosesOnExit
 from calibrant.core.types import ConcurrentSession, Feeds, Observer, Session
 
 
-class RecordingSession:
+class RecordingSession(ClosesOnExit):
     """A session that shows chosen outputs and inputs to an observer before it returns."""
 
     def __init__(self, session: Session, tensors: Sequence[str], observe: Observer) -> None:
@@ -29,14 +29,6 @@ class RecordingSession:
     def close(self) -> None:
         """Release the session's memory."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def show(tensors: Sequence[str], values: Feeds, observe: Observer) -> None:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.types import Deployable, Feeds, Latency, Observer
@@ -240,7 +240,7 @@ class TensorRT:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-class TensorRTSession:
+class TensorRTSession(ClosesOnExit):
     """An engine that a worker holds; a context manager. ``build_seconds``: how long building it took."""
 
     def __init__(self, worker: WorkerProcess, model: str, build_seconds: float | None) -> None:
@@ -278,14 +278,6 @@ class TensorRTSession:
         if self._worker is None:
             raise RuntimeFailedError(f"the session of {self._model} is closed; open it again")
         return self._worker.ask(request, feeds, doing=doing, seconds=_RUN_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 OPTIONS: dict[str, Callable[[str], Any]] = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from calibrant.core.closing import ClosesOnExit
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Task
 
 
@@ -14,7 +13,7 @@ def _ignore(arrays: Feeds) -> None:
     pass
 
 
-class WatchedSession:
+class WatchedSession(ClosesOnExit):
     """A session that shows every run's inputs before it runs, and its outputs after."""
 
     def __init__(
@@ -35,14 +34,6 @@ class WatchedSession:
     def close(self) -> None:
         """Close the session beneath."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def model_inputs(model: Path, task: Task, runtime: Runtime, samples: Sequence[Sample]) -> Iterator[Feeds]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import Range, Statistics
 from calibrant.graph.tensorrt_tensors import CalibratedTensors
 
 LARGEST_INTEGER = 127
+SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
 def with_unobserved(statistics: Statistics, calibrated: CalibratedTensors) -> Statistics:
@@ -28,10 +31,12 @@ def tensorrt_scales(
 ) -> dict[str, float]:
     """The symmetric INT8 scales of ``tensors``, as far as they have a range: real units per step.
 
-    As in TensorRT, a tensor in which nothing but zeros was seen has scale 0.
+    As in TensorRT, a tensor in which nothing but zeros was seen has scale 0; subnormal numbers count as zeros.
     """
     return {
-        tensor: ranges[tensor].amax / LARGEST_INTEGER if statistics.tensors[tensor].amax > 0 else 0.0
+        tensor: ranges[tensor].amax / LARGEST_INTEGER
+        if statistics.tensors[tensor].amax >= SMALLEST_NORMAL
+        else 0.0
         for tensor in tensors
         if tensor in ranges
     }
