@@ -109,7 +109,8 @@ def _stored_integers(
     scale, zero_point = _along_axis(producer, weight.ndim, constants)
     limits = np.iinfo(zero_point.dtype)
     steps = np.rint(weight / scale) + zero_point
-    return np.clip(steps, limits.min, limits.max).astype(zero_point.dtype)
+    integers: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(zero_point.dtype)
+    return integers
 
 
 def _dequantized(
