@@ -31,7 +31,7 @@ def tensorrt_scales(
 ) -> dict[str, float]:
     """The symmetric INT8 scales of ``tensors``, as far as they have a range: real units per step.
 
-    As in TensorRT, a tensor in which nothing but zeros was seen has scale 0; subnormal numbers count as zeros.
+    As in TensorRT, a tensor in which only zeros were seen has scale 0; subnormal numbers count as zeros.
     """
     return {
         tensor: ranges[tensor].amax / LARGEST_INTEGER
