@@ -15,6 +15,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Calibrator, Latency
 from calibrant.graph.model import Model
+from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
@@ -162,11 +163,12 @@ def calibrate(
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     for warning in calibration.warnings:
         listener.note(warning)
-    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, detector.model))
+    observed = with_inner_tensors(detector.model) if tensors == "all" else detector.model
+    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, observed))
     wanted = written_as.tensors(plan)
     task = detection_task(detector, settings)
     with output_folder(Path(out)) as folder:
-        statistics = collect(detector.model, wanted, task, engine, calibration.samples, listener)
+        statistics = collect(observed, wanted, task, engine, calibration.samples, listener)
         for remark in on_activations(statistics, plan.tensors):
             listener.note(remark)
         written = write_candidates(plan, statistics, chosen, folder, written_as)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx_graphs import GraphBuilder
+from onnx_graphs import GraphBuilder, run
 
-from calibrant.graph.model import Model, load_model
+from calibrant.graph.model import Model, load_model, save_model
+from calibrant.graph.probe import with_outputs
+from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tensorrt-8.5.1.7-names.json"
@@ -213,6 +215,38 @@ def test_every_other_tensor_is_its_own_source(tmp_path: Path) -> None:
     found = tensors("act_SiLU", tmp_path)
     assert found.sources == {name: name for name in ("x", "c1", "s1", "a1", "c2")}
     assert not found.constants
+
+
+@pytest.mark.parametrize(("name", "inner"), [
+    ("act_HardSwish", "(Unnamed Layer* 1) [Activation]_output"),
+    ("gap_fc", "(Unnamed Layer* 4) [Matrix Multiply]_output"),
+])  # fmt: skip
+def test_tensors_inside_an_operator_can_be_computed(name: str, inner: str, tmp_path: Path) -> None:
+    model = built(name, tmp_path)
+    assert inner not in calibrated_tensors(model).sources
+    found = calibrated_tensors(with_inner_tensors(model))
+    assert found.sources[inner] == inner
+    assert found.parsed == calibrated_tensors(model).parsed
+
+
+def test_inner_tensors_have_the_values_between_tensorrts_layers(tmp_path: Path) -> None:
+    graph = GraphBuilder()
+    graph.input("x", [2, 3])
+    shift = np.array([0.5, -1, 2, 0], np.float32)
+    bias = graph.constant("b", shift)
+    graph.node("Gemm", ["x", graph.weight("w", 4, 3), bias], "dense", transB=1)
+    graph.node("HardSwish", ["dense"], "swish")
+    graph.output(graph.node("Max", ["swish", "dense", bias], "y"), [2, 4])
+    model = with_inner_tensors(load_model(graph.save(tmp_path / "m.onnx", opset=14)))
+    unnamed = [source for source in calibrated_tensors(model).sources.values() if source.startswith("(")]
+    wanted = [*unnamed, "dense", "swish"]
+    data = np.linspace(-3, 3, 6, dtype=np.float32).reshape(2, 3)
+    save_model(with_outputs(model, wanted), tmp_path / "probed.onnx")
+    values = run(tmp_path / "probed.onnx", {"x": data})
+    product, gate, larger = (values[name] for name in unnamed)
+    np.testing.assert_allclose(product + shift, values["dense"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gate * values["dense"], values["swish"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(larger, np.maximum(values["swish"], values["dense"]))
 
 
 def test_what_reaches_no_output_is_not_named(tmp_path: Path) -> None:

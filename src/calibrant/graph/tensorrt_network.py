@@ -32,8 +32,8 @@ class Layer:
 
     kind: its type in TensorRT's words, e.g. ``Shuffle``, or the ONNX operator where no name needs it.
     op: what it computes: the ONNX operator, or one of this module's names. rank: dimensions of the output,
-    None: unknown. constant: the values of a Constant layer. same_values_as: the tensor, if any, whose
-    values the output repeats in the same or another shape.
+    None: unknown. node: the operator that the layer is, or is a part of. constant: the values of a Constant
+    layer. same_values_as: the tensor, if any, whose values the output repeats in the same or another shape.
     """
 
     kind: str
@@ -159,7 +159,7 @@ class _Parser:
 
     def hard_swish(self, node: ir.Node) -> None:
         (data,) = self._data(node)
-        gate = self._add("Activation", "HardSigmoid", [data])
+        gate = self._add("Activation", "HardSigmoid", [data], node=node)
         self._add("ElementWise", "Mul", [data, gate], node)
 
     def gemm(self, node: ir.Node) -> None:
@@ -168,7 +168,7 @@ class _Parser:
         if not bias:
             self._add("Matrix Multiply", "MatMul", operands, node)
             return
-        product = self._add("Matrix Multiply", "MatMul", operands, rank=2)
+        product = self._add("Matrix Multiply", "MatMul", operands, rank=2, node=node)
         self._add("ElementWise", GEMM_BIAS, self._broadcast([product, self._tensor(bias[0])]), node)
 
     def matmul(self, node: ir.Node) -> None:
