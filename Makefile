@@ -15,7 +15,7 @@ ARGS ?=
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-demo: $(VENV)/.demo ## rank the calibrators on a detector that a package carries (about three minutes)
+demo: $(VENV)/.demo ## rank the calibrators on a detector that a package carries (one minute, and two to install)
 	@$(BIN)/calibrant demo $(ARGS)
 
 test: lint types walls unit ## all that CI checks
