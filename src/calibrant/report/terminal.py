@@ -99,7 +99,8 @@ def _verdict(result: StudyResult) -> Text:
         return Text("No candidate could be measured.", style="bold red")
     text = Text("Use ").append(chosen.calibrator, style="bold green").append(f": {chosen.reason}.")
     held_out = (
-        f" Choosing on one half of the images and measuring on the other loses {shown(chosen.held_out_drop)}."
+        " Choosing on one half of the images and measuring on the other loses "
+        f"{shown(chosen.held_out_drop)} points."
     )
     return text.append(held_out, style="dim")
 
