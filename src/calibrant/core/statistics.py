@@ -85,11 +85,13 @@ class Accumulator:
         Raises NumericsError when one is NaN or infinite.
         """
         flat = [np.ascontiguousarray(part, np.float32).reshape(-1) for part in parts]
+        is_first = not self.has_values
         if not self.is_anchored:
             self._grow_to(max((float(np.abs(part).max(initial=0)) for part in flat), default=0.0), flat)
         for part in flat:
             self._count(part)
-        self._fullest = int(self._cells.argmax())
+        if is_first:  # Only a guess that makes counting fast, so not worth a search every sample.
+            self._fullest = int(self._cells.argmax())
 
     def statistics(self) -> TensorStatistics:
         """What has been seen so far. Raises EmptyStatisticsError before the first value."""
