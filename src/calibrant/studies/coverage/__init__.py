@@ -1,0 +1,1 @@
+"""Is the calibration set any good? Does it represent, how many images are enough, and which ones."""

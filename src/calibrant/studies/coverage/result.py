@@ -1,0 +1,316 @@
+"""What a coverage study found, as values and as the versioned coverage.json.
+
+mAP figures are points, 0..100; shares, changes and distances are fractions (0.01 is one per cent).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from calibrant.studies.result import ModelSummary
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Which images took part. ``role`` is "calibration", "test" or "pool"; the hash is over their ids."""
+
+    role: str
+    source: str
+    images: int
+    ids_sha256: str
+
+
+# --- does it represent? ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """What one calibrator's threshold (real units) cuts off a tensor.
+
+    Shares of the values beyond it, in the calibration and in the compared images; ``images`` is the share of
+    the compared images that have at least one.
+    """
+
+    threshold: float
+    calibration_share: float
+    share: float
+    images: float
+
+
+@dataclass(frozen=True)
+class TensorCoverage:
+    """One tensor in the calibration images and in the compared ones.
+
+    ``low``, ``high``: the calibrated range (all values seen), ``compared_low``, ``compared_high``: theirs.
+    ``images_outside`` is the share of the compared images that leave the calibrated range, ``probability``
+    how probable so many are if both sets come from one source, and ``excess`` the larger of the two ends'
+    overshoot, relative to the calibrated largest magnitude. ``distance`` is the Jensen-Shannon distance
+    (0..1) between the two distributions; ``noise`` and ``largest_noise`` are the median and the largest one
+    between random halves of the calibration set. ``findings`` holds "outside" and "shifted" where they hold
+    beyond chance. ``clipping`` is by calibrator.
+    """
+
+    tensor: str
+    low: float
+    high: float
+    compared_low: float
+    compared_high: float
+    images_outside: float
+    probability: float
+    excess: float
+    distance: float
+    noise: float
+    largest_noise: float
+    findings: tuple[str, ...]
+    clipping: Mapping[str, Clipping]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How well the calibration set stands for the images of ``compared_with`` ("test" or "pool").
+
+    ``verdict`` is "represents", "does not represent" or "too few images"; ``reasons`` say why, a sentence
+    each. ``expected_outside`` is the share of images that leave the calibrated range of a tensor by chance
+    alone: 1 / (images + 1). Tensors come worst first.
+    """
+
+    compared_with: str
+    verdict: str
+    reasons: tuple[str, ...]
+    expected_outside: float
+    tensors: tuple[TensorCoverage, ...]
+
+
+# --- how many are enough? --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """The first ``images`` of one shuffle of the calibration set, under one calibrator.
+
+    ``seed`` is the shuffle's; None is the order as given. Changes are |threshold / threshold of all images
+    in the same order - 1|: the median tensor's and the 95th percentile's. ``map50_95`` is None where it was
+    not measured.
+    """
+
+    calibrator: str
+    images: int
+    seed: int | None
+    median_change: float
+    p95_change: float
+    map50_95: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far random subsets of ``images`` images disagree under one calibrator.
+
+    Of each tensor the standard deviation of its threshold over the shuffles, relative to its mean: the
+    median tensor's and the 95th percentile's, and the tensor of the largest. ``map_low`` and ``map_high``
+    are the extremes of what was measured, from ``map_count`` subsets; None: none was.
+    """
+
+    calibrator: str
+    images: int
+    median: float
+    p95: float
+    largest: float
+    largest_tensor: str
+    map_low: float | None = None
+    map_high: float | None = None
+    map_count: int = 0
+
+
+@dataclass(frozen=True)
+class Enough:
+    """From how many images on a calibrator's result no longer depends on which they are.
+
+    ``by_threshold``: the smallest measured size from which on the median tensor changes by less than
+    ``tolerance`` (a fraction) in every shuffle; ``by_map``: from which on every measured subset scores
+    within ``map_tolerance`` points of all images. None: not reached below the whole set, or not measured.
+    """
+
+    calibrator: str
+    by_threshold: int | None
+    by_map: int | None
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Thresholds, and mAP as far as the time budget went, against the number of calibration images.
+
+    ``sizes`` are nested: each shuffle's smaller subsets lie in its larger ones. ``planned`` and ``measured``
+    count the evaluations of mAP (equal candidates share one).
+    """
+
+    sizes: tuple[int, ...]
+    seeds: tuple[int | None, ...]
+    tolerance: float
+    map_tolerance: float
+    points: tuple[LearningPoint, ...]
+    spreads: tuple[Spread, ...]
+    enough: tuple[Enough, ...]
+    planned: int = 0
+    measured: int = 0
+
+
+@dataclass(frozen=True)
+class OrderMap:
+    """The mAP of all calibration images in one order: ``seed`` None is the order as given."""
+
+    seed: int | None
+    first_image: str
+    map50_95: float
+
+
+@dataclass(frozen=True)
+class OrderSpread:
+    """What the order of the same images changes under one calibrator: its histogram begins with the first.
+
+    Of each tensor (largest - smallest threshold) / mean over the orders: the median tensor's, the 95th
+    percentile's, the largest and its tensor. ``maps`` are the measured orders; the extreme ones come first.
+    """
+
+    calibrator: str
+    orders: int
+    median: float
+    p95: float
+    largest: float
+    largest_tensor: str
+    maps: tuple[OrderMap, ...] = ()
+
+
+# --- which images? ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SimilarPair:
+    """Two images that are the same, or nearly; ``bits`` of 128 differ between their difference hashes.
+
+    ``kind`` is "same file" (equal bytes) or "near-duplicate". ``first`` is a calibration image, ``second``
+    lies in ``second_set``: "calibration" for a duplicate, "test" for a leak.
+    """
+
+    kind: str
+    first: str
+    second: str
+    second_set: str
+    bits: int
+
+
+@dataclass(frozen=True)
+class Feature:
+    """How often something occurs in both sets; ``kind`` is "class", "size" or "brightness".
+
+    Counts are of boxes for classes and sizes, of images for brightness; ``images`` those it occurs in.
+    """
+
+    kind: str
+    name: str
+    calibration: int
+    calibration_images: int
+    compared: int
+    compared_images: int
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the calibration set lacks what the other set has."""
+        return self.calibration_images == 0 and self.compared_images > 0
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the images show. The sources say where boxes come from: labels or the float model's detections."""
+
+    calibration_source: str
+    compared_source: str
+    compared_with: str
+    features: tuple[Feature, ...]
+
+
+@dataclass(frozen=True)
+class ChosenImage:
+    """One image of the selection; ``adds`` names what it is the first to cover, a few words each."""
+
+    path: str
+    adds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SelectionCheck:
+    """How one calibrator's thresholds from the selection differ from those of the whole pool, as fractions.
+
+    ``map50_95`` of the selection and of the whole pool, points; None: not measured.
+    """
+
+    calibrator: str
+    median_change: float
+    p95_change: float
+    map50_95: float | None = None
+    pool_map50_95: float | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The smallest subset found that covers a pool: greedy set cover, at most ln(wanted) + 1 times minimal.
+
+    ``wanted`` counts what is to be covered, ``list_file`` is the list for --calib, in the run's folder, and
+    ``source`` says where the pool's boxes come from.
+    """
+
+    pool: str
+    pool_images: int
+    wanted: int
+    source: str
+    list_file: str
+    chosen: tuple[ChosenImage, ...]
+    checks: tuple[SelectionCheck, ...]
+
+
+# --- all of it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CoverageResult:
+    """A finished coverage study. ``out`` is the folder that holds coverage.json and the list file.
+
+    ``representation`` and ``contents`` are None where nothing was given to compare with, ``learning`` and
+    ``order`` say nothing of a set of one image, ``float_map`` (points) is None without labels.
+    """
+
+    out: str
+    created: str
+    model: ModelSummary
+    environment: Mapping[str, str]
+    settings: Mapping[str, Any]
+    sets: tuple[ImageSet, ...]
+    float_map: float | None
+    representation: Representation | None
+    learning: Learning | None
+    order: tuple[OrderSpread, ...]
+    duplicates: tuple[SimilarPair, ...]
+    leaks: tuple[SimilarPair, ...]
+    contents: Contents | None
+    selection: Selection | None
+    seconds: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The study as coverage.json holds it; JSON types only."""
+        content = asdict(self)
+        del content["out"]
+        units = "mAP: points, 0..100; shares, changes and distances: fractions; thresholds: real units"
+        return {"schema_version": SCHEMA_VERSION, "units": units, **_plain(content)}
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and floats in six significant digits, so that the file stays readable."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
