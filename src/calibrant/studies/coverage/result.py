@@ -29,13 +29,14 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Clipping:
-    """What one calibrator's threshold (real units) cuts off a tensor.
+    """What one calibrator's range (``low`` to ``high``, real units) cuts off a tensor.
 
-    Shares of the values beyond it, in the calibration and in the compared images; ``images`` is the share of
+    Shares of the values outside, in the calibration and in the compared images; ``images`` is the share of
     the compared images that have at least one.
     """
 
-    threshold: float
+    low: float
+    high: float
     calibration_share: float
     share: float
     images: float
@@ -92,8 +93,8 @@ class Representation:
 class LearningPoint:
     """The first ``images`` of one shuffle of the calibration set, under one calibrator.
 
-    ``seed`` is the shuffle's; None is the order as given. Changes are |threshold / threshold of all images
-    in the same order - 1|: the median tensor's and the 95th percentile's. ``map50_95`` is None where it was
+    ``seed`` is the shuffle's; None is the order as given. Changes are |width / width from all images in the
+    same order - 1| of the chosen range (symmetric: of the threshold): the median tensor's and the 95th percentile's. ``map50_95`` is None where it was
     not measured.
     """
 
@@ -109,7 +110,7 @@ class LearningPoint:
 class Spread:
     """How far random subsets of ``images`` images disagree under one calibrator.
 
-    Of each tensor the standard deviation of its threshold over the shuffles, relative to its mean: the
+    Of each tensor the standard deviation of its range's width over the shuffles, relative to its mean: the
     median tensor's and the 95th percentile's, and the tensor of the largest. ``map_low`` and ``map_high``
     are the extremes of what was measured, from ``map_count`` subsets; None: none was.
     """
@@ -171,7 +172,7 @@ class OrderMap:
 class OrderSpread:
     """What the order of the same images changes under one calibrator: its histogram begins with the first.
 
-    Of each tensor (largest - smallest threshold) / mean over the orders: the median tensor's, the 95th
+    Of each tensor (largest - smallest range) / mean over the orders: the median tensor's, the 95th
     percentile's, the largest and its tensor. ``maps`` are the measured orders; the extreme ones come first.
     """
 
