@@ -81,12 +81,18 @@ class Recorder:
     Merging is exact because every set has the first sample's anchors. bounds: the limit that some tensors
     approach. Within a rounding of it a value is taken to be the limit: ONNX Runtime's Sigmoid gives
     1 - 2**-23 or 1 + 2**-23 where TensorRT's gives 1, and either moves every bin of a histogram.
+    anchors: given to continue what another recorder began.
     """
 
-    def __init__(self, tensors: Sequence[str], bounds: Mapping[str, float] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        tensors: Sequence[str],
+        bounds: Mapping[str, float] = MappingProxyType({}),
+        anchors: Mapping[str, float] | None = None,
+    ) -> None:
         self._tensors, self._bounds = tuple(tensors), bounds
         self._first = {tensor: Accumulator() for tensor in tensors}
-        self._anchors: dict[str, float] | None = None
+        self._anchors = anchors
         self._banks = [self._first]
         self._local = threading.local()
         self._has_checked = False
@@ -118,9 +124,10 @@ class Recorder:
         """Whether every tensor has been seen with a value other than zero."""
         return all(found.is_anchored for found in self._first.values())
 
-    def fix_anchors(self) -> None:
-        """Take the anchors of what was seen so far, by one thread."""
+    def fix_anchors(self) -> Mapping[str, float]:
+        """Take the anchors of what was seen so far, by one thread, and return them."""
         self._anchors = {tensor: found.fix_anchor() for tensor, found in self._first.items()}
+        return self._anchors
 
     def statistics(self) -> dict[str, TensorStatistics]:
         """All threads' statistics merged, by tensor."""

@@ -75,8 +75,8 @@ class Representation:
     """How well the calibration set stands for the images of ``compared_with`` ("test" or "pool").
 
     ``verdict`` is "represents", "does not represent" or "too few images"; ``reasons`` say why, a sentence
-    each. ``expected_outside`` is the share of images that leave the calibrated range of a tensor by chance
-    alone: 1 / (images + 1). Tensors come worst first.
+    each. ``expected_outside`` is the share of images that exceed one end of a tensor's calibrated range by
+    chance alone: 1 / (calibration images + 1). Tensors come worst first.
     """
 
     compared_with: str
