@@ -5,16 +5,47 @@ from __future__ import annotations
 from calibrant.core.errors import SettingsError
 from calibrant.core.types import PerChannel, QuantSpec, Scheme
 
+SCHEME_PROPERTY = "calibrant.scheme"
+"""The metadata of a Q/DQ model that names its scheme: a runtime may run its own scheme's models fused."""
+
+# The axis is the operator's own (weight_axis); the spec's axis is replaced by it.
+_WEIGHTS = QuantSpec("int8", symmetric=True, granularity=PerChannel(0), narrow=True)
+
 TENSORRT = Scheme(
     name="tensorrt",
     activations=QuantSpec("int8", symmetric=True),
-    # The axis is the operator's own (weight_axis); the spec's axis is replaced by it.
-    weights=QuantSpec("int8", symmetric=True, granularity=PerChannel(0), narrow=True),
+    weights=_WEIGHTS,
     weight_axis={"Conv": 0, "ConvTranspose": 1, "Gemm": 0, "MatMul": -1},
-    min_opset=13,
 )
 
-SCHEMES = {scheme.name: scheme for scheme in (TENSORRT,)}
+# What ONNX Runtime's CPU provider runs on integers from end to end (QLinear operators): docs/runtimes.md.
+_MOVED_BY_ONNXRUNTIME = frozenset({
+    "Expand", "Flatten", "Gather", "MaxPool", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile",
+    "Transpose", "Unsqueeze",
+})  # fmt: skip
+ONNXRUNTIME = Scheme(
+    name="onnxruntime",
+    activations=QuantSpec("uint8", symmetric=False),
+    weights=_WEIGHTS,
+    weight_axis={"Conv": 0, "Gemm": 0, "MatMul": -1},
+    joined_ops=_MOVED_BY_ONNXRUNTIME
+    | {"Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"},
+    moving_ops=_MOVED_BY_ONNXRUNTIME,
+    absorbed_ops=frozenset({"Relu", "Clip"}),
+    quantizes_outputs=True,
+    quantizes_biases=True,
+    stores_integers=True,
+)
+
+OPENVINO = Scheme(
+    name="openvino",
+    activations=QuantSpec("uint8", symmetric=False),
+    weights=_WEIGHTS,
+    weight_axis={"Conv": 0, "ConvTranspose": 1, "Gemm": 0, "MatMul": -1},
+    stores_integers=True,
+)
+
+SCHEMES = {scheme.name: scheme for scheme in (TENSORRT, ONNXRUNTIME, OPENVINO)}
 
 
 def scheme_named(name: str) -> Scheme:

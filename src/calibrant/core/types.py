@@ -50,15 +50,21 @@ class PerBlock:
 
 Granularity: TypeAlias = PerTensor | PerChannel | PerBlock
 
-_INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "uint4": (0, 15)}
+_INTEGER_LIMITS = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int4": (-8, 7),
+    "uint4": (0, 15),
+    "int32": (-(2**31), 2**31 - 1),
+}
 
 
 @dataclass(frozen=True)
 class QuantSpec:
     """How numbers of one kind of tensor are stored.
 
-    ``dtype`` is an ONNX integer type name (``int8``, ``uint8``, ``int4``, ``uint4``); ``narrow`` leaves
-    out the most negative value, so that the integer range is symmetric.
+    ``dtype`` is an ONNX integer type name (``int8``, ``uint8``, ``int4``, ``uint4``; ``int32`` for biases);
+    ``narrow`` leaves out the most negative value, so that the integer range is symmetric.
     """
 
     dtype: str = "int8"
@@ -107,15 +113,32 @@ class Encoding:
 class Scheme:
     """A target's rules as data: what is quantized, and how.
 
-    ``weight_axis`` gives the output-channel axis of each operator's constant weight;
-    an operator that is absent is not quantized. ``min_opset`` is the lowest ONNX opset of a Q/DQ model.
+    ``weight_axis`` gives the output-channel axis of each weighted operator's constant weight; an operator
+    that is absent is not quantized. Their inputs are; so are the inputs of ``joined_ops``, operators
+    between two weighted ones that the target computes on integers too, and with ``quantizes_outputs`` the
+    outputs of both. ``moving_ops`` are those of ``joined_ops`` whose output has its input's encoding, and
+    ``absorbed_ops`` activation functions that the target computes while it rounds: the pair stands behind.
+    With ``quantizes_biases`` a bias is int32 in the accumulator's own scale, input's times weight's; with
+    ``stores_integers`` weights are integers in the file, else floats with a pair.
+    ``min_opset`` is the lowest ONNX opset of a Q/DQ model.
     """
 
     name: str
     activations: QuantSpec
     weights: QuantSpec
     weight_axis: Mapping[str, int]
+    joined_ops: frozenset[str] = frozenset()
+    moving_ops: frozenset[str] = frozenset()
+    absorbed_ops: frozenset[str] = frozenset()
+    quantizes_outputs: bool = False
+    quantizes_biases: bool = False
+    stores_integers: bool = False
     min_opset: int = 13
+
+    @property
+    def has_caches(self) -> bool:
+        """Whether a scale says all about an activation, so that a TensorRT calibration cache can hold it."""
+        return self.activations.symmetric and self.activations.dtype == "int8"
 
 
 # --- what the rooms hand to each other -------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
 from calibrant.core.types import Scheme
+from calibrant.graph.joined import data_inputs, encoding_sources, given_outputs, joined_nodes
 from calibrant.graph.model import Model, opset_of
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
@@ -24,10 +25,21 @@ _WEIGHT_INPUT = 1
 
 @dataclass(frozen=True)
 class ActivationPoint:
-    """An activation tensor that is quantized, and the (node name, input index) that read it so."""
+    """An activation tensor that is quantized, and the (node name, input index) that read it so.
+
+    ``tied_to`` is the tensor whose encoding the target demands for it; None: it has its own.
+    ``is_output``: the graph's output of this name is given the rounded values, too.
+    """
 
     tensor: str
     consumers: tuple[tuple[str, int], ...]
+    tied_to: str | None = None
+    is_output: bool = False
+
+    @property
+    def encoded_as(self) -> str:
+        """The tensor whose encoding this one takes."""
+        return self.tied_to or self.tensor
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,9 @@ def quant_plan(
 
     Quantized are the nodes whose weight is a float32 constant (an initializer or a Constant node, also
     behind Identity or Transpose) and whose activation is computed. Nodes inside If, Loop and Scan stay
-    float. ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last
-    convolutions before the outputs.
+    float. Where the scheme has joined operators, those between two quantized nodes are quantized too.
+    ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last convolutions
+    before the outputs.
     Raises AlreadyQuantizedError, SettingsError for a pattern that matches no node, and ModelError where
     the weights are 16-bit or the opset cannot be raised to the scheme's.
     """
@@ -87,7 +100,7 @@ def quant_plan(
         _refuse_half_precision(model, candidates)
     quantized = {name_of(node) for node, _ in chosen}
     return QuantPlan(
-        tuple(_activation_points(node for node, _ in chosen)),
+        tuple(_points_of([node for node, _ in chosen], model.ir.graph, spared, scheme)),
         tuple(_weight_point(node, axis) for node, axis in chosen),
         tuple(name_of(node) for node in candidates if name_of(node) not in quantized),
     )
@@ -188,12 +201,41 @@ def _channel_axis(node: ir.Node, scheme: Scheme) -> int | None:
     return 1 - axis if is_stored_by_input else axis
 
 
-def _activation_points(nodes: Iterable[ir.Node]) -> Iterator[ActivationPoint]:
-    consumers: dict[str, list[tuple[str, int]]] = {}
+def _points_of(
+    weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme
+) -> Iterator[ActivationPoint]:
+    chain = set(weighted) | set(_joined(weighted, graph, spared, scheme))
+    nodes = [node for node in graph if node in chain]
+    sources = encoding_sources(nodes, scheme)
+    for value in _quantized_values(nodes, scheme):
+        name = name_of(value)
+        readers = (
+            (name_of(use.node), use.idx)
+            for use in value.uses()
+            if use.node.graph is graph
+            and (scheme.quantizes_outputs or _reads(use.node, use.idx, chain, scheme))
+        )
+        is_output = scheme.quantizes_outputs and value.is_graph_output()
+        yield ActivationPoint(name, tuple(readers), sources.get(name), is_output)
+
+
+def _joined(weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme) -> list[ir.Node]:
+    """A DFL projection only decodes: what leads to it, and to nothing else, stays float."""
+    return joined_nodes(graph, [node for node in weighted if not _is_projection(node)], spared, scheme)
+
+
+def _quantized_values(nodes: Sequence[ir.Node], scheme: Scheme) -> dict[ir.Value, None]:
+    found: dict[ir.Value, None] = {}
     for node in nodes:
-        assert node.inputs[0] is not None
-        consumers.setdefault(name_of(node.inputs[0]), []).append((name_of(node), 0))
-    return (ActivationPoint(tensor, tuple(readers)) for tensor, readers in consumers.items())
+        found |= dict.fromkeys(value for value in data_inputs(node, scheme) if value is not None)
+        if scheme.quantizes_outputs:
+            found |= dict.fromkeys(given_outputs(node, scheme))
+    return found
+
+
+def _reads(node: ir.Node, index: int, chain: set[ir.Node], scheme: Scheme) -> bool:
+    """Whether a node belongs to the chain and reads its input ``index`` as data."""
+    return node in chain and index < len(data_inputs(node, scheme))
 
 
 def _weight_point(node: ir.Node, axis: int) -> WeightPoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import NumericsError, SettingsError
 from calibrant.core.quantize import on_axis, quantized, weight_encoding
+from calibrant.core.schemes import SCHEME_PROPERTY
 from calibrant.core.types import Encoding, PerChannel, QuantSpec, Scheme
+from calibrant.graph.biases import (
+    BIAS_INPUT,
+    BiasPoint,
+    bias_encoding,
+    bias_points,
+    quantized_bias,
+    with_room_for,
+)
 from calibrant.graph.model import Model
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import ActivationPoint, QuantPlan, WeightPoint
@@ -31,7 +40,8 @@ def with_qdq(
     Every activation of the plan gets one QuantizeLinear/DequantizeLinear pair, read by the plan's
     consumers only. With ``float_weights`` a weight stays float and gets a pair too, which TensorRT takes
     from 8 on; without, it is stored as integers with a DequantizeLinear, a quarter of the size, which
-    TensorRT 8.5 refuses. Weights are scaled by their own largest magnitudes; biases stay float.
+    TensorRT 8.5 refuses. Weights are scaled by their own largest magnitudes; biases are int32 where the
+    scheme says so and stay float elsewhere. The model's metadata names the scheme.
     New tensors are called ``<tensor>_quantized``, ``_dequantized``, ``_scale`` and ``_zero_point``.
 
     Raises SettingsError for an activation without an encoding, or one that ONNX cannot express, and
@@ -40,13 +50,18 @@ def with_qdq(
     _require_encodings(plan, encodings)
     result = with_opset(model.ir, scheme.min_opset)
     editor = _Editor(result)
+    result.metadata_props[SCHEME_PROPERTY] = scheme.name
+    biases = bias_points(result, plan, encodings) if scheme.quantizes_biases else {}
     for activation in plan.activations:
-        editor.quantize_activation(activation, encodings[activation.tensor])
+        editor.quantize_activation(activation, encodings[activation.encoded_as])
     readers: dict[tuple[str, int], list[WeightPoint]] = {}
     for weight in plan.weights:
         readers.setdefault((weight.tensor, weight.axis), []).append(weight)
     for points in readers.values():
-        editor.quantize_weight(points, scheme.weights, float_weights)
+        own = [biases[point.node] for point in points if point.node in biases]
+        encoding = editor.quantize_weight(points, scheme.weights, float_weights, own)
+        for bias in own:
+            editor.quantize_bias(bias, encoding)
     return result
 
 
@@ -83,12 +98,16 @@ class _Editor:
             self._graph.insert_after(producer, [quantize, dequantize])
         for node, index in point.consumers:
             self._nodes[node].replace_input_with(index, dequantize.outputs[0])
+        if point.is_output:
+            self._give_out(source, dequantize.outputs[0])
 
-    def quantize_weight(self, points: list[WeightPoint], spec: QuantSpec, float_weights: bool) -> None:
+    def quantize_weight(
+        self, points: list[WeightPoint], spec: QuantSpec, float_weights: bool, biases: Sequence[BiasPoint]
+    ) -> Encoding:
         """Store a weight once as integers (or float with a pair) and let its readers dequantize it."""
         source = self._values[points[0].tensor]
         weights = _finite_constant(source)
-        encoding = weight_encoding(weights, on_axis(spec, points[0].axis))
+        encoding = with_room_for(biases, weight_encoding(weights, on_axis(spec, points[0].axis)))
         parameters = self._parameters(points[0].tensor, encoding)
         nodes = []
         if float_weights:
@@ -103,6 +122,29 @@ class _Editor:
         for reader, point in zip(readers, points, strict=True):
             reader.replace_input_with(point.input_index, nodes[-1].outputs[0])
         self._discard_unread(source)
+        return encoding
+
+    def quantize_bias(self, bias: BiasPoint, weight: Encoding) -> None:
+        """Store a bias as int32, in the scale of the products it is added to."""
+        source, reader = self._values[bias.tensor], self._nodes[bias.node]
+        encoding = bias_encoding(bias, weight)
+        parameters = self._parameters(bias.tensor, encoding)
+        stored = self._constant(
+            f"{bias.tensor}_quantized", quantized_bias(bias, encoding), parameters.stored_as
+        )
+        node = self._node("DequantizeLinear", stored, source, parameters)
+        self._graph.insert_before(reader, [node])
+        reader.replace_input_with(BIAS_INPUT, node.outputs[0])
+        self._discard_unread(source)
+
+    def _give_out(self, source: ir.Value, dequantized: ir.Value) -> None:
+        """Let the graph's outputs of a tensor's name be what was dequantized of it."""
+        name = name_of(source)
+        source.name = self._names.fresh(f"{name}_float")
+        dequantized.name = name
+        for index, output in enumerate(self._graph.outputs):
+            if output is source:
+                self._graph.outputs[index] = dequantized
 
     def _parameters(self, tensor: str, encoding: Encoding) -> _Parameters:
         granularity, stored_as = encoding.spec.granularity, _type_of(encoding.spec)
@@ -159,14 +201,14 @@ def require_finite_weights(model: Model, plan: QuantPlan) -> None:
 
 
 def _require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
-    missing = [point.tensor for point in plan.activations if point.tensor not in encodings]
+    missing = [point.encoded_as for point in plan.activations if point.encoded_as not in encodings]
     if missing:
         raise SettingsError(
             f"{len(missing)} of {len(plan.activations)} activations have no encoding, e.g. {missing[0]!r}; "
             "calibrate the model again"
         )
     for point in plan.activations:
-        _require_expressible(point.tensor, encodings[point.tensor])
+        _require_expressible(point.encoded_as, encodings[point.encoded_as])
 
 
 def _require_expressible(tensor: str, encoding: Encoding) -> None:
