@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.store import write_bytes
 from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.calibrators import NamedCalibrator
@@ -48,6 +49,7 @@ class CandidateModel:
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     cache: Path | None = None
     qdq: Path | None = None
+    encodings_file: Path | None = None
     failure: str | None = None
 
 
@@ -77,7 +79,7 @@ def write_candidates(
     out: Path,
     written_as: CandidateFormat = CandidateFormat(),
 ) -> tuple[CandidateModel, ...]:
-    """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
+    """Write ``<calibrator>.cache``, ``.encodings.json`` and ``.qdq.onnx`` into ``out`` for every calibrator.
 
     A calibrator that fails costs its own candidate only. Raises OutputError when a file cannot be
     written.
@@ -102,15 +104,18 @@ def _candidate(
         quantized = with_qdq(
             plan.model, plan.points, encodings, plan.scheme, float_weights=written_as.float_weights
         )
-        # Both are made before either is written: a candidate has all its files or none.
-        cache, qdq = out / f"{calibrator.file_stem}.cache", out / f"{calibrator.file_stem}.qdq.onnx"
+        # All are made before any is written: a candidate has all its files or none.
+        cache, qdq, encodings_file = (
+            out / f"{calibrator.file_stem}{suffix}" for suffix in (".cache", ".qdq.onnx", ".encodings.json")
+        )
         write_bytes(cache, content.encode())
+        write_encodings(encodings_file, encodings, plan.scheme.name, plan.model.sha256)
         save_model(quantized, qdq)
     except OutputError:
         raise
     except CalibrantError as error:
         return CandidateModel(calibrator, failure=str(error))
-    return CandidateModel(calibrator, encodings, cache, qdq)
+    return CandidateModel(calibrator, encodings, cache, qdq, encodings_file)
 
 
 def cache_of(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from calibrant.artifacts.store import write_bytes
+from calibrant.artifacts.arrays import read_arrays, write_arrays
 from calibrant.core.errors import DataError
 from calibrant.core.types import Evidence, StorableEvidence
 from calibrant.tasks.detection import MatchTable
@@ -24,17 +19,13 @@ def save_evidence(evidence: Evidence, out: Path, name: str) -> str | None:
     """
     if not isinstance(evidence, StorableEvidence):
         return None
-    content = io.BytesIO()
-    arrays: dict[str, Any] = dict(evidence.to_arrays())
-    np.savez_compressed(content, **arrays)
-    write_bytes(out / FOLDER / f"{name}.npz", content.getvalue())
+    write_arrays(out / FOLDER / f"{name}.npz", evidence.to_arrays())
     return f"{FOLDER}/{name}.npz"
 
 
 def load_evidence(path: Path) -> MatchTable:
     """Read what :func:`save_evidence` wrote. Raises DataError when the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return MatchTable.from_arrays(dict(arrays))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read the evidence {path}: {error}; run the study again") from error
+        return MatchTable.from_arrays(read_arrays(path))
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} holds no evidence: {error}; run the study again") from error

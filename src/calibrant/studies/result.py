@@ -77,6 +77,7 @@ class TrialFiles:
 
     cache: str
     qdq: str
+    encodings: str | None = None
     tensorrt_cache: str | None = None
     evidence: str | None = None
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from calibrant.artifacts.statistics import write_statistics
 from calibrant.artifacts.store import remove, write_json
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
@@ -44,6 +45,7 @@ from calibrant.studies.verdict import BASELINE, Measured, with_verdict
 T = TypeVar("T")
 
 RESULT = "study.json"
+STATISTICS = "statistics.npz"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
         progress.note(remark)
     # Nothing is written before it is sure that model and data fit.
     remove(out / RESULT)
+    write_statistics(out / STATISTICS, statistics)
     candidates, writing = _timed(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
@@ -219,9 +222,11 @@ def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFil
 def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
     assert candidate.cache is not None
     assert candidate.qdq is not None
+    assert candidate.encodings_file is not None
     own = tensorrt_cache_of(candidate.cache)
     return TrialFiles(
-        candidate.cache.relative_to(out).as_posix(),
-        candidate.qdq.relative_to(out).as_posix(),
-        own.relative_to(out).as_posix() if own.exists() else None,
+        cache=candidate.cache.relative_to(out).as_posix(),
+        qdq=candidate.qdq.relative_to(out).as_posix(),
+        encodings=candidate.encodings_file.relative_to(out).as_posix(),
+        tensorrt_cache=own.relative_to(out).as_posix() if own.exists() else None,
     )

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.encodings import read_encodings
+from calibrant.artifacts.statistics import read_statistics
 from calibrant.artifacts.store import read_json
 from calibrant.artifacts.trt_cache import TensorRTCache
 from calibrant.artifacts.trt_cache_files import read_cache
 from calibrant.core.errors import DataError
-from calibrant.core.types import Evidence
+from calibrant.core.types import Encoding, Evidence, Statistics
 from calibrant.studies.evidence import load_evidence
+from calibrant.studies.request import StudyRequest, read_request
 from calibrant.studies.result import SCHEMA_VERSION
+from calibrant.studies.run import STATISTICS
 from calibrant.studies.verdict import BASELINE
 
 
@@ -54,6 +58,19 @@ class Run:
         files = (self.entry(name) or {}).get("files") or {}
         kept = files.get("tensorrt_cache") or files.get("cache")
         return read_cache(self.folder / kept) if kept else None
+
+    def encodings(self, name: str) -> dict[str, Encoding] | None:
+        """What Calibrant chose for the quantized activations. Raises DataError."""
+        kept = ((self.entry(name) or {}).get("files") or {}).get("encodings")
+        return read_encodings(self.folder / kept) if kept else None
+
+    def statistics(self) -> Statistics:
+        """The statistics of the calibration images. Raises DataError."""
+        return read_statistics(self.folder / STATISTICS)
+
+    def request(self) -> StudyRequest:
+        """What the study was asked for, to open it again. Raises DataError."""
+        return read_request(self.folder)
 
 
 def load_run(folder: Path) -> Run:

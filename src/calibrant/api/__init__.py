@@ -1,0 +1,21 @@
+"""The facade: what the command line does, as typed functions that return dataclasses."""
+
+from __future__ import annotations
+
+from calibrant.api.arguments import Calibrators as Calibrators
+from calibrant.api.arguments import PathLike as PathLike
+from calibrant.api.arguments import new_run_folder as new_run_folder
+from calibrant.api.calibration import CalibratedCandidate as CalibratedCandidate
+from calibrant.api.calibration import CalibrationResult as CalibrationResult
+from calibrant.api.calibration import calibrate as calibrate
+from calibrant.api.evaluation import EvaluationResult as EvaluationResult
+from calibrant.api.evaluation import evaluate as evaluate
+from calibrant.api.inspection import inspect as inspect
+from calibrant.api.studies import compare as compare
+from calibrant.api.studies import study as study
+from calibrant.studies.caches import cache_from_json as cache_from_json
+from calibrant.studies.caches import cache_to_json as cache_to_json
+from calibrant.studies.caches import convert_cache as convert_cache
+from calibrant.studies.caches import diff_caches as diff_caches
+from calibrant.studies.caches import show_cache as show_cache
+from calibrant.studies.migration import migrate as migrate

@@ -1,0 +1,119 @@
+"""Calibration alone: files to deploy, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calibrant.api.arguments import Calibrators, PathLike, chosen_calibrators, node_patterns
+from calibrant.artifacts.store import output_folder
+from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.errors import SettingsError
+from calibrant.core.progress import Progress, Silent
+from calibrant.graph.model import Model
+from calibrant.graph.tensorrt_inner import with_inner_tensors
+from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
+from calibrant.runtimes import runtime_named
+from calibrant.stages.collect import collect
+from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.prepare import (
+    AUTO,
+    detection_task,
+    open_calibration,
+    open_detector,
+    quantization_plan,
+)
+from calibrant.studies.remarks import on_activations
+
+
+@dataclass(frozen=True)
+class CalibratedCandidate:
+    """One calibrator's files; ``failure`` says why there are none."""
+
+    calibrator: str
+    cache: str | None
+    qdq: str | None
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """What calibrate wrote: from how many images, scales of how many tensors."""
+
+    model: str
+    family: str
+    images: int
+    tensors: int
+    candidates: tuple[CalibratedCandidate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {**asdict(self), "candidates": [asdict(candidate) for candidate in self.candidates]}
+
+
+def calibrate(
+    model: PathLike,
+    calib: PathLike,
+    out: PathLike,
+    *,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    tensors: str = "quantized",
+    family: str = AUTO,
+    calib_limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    scheme: str = "tensorrt",
+    keep_float: str | Sequence[str] = (),
+    keep_head_float: bool = False,
+    progress: Progress | None = None,
+) -> CalibrationResult:
+    """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
+
+    No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
+    set that TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    settings = StudySettings(scheme, runtime, node_patterns(keep_float), keep_head_float, imgsz=imgsz)
+    chosen, engine = chosen_calibrators(calibrators), runtime_named(runtime, listener)
+    detector = open_detector(Path(model), family, imgsz)
+    plan = quantization_plan(detector, settings)
+    calibration = open_calibration(str(calib), calib_limit, skip_bad)
+    for warning in calibration.warnings:
+        listener.note(warning)
+    observed = with_inner_tensors(detector.model) if tensors == "all" else detector.model
+    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, observed))
+    wanted = written_as.tensors(plan)
+    task = detection_task(detector, settings)
+    with output_folder(Path(out)) as folder:
+        statistics = collect(observed, wanted, task, engine, calibration.samples, listener)
+        for remark in on_activations(statistics, plan.tensors):
+            listener.note(remark)
+        written = write_candidates(plan, statistics, chosen, folder, written_as)
+    return CalibrationResult(
+        model=str(model),
+        family=detector.recognition.profile.name,
+        images=len(calibration.samples),
+        tensors=len(wanted),
+        candidates=tuple(_calibrated(candidate) for candidate in written),
+    )
+
+
+def _calibrated_tensors(tensors: str, model: Model) -> CalibratedTensors | None:
+    if tensors == "all":
+        return calibrated_tensors(model)
+    if tensors == "quantized":
+        return None
+    raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")
+
+
+def _calibrated(candidate: CandidateModel) -> CalibratedCandidate:
+    return CalibratedCandidate(
+        candidate.calibrator.name,
+        str(candidate.cache) if candidate.cache else None,
+        str(candidate.qdq) if candidate.qdq else None,
+        candidate.failure,
+    )

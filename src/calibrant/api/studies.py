@@ -1,0 +1,88 @@
+"""Studies: run one, compare several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibrant.api.arguments import (
+    Calibrators,
+    PathLike,
+    chosen_calibrators,
+    new_run_folder,
+    node_patterns,
+)
+from calibrant.artifacts.store import output_folder
+from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.progress import Progress, Silent
+from calibrant.studies.compare import Comparison, compare_runs
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.prepare import AUTO
+from calibrant.studies.request import StudyRequest, kept_request, open_study
+from calibrant.studies.result import StudyResult
+from calibrant.studies.run import run_study
+
+
+def study(
+    model: PathLike,
+    calib: PathLike,
+    data: PathLike,
+    *,
+    out: PathLike | None = None,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    family: str = AUTO,
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    scheme: str = "tensorrt",
+    keep_float: str | Sequence[str] = (),
+    keep_head_float: bool = False,
+    confidence: float = 0.001,
+    iou: float = 0.65,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Measure the float model and one INT8 candidate per calibrator, and recommend one.
+
+    calib: folder, glob, list file, .npy or .npz. data: COCO JSON, Ultralytics data.yaml or Pascal VOC
+    folder. calibrators: names (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics,
+    QuantSpec) -> Range, or a mapping from names to such functions. keep_float: node names or patterns.
+    Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
+    Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    chosen = chosen_calibrators(calibrators)
+    request = StudyRequest(
+        model=str(model),
+        calib=str(calib),
+        data=str(data),
+        calibrators=tuple(calibrator.name for calibrator in chosen),
+        family=family,
+        limit=limit,
+        calib_limit=calib_limit,
+        skip_bad=skip_bad,
+        settings=StudySettings(
+            scheme=scheme,
+            runtime=runtime,
+            keep_float=node_patterns(keep_float),
+            keep_head_float=keep_head_float,
+            confidence=confidence,
+            iou=iou,
+            imgsz=imgsz,
+            seed=seed,
+        ),
+    )
+    prepared = open_study(request, listener, chosen)
+    target = Path(out) if out is not None else new_run_folder(Path(model).stem)
+    with output_folder(target) as folder, kept_request(folder, request):
+        return run_study(prepared, folder, listener)
+
+
+def compare(runs: Sequence[PathLike], *, seed: int = 0) -> Comparison:
+    """Compare finished studies of one model on the same data with the first of them.
+
+    runs: folders that study wrote. Raises DataError for runs that do not belong together.
+    """
+    return compare_runs([Path(run) for run in runs], seed)

@@ -1,0 +1,53 @@
+"""Statistics as a file, to the last count: collected once, read by whoever asks later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from calibrant.artifacts.arrays import read_arrays, write_arrays
+from calibrant.core.errors import DataError
+from calibrant.core.histogram import BINS, Histogram
+from calibrant.core.statistics import TensorStatistics
+from calibrant.core.types import Statistics
+
+SCHEMA_VERSION = 1
+
+
+def write_statistics(path: Path, statistics: Statistics) -> None:
+    """Write statistics atomically as a compressed .npz. Raises OutputError."""
+    tensors = list(statistics.tensors.values())
+    arrays = {
+        "schema_version": np.array(SCHEMA_VERSION),
+        "model_sha256": np.array(statistics.model_sha256),
+        "sample_ids": np.array(statistics.sample_ids, np.str_),
+        "names": np.array(list(statistics.tensors), np.str_),
+        "counts": np.array([t.histogram.counts for t in tensors], np.int64).reshape(-1, BINS),
+        "anchors": np.array([t.histogram.anchor for t in tensors]),
+        "limits": np.array([t.histogram.limit for t in tensors]),
+        "lows": np.array([t.low for t in tensors]),
+        "highs": np.array([t.high for t in tensors]),
+    }
+    write_arrays(path, arrays)
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Read what :func:`write_statistics` wrote. Raises DataError when it is missing or damaged."""
+    arrays = read_arrays(path)
+    try:
+        if int(arrays["schema_version"]) != SCHEMA_VERSION:
+            raise DataError(f"{path} is of another version; run the study again")
+        columns = zip(
+            arrays["names"].tolist(),
+            arrays["counts"].reshape(-1, BINS),
+            *(arrays[name].tolist() for name in ("anchors", "limits", "lows", "highs")),
+            strict=True,
+        )
+        tensors = {
+            name: TensorStatistics(Histogram(counts.astype(np.int64), anchor, limit), low, high)
+            for name, counts, anchor, limit, low, high in columns
+        }
+        return Statistics(str(arrays["model_sha256"]), tuple(arrays["sample_ids"].tolist()), tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds no statistics: {error}; run the study again") from error

@@ -1,0 +1,122 @@
+"""What the user asked for, in his own names: enough to prepare the same study again, later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from calibrant.artifacts.store import read_json, remove, write_bytes, write_json
+from calibrant.calibrators import NamedCalibrator, calibrators_named
+from calibrant.core.errors import DataError
+from calibrant.core.progress import Progress
+from calibrant.core.types import Runtime
+from calibrant.runtimes import runtime_named
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.prepare import AUTO, open_calibration, open_detector, open_test_set, prepare_study
+from calibrant.studies.run import RESULT, Study
+
+REQUEST = "request.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study as it was asked for. ``calibrators`` are names; a function's name stands for itself."""
+
+    model: str
+    calib: str
+    data: str
+    calibrators: tuple[str, ...]
+    family: str = AUTO
+    limit: int | None = None
+    calib_limit: int | None = None
+    skip_bad: bool = False
+    settings: StudySettings = field(default_factory=StudySettings)
+
+    def absolute(self) -> StudyRequest:
+        """The same request with paths that hold from any folder."""
+        family = self.family if not Path(self.family).is_file() else str(Path(self.family).absolute())
+        return replace(
+            self,
+            model=str(Path(self.model).absolute()),
+            calib=str(Path(self.calib).absolute()),
+            data=str(Path(self.data).absolute()),
+            family=family,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        content = asdict(self.absolute())
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **content,
+            "calibrators": list(self.calibrators),
+            "settings": self.settings.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> StudyRequest:
+        """The request that :meth:`to_dict` gave. Raises KeyError or TypeError for anything else."""
+        values = {name: content[name] for name in cls.__dataclass_fields__}
+        settings = dict(values["settings"])
+        settings["keep_float"] = tuple(settings["keep_float"])
+        return cls(
+            **{**values, "calibrators": tuple(values["calibrators"]), "settings": StudySettings(**settings)}
+        )
+
+
+@contextmanager
+def kept_request(folder: Path, request: StudyRequest) -> Iterator[None]:
+    """Keep the request in a run's folder while the study runs, and after.
+
+    A study that fails before it wrote anything leaves the folder as it was. Raises OutputError.
+    """
+    path = folder / REQUEST
+    before = path.read_bytes() if path.is_file() else None
+    write_json(path, request.to_dict())
+    try:
+        yield
+    except BaseException:
+        is_untouched = (folder / RESULT).exists() or set(folder.iterdir()) == {path}
+        if is_untouched and before is None:
+            remove(path)
+        elif is_untouched and before is not None:
+            write_bytes(path, before)
+        raise
+
+
+def read_request(folder: Path) -> StudyRequest:
+    """The request of a run's folder. Raises DataError when it is missing, damaged or of another version."""
+    content = read_json(folder / REQUEST)
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(
+            f"{folder / REQUEST} has schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
+            "run the study again"
+        )
+    try:
+        return StudyRequest.from_dict(content)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / REQUEST} is no request: {error}; run the study again") from error
+
+
+def open_study(
+    request: StudyRequest,
+    progress: Progress,
+    calibrators: Sequence[NamedCalibrator] | None = None,
+    runtime: Runtime | None = None,
+) -> Study:
+    """Open and check everything that ``request`` names, before any work.
+
+    ``calibrators`` stand for the request's names where functions of the user's are among them, and
+    ``runtime`` for one that is open already. Raises CalibrantError.
+    """
+    settings = request.settings
+    chosen = calibrators if calibrators is not None else calibrators_named(",".join(request.calibrators))
+    engine = runtime or runtime_named(settings.runtime, progress)
+    detector = open_detector(Path(request.model), request.family, settings.imgsz)
+    test = open_test_set(detector, Path(request.data), request.limit, request.skip_bad)
+    calibration = open_calibration(request.calib, request.calib_limit, request.skip_bad)
+    return prepare_study(detector, calibration, test, chosen, engine, settings, progress)
