@@ -387,3 +387,15 @@ class Task(Protocol):
     def score(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Score:
         """Score predictions, one for each labelled sample, in the same order."""
         ...
+
+
+@runtime_checkable
+class ComparingTask(Task, Protocol):
+    """A task that can say, without labels, how far two models predict the same."""
+
+    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> NDArray[np.float64]:
+        """Per sample: what both predicted together and what each did, shape (N, 2).
+
+        ``2 * sum(column 0) / sum(column 1)`` is the agreement, 0..1; 1: the same predictions.
+        """
+        ...

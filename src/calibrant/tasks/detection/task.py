@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
+from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import describe_shape
 from calibrant.tasks.detection.images import read_image
@@ -97,6 +98,10 @@ class DetectionTask:
     def score(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> Score:
         """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""
         return score(samples, predictions, self.categories)
+
+    def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> NDArray[np.float64]:
+        """What two models found together and each, image by image: see :func:`agreement.agreement`."""
+        return agreement(reference, found)
 
     def _feeds(self, tensor: NDArray[Any]) -> dict[str, NDArray[Any]]:
         return {self._input.name: self._input.cast(tensor), **self._other_feeds}
