@@ -94,8 +94,8 @@ class LearningPoint:
     """The first ``images`` of one shuffle of the calibration set, under one calibrator.
 
     ``seed`` is the shuffle's; None is the order as given. Changes are |width / width from all images in the
-    same order - 1| of the chosen range (symmetric: of the threshold): the median tensor's and the 95th percentile's. ``map50_95`` is None where it was
-    not measured.
+    same order - 1| of the chosen ranges (of symmetric ones: of the thresholds): the median tensor's and the
+    95th percentile's. ``map50_95`` is None where it was not measured.
     """
 
     calibrator: str

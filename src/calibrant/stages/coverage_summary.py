@@ -1,0 +1,123 @@
+"""What is kept of each image's activations, and of a set of images: extremes and coarse histograms.
+
+The histogram's bins are eighths of an octave of the magnitude, with its sign: they need no anchor, so that
+summaries of any images add up exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import NumericsError
+from calibrant.core.types import Range
+
+OCTAVES, BINS_PER_OCTAVE, LOWEST_EXPONENT = 64, 8, -31
+HALF = OCTAVES * BINS_PER_OCTAVE
+BINS = 2 * HALF
+"""Bins of values from zero up, then of negative ones; magnitudes below 2**-31 share the first of each."""
+
+
+@dataclass(frozen=True)
+class TensorSummary:
+    """One tensor of one image, or of several.
+
+    low, high: extremes, real units. counts: int64 (BINS,). outside: int64 (R,), values outside each of R
+    ranges.
+    """
+
+    low: float
+    high: float
+    counts: NDArray[np.int64]
+    outside: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """All images of a set, tensors in the order of ``tensors``.
+
+    lows, highs: float32 (N, T), each image's extremes. counts: int64 (T, BINS), all images together.
+    outside: int64 (T, R), values outside each range, and images_outside (T, R) images with any. halves:
+    int64 (S, T, BINS), the counts of one half of the images in each of S random splits.
+    """
+
+    tensors: tuple[str, ...]
+    lows: NDArray[np.float32]
+    highs: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    outside: NDArray[np.int64]
+    images_outside: NDArray[np.int64]
+    halves: NDArray[np.int64]
+
+    @property
+    def images(self) -> int:
+        """How many images were summarised."""
+        return len(self.lows)
+
+
+def summary_of(parts: Sequence[NDArray[np.float32]], ranges: Sequence[Range]) -> TensorSummary:
+    """Summarise the values of one tensor, in one or several arrays of any shape.
+
+    Raises NumericsError when one is NaN or infinite.
+    """
+    from calibrant.stages.coverage_kernels import summarise
+
+    lows = np.array([chosen.low for chosen in ranges], np.float32)
+    highs = np.array([chosen.high for chosen in ranges], np.float32)
+    counts, outside = np.zeros(BINS, np.int64), np.zeros(len(ranges), np.int64)
+    extremes = np.array([np.inf, -np.inf], np.float32)
+    for part in parts:
+        flat = np.ascontiguousarray(part, np.float32).reshape(-1)
+        if not summarise(flat, lows, highs, counts, outside, extremes):
+            bad = int((~np.isfinite(flat)).sum())
+            raise NumericsError(f"{bad} of {flat.size} values are NaN or infinite")
+    return TensorSummary(float(extremes[0]), float(extremes[1]), counts, outside)
+
+
+def summarised(
+    tensors: Sequence[str],
+    images: Iterable[Mapping[str, TensorSummary]],
+    ranges: int,
+    splits: NDArray[np.bool_],
+) -> SetSummary:
+    """Add up the images' summaries as they come.
+
+    ranges: how many ranges the summaries know. splits: bool (S, N), which of N images are in the first half
+    of each split.
+    """
+    counts = np.zeros((len(tensors), BINS), np.int64)
+    outside, images_outside = (np.zeros((len(tensors), ranges), np.int64) for _ in range(2))
+    halves = np.zeros((len(splits), len(tensors), BINS), np.int64)
+    lows: list[list[float]] = []
+    highs: list[list[float]] = []
+    for position, image in enumerate(images):
+        rows = [image[tensor] for tensor in tensors]
+        lows.append([row.low for row in rows])
+        highs.append([row.high for row in rows])
+        of_image = np.stack([row.counts for row in rows])
+        counts += of_image
+        halves[splits[:, position]] += of_image
+        beyond = np.stack([row.outside for row in rows])
+        outside += beyond
+        images_outside += beyond > 0
+    return SetSummary(
+        tuple(tensors),
+        np.array(lows, np.float32).reshape(-1, len(tensors)),
+        np.array(highs, np.float32).reshape(-1, len(tensors)),
+        counts,
+        outside,
+        images_outside,
+        halves,
+    )
+
+
+def random_halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:
+    """Which of ``images`` images are in the first half of each of ``splits`` random splits: (S, N)."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((splits, images), np.bool_)
+    for row in rows:
+        row[rng.permutation(images)[: images // 2]] = True
+    return rows
