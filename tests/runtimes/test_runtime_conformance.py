@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibrant.runtimes.openvino import OpenVINO
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.testing import RuntimeConformance
 
@@ -12,3 +13,11 @@ class TestOnnxRuntime(RuntimeConformance):
 
 class TestOneWorker(RuntimeConformance):
     runtime = OnnxRuntime(workers=1)
+
+
+class TestFused(RuntimeConformance):
+    runtime = OnnxRuntime(qdq="fused")
+
+
+class TestOpenVINO(RuntimeConformance):
+    runtime = OpenVINO()

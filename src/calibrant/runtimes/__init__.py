@@ -15,6 +15,7 @@ REFERENCE = "onnxruntime"
 # name -> module, what installs it; the module's make(options, progress) gives the runtime
 RUNTIMES = {
     "onnxruntime": ("calibrant.runtimes.ort", "pip install onnxruntime"),
+    "openvino": ("calibrant.runtimes.openvino", "pip install 'calibrant[openvino]'"),
     "tensorrt": ("calibrant.runtimes.tensorrt", "pip install tensorrt"),
 }
 

@@ -15,25 +15,31 @@ import onnxruntime as ort
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.progress import Progress
+from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
-from calibrant.runtimes.options import converted
-from calibrant.runtimes.ort_graph import PROVIDERS, session_options
-from calibrant.runtimes.ort_qdq import faster_session
+from calibrant.runtimes.options import converted, one_of
+from calibrant.runtimes.ort_graph import PROVIDERS, scheme_of, session_options
+from calibrant.runtimes.ort_qdq import faster_session, no_faster
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
+
+AUTO, EXACT, FUSED = "auto", "exact", "fused"
 
 
 class OnnxRuntime:
     """Opens models with ONNX Runtime's CPU provider.
 
     ``workers`` runs are under way at once, each on one thread: that uses all cores better than one run on
-    all of them, and the task's own work overlaps with it. 0: one a core.
+    all of them, and the task's own work overlaps with it. 0: one a core. ``qdq`` says how Q/DQ models
+    run: ``exact``, each pair as it is written; ``fused`` into ONNX Runtime's integer operators; ``auto``
+    fuses those of the scheme ``onnxruntime``, as they are deployed.
     """
 
     name = "onnxruntime"
 
-    def __init__(self, workers: int = 0) -> None:
+    def __init__(self, workers: int = 0, qdq: str = AUTO) -> None:
         self._workers = workers or os.cpu_count() or 1
+        self._qdq = qdq
 
     @property
     def version(self) -> str:
@@ -43,8 +49,11 @@ class OnnxRuntime:
     def open(self, model: Path) -> OnnxRuntimeSession:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
-            session = ort.InferenceSession(str(model), session_options(), PROVIDERS)
-        return OnnxRuntimeSession(session, self._workers, partial(faster_session, model))
+            fused = self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name)
+            session = ort.InferenceSession(str(model), session_options(fused=fused), PROVIDERS)
+        return OnnxRuntimeSession(
+            session, self._workers, no_faster if fused else partial(faster_session, model)
+        )
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -91,7 +100,9 @@ class OnnxRuntimeSession(ClosesOnExit):
 
 def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa: ARG001
     """The runtime with a user's options. Raises SettingsError."""
-    return OnnxRuntime(**converted(OnnxRuntime.name, options, {"workers": int}))
+    return OnnxRuntime(
+        **converted(OnnxRuntime.name, options, {"workers": int, "qdq": one_of(AUTO, EXACT, FUSED)})
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ What is optimized here fits this machine's processor and this version of ONNX Ru
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+
+from calibrant.core.processor import processor_flags, saturates_int8
+from calibrant.core.schemes import SCHEME_PROPERTY
 
 PROVIDERS = ["CPUExecutionProvider"]
 CONVOLUTIONS = ("Conv", "ConvTranspose")
@@ -23,18 +27,30 @@ class CannotMatchError(Exception):
     """The optimized graph does not show what was looked for; the graph as written has to be run."""
 
 
-def session_options(*, optimize: bool = True) -> ort.SessionOptions:
-    """One thread a run, and Q/DQ exactly as written.
+def session_options(*, optimize: bool = True, fused: bool = False) -> ort.SessionOptions:
+    """One thread a run, and Q/DQ exactly as written, or ``fused`` into integer operators.
 
-    Fusing some pairs into integer convolutions would add roundings that the target does not make.
+    Fusing some pairs of another target's model would add roundings that the target does not make.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need not be printed as well
     options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if not fused:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    elif saturates_int8(processor_flags(), platform.machine()):
+        # Weights become uint8, whose products do not saturate; with VNNI that would cost time for nothing.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def scheme_of(model: Path) -> str | None:
+    """The scheme that a Q/DQ file of Calibrant's names in its metadata; None for any other file."""
+    if not model.exists() or SCHEME_PROPERTY.encode() not in model.read_bytes():
+        return None
+    properties = onnx.load(model, load_external_data=False).metadata_props
+    return next((entry.value for entry in properties if entry.key == SCHEME_PROPERTY), None)
 
 
 def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:

@@ -1,0 +1,130 @@
+"""OpenVINO on the CPU: INT8 as it is deployed, by its low-precision transformations."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino as ov
+
+from calibrant.core.closing import ClosesOnExit
+from calibrant.core.errors import RuntimeFailedError
+from calibrant.core.progress import Progress
+from calibrant.core.types import Feeds, Latency, Observer
+from calibrant.runtimes.options import converted, one_of
+from calibrant.runtimes.recording import RecordingSession
+from calibrant.runtimes.timing import timed
+
+_DEVICE = "CPU"
+
+
+class OpenVINO:
+    """Opens models with OpenVINO's CPU plugin.
+
+    ``workers`` runs are under way at once, each on one thread (a stream); 0: one a core. ``precision`` is
+    what layers in float use: by itself the plugin takes bf16 where the processor has it, for the float
+    model, too.
+    """
+
+    name = "openvino"
+
+    def __init__(self, workers: int = 0, precision: str = "f32") -> None:
+        self._workers = workers or os.cpu_count() or 1
+        self._precision = precision
+        self._core = ov.Core()
+
+    @property
+    def version(self) -> str:
+        """OpenVINO's version, without the build's number."""
+        return str(ov.__version__).partition("-")[0]
+
+    def open(self, model: Path) -> OpenVINOSession:
+        """Open an ONNX file. Raises RuntimeFailedError with OpenVINO's words."""
+        with _in_our_words(f"OpenVINO cannot open {model.name}"):
+            network = self._core.read_model(str(model))
+            compiled = self._core.compile_model(network, _DEVICE, self._configuration())
+            outputs = [value.name for value in onnx.load(model, load_external_data=False).graph.output]
+        return OpenVINOSession(compiled, outputs, self._workers)
+
+    def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
+        """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
+        return RecordingSession(self.open(model), tensors, observe)
+
+    def _configuration(self) -> dict[str, Any]:
+        return {
+            "NUM_STREAMS": self._workers,
+            "INFERENCE_NUM_THREADS": self._workers,
+            "INFERENCE_PRECISION_HINT": self._precision,
+        }
+
+
+class OpenVINOSession(ClosesOnExit):
+    """An open model; a context manager. Each thread that runs it has a request of its own.
+
+    outputs: their names in the ONNX file, in order; OpenVINO may know a tensor by several.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel, outputs: Sequence[str], concurrency: int) -> None:
+        self._compiled: ov.CompiledModel | None = compiled
+        self._concurrency = concurrency
+        self._requests = threading.local()
+        self._outputs = tuple(outputs)
+        self._inputs = [(port.get_names(), port.get_partial_shape()) for port in compiled.inputs]
+
+    @property
+    def concurrency(self) -> int:
+        """How many threads may run it at once."""
+        return self._concurrency
+
+    def run(self, feeds: Feeds) -> dict[str, Any]:
+        """Run once. Raises RuntimeFailedError with OpenVINO's words."""
+        with _in_our_words("OpenVINO failed while running the model"):
+            self._require_fitting(feeds)
+            outputs = self._request().infer(dict(feeds), share_inputs=True)
+        return dict(zip(self._outputs, (np.array(values) for values in outputs.values()), strict=True))
+
+    def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
+        """Time up to ``runs`` runs on one thread, or two seconds of them."""
+        return timed(lambda: self.run(feeds), runs)
+
+    def close(self) -> None:
+        """Release the session's memory."""
+        self._compiled = None
+        self._requests = threading.local()
+
+    def _request(self) -> Any:
+        if self._compiled is None:
+            raise RuntimeError("the session is closed")
+        if not hasattr(self._requests, "own"):
+            self._requests.own = self._compiled.create_infer_request()
+        return self._requests.own
+
+    def _require_fitting(self, feeds: Feeds) -> None:
+        """OpenVINO would leave out an input it is not given, and reshape what has the right size."""
+        for names, shape in self._inputs:
+            name = next((name for name in names if name in feeds), None)
+            if name is None:
+                raise ValueError(f"input {min(names)!r} is missing; given: {', '.join(feeds)}")
+            if not shape.compatible(ov.PartialShape(list(feeds[name].shape))):
+                raise ValueError(f"input {name!r} is {shape}, not {list(feeds[name].shape)}")
+
+
+def make(options: Mapping[str, str], progress: Progress) -> OpenVINO:  # noqa: ARG001
+    """The runtime with a user's options. Raises SettingsError."""
+    precisions = one_of("f32", "bf16", "f16")
+    return OpenVINO(**converted(OpenVINO.name, options, {"workers": int, "precision": precisions}))
+
+
+@contextmanager
+def _in_our_words(fact: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        vendor_words = " ".join(str(error).split())
+        raise RuntimeFailedError(f"{fact}: {vendor_words[:500]}") from error
