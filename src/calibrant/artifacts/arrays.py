@@ -18,16 +18,29 @@ from calibrant.core.errors import DataError
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays by name atomically. Raises OutputError."""
-    content = io.BytesIO()
-    named: dict[str, Any] = dict(arrays)
-    np.savez_compressed(content, **named)
-    write_bytes(path, content.getvalue())
+    write_bytes(path, packed(arrays))
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read what :func:`write_arrays` wrote. Raises DataError when the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        return unpacked(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; run the study again") from error
+
+
+def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays by name as the bytes of an .npz file."""
+    content = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(content, **named)
+    return content.getvalue()
+
+
+def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays that :func:`packed` was given. Raises ValueError for anything else."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrant.artifacts.arrays import read_arrays, write_arrays
 from calibrant.core.errors import DataError
@@ -17,8 +20,21 @@ SCHEMA_VERSION = 1
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
     """Write statistics atomically as a compressed .npz. Raises OutputError."""
+    write_arrays(path, arrays_of(statistics))
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Read what :func:`write_statistics` wrote. Raises DataError when it is missing or damaged."""
+    try:
+        return statistics_from(read_arrays(path))
+    except ValueError as error:
+        raise DataError(f"{path} holds no statistics: {error}; run the study again") from error
+
+
+def arrays_of(statistics: Statistics) -> dict[str, NDArray[Any]]:
+    """Statistics as plain arrays by name."""
     tensors = list(statistics.tensors.values())
-    arrays = {
+    return {
         "schema_version": np.array(SCHEMA_VERSION),
         "model_sha256": np.array(statistics.model_sha256),
         "sample_ids": np.array(statistics.sample_ids, np.str_),
@@ -29,15 +45,13 @@ def write_statistics(path: Path, statistics: Statistics) -> None:
         "lows": np.array([t.low for t in tensors]),
         "highs": np.array([t.high for t in tensors]),
     }
-    write_arrays(path, arrays)
 
 
-def read_statistics(path: Path) -> Statistics:
-    """Read what :func:`write_statistics` wrote. Raises DataError when it is missing or damaged."""
-    arrays = read_arrays(path)
+def statistics_from(arrays: Mapping[str, NDArray[Any]]) -> Statistics:
+    """The statistics that :func:`arrays_of` was given. Raises ValueError for other arrays."""
     try:
         if int(arrays["schema_version"]) != SCHEMA_VERSION:
-            raise DataError(f"{path} is of another version; run the study again")
+            raise ValueError(f"schema version {arrays['schema_version']}, not {SCHEMA_VERSION}")
         columns = zip(
             arrays["names"].tolist(),
             arrays["counts"].reshape(-1, BINS),
@@ -49,5 +63,5 @@ def read_statistics(path: Path) -> Statistics:
             for name, counts, anchor, limit, low, high in columns
         }
         return Statistics(str(arrays["model_sha256"]), tuple(arrays["sample_ids"].tolist()), tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} holds no statistics: {error}; run the study again") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
