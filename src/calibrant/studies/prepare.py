@@ -13,7 +13,7 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.schemes import scheme_named
-from calibrant.core.types import ModelSignature, Runtime
+from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Scheme
 from calibrant.graph.model import (
     Model,
     dynamic_image_input,
@@ -29,6 +29,7 @@ from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
+from calibrant.studies.remarks import on_scheme
 from calibrant.studies.result import DataSummary, ModelSummary
 from calibrant.studies.run import Study
 from calibrant.tasks.detection import (
@@ -165,7 +166,8 @@ def quantization_plan(detector: Detector, settings: StudySettings) -> Quantizati
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
     require_finite_weights(detector.model, points)
-    return QuantizationPlan(detector.model, scheme, points, pooling_ties(detector.model))
+    ties = pooling_ties(detector.model) if scheme.ties_pooling else {}
+    return QuantizationPlan(detector.model, scheme, points, ties)
 
 
 def prepare_study(
@@ -186,6 +188,8 @@ def prepare_study(
             "the loss will look smaller than it is: take them out of --calib"
         )
     plan = quantization_plan(detector, settings)
+    _require_runnable(plan.scheme, runtime)
+    warnings += on_scheme(plan.scheme, runtime)
     for warning in warnings:
         progress.note(warning)
     test_ids = ids_sha256(sample.id for sample in test.samples)
@@ -207,13 +211,22 @@ def prepare_study(
             truth_sha256=_truth_sha256(test.samples),
             runtime_version=runtime.version,
         ),
-        model=_model_summary(detector, plan),
+        model=model_summary(detector, plan),
         data=_data_summary(test, test_ids, calibration, len(shared)),
         warnings=tuple(warnings),
     )
 
 
-def _model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
+def _require_runnable(scheme: Scheme, runtime: Runtime) -> None:
+    if isinstance(runtime, QuantizingRuntime) and not scheme.has_caches:
+        raise SettingsError(
+            f"scheme {scheme.name} has {scheme.activations.dtype} activations with zero points, which "
+            f"{runtime.name} refuses; use --scheme tensorrt"
+        )
+
+
+def model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
+    """Which model it is and what it was taken for, as results keep it."""
     return ModelSummary(
         path=str(detector.model.path),
         sha256=detector.model.sha256,
