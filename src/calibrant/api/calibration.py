@@ -74,7 +74,8 @@ def calibrate(
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
     No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
-    set that TensorRT's own caches hold. Other arguments as for study. Raises CalibrantError.
+    set that TensorRT's own caches hold. Schemes that are not symmetric int8 have no caches. Other
+    arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
     settings = StudySettings(scheme, runtime, node_patterns(keep_float), keep_head_float, imgsz=imgsz)
@@ -84,6 +85,8 @@ def calibrate(
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
     for warning in calibration.warnings:
         listener.note(warning)
+    if tensors == "all" and not plan.scheme.has_caches:
+        raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")
     observed = with_inner_tensors(detector.model) if tensors == "all" else detector.model
     written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, observed))
     wanted = written_as.tensors(plan)

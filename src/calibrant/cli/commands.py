@@ -49,7 +49,7 @@ def study(as_json: bool, **settings: Any) -> None:
               help="Which tensors the caches hold.")  # fmt: skip
 @click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the model.")
 def calibrate(as_json: bool, **settings: Any) -> None:
-    """Write a TensorRT cache and a Q/DQ model for every calibrator; needs no labels."""
+    """Write a Q/DQ model, and a TensorRT cache, for every calibrator; needs no labels."""
     from calibrant import api
 
     with progress_of(quiet=as_json) as progress:
@@ -59,7 +59,8 @@ def calibrate(as_json: bool, **settings: Any) -> None:
     else:
         click.echo(f"{result.images} images, {result.tensors} tensors")
         for made in result.candidates:
-            words = f"failed: {made.failure}" if made.failure else f"{made.cache}, {made.qdq}"
+            files = ", ".join(file for file in (made.cache, made.qdq) if file)
+            words = f"failed: {made.failure}" if made.failure else files
             click.echo(f"{made.calibrator}: {words}")
     _require_one(candidate.failure is None for candidate in result.candidates)
 

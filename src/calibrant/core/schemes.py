@@ -16,6 +16,7 @@ TENSORRT = Scheme(
     activations=QuantSpec("int8", symmetric=True),
     weights=_WEIGHTS,
     weight_axis={"Conv": 0, "ConvTranspose": 1, "Gemm": 0, "MatMul": -1},
+    ties_pooling=True,
 )
 
 # What ONNX Runtime's CPU provider runs on integers from end to end (QLinear operators): docs/runtimes.md.

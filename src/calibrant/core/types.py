@@ -120,6 +120,7 @@ class Scheme:
     ``absorbed_ops`` activation functions that the target computes while it rounds: the pair stands behind.
     With ``quantizes_biases`` a bias is int32 in the accumulator's own scale, input's times weight's; with
     ``stores_integers`` weights are integers in the file, else floats with a pair.
+    ``ties_pooling``: under most calibrators a pooling output takes its input's range, as TensorRT has it.
     ``min_opset`` is the lowest ONNX opset of a Q/DQ model.
     """
 
@@ -130,6 +131,7 @@ class Scheme:
     joined_ops: frozenset[str] = frozenset()
     moving_ops: frozenset[str] = frozenset()
     absorbed_ops: frozenset[str] = frozenset()
+    ties_pooling: bool = False
     quantizes_outputs: bool = False
     quantizes_biases: bool = False
     stores_integers: bool = False

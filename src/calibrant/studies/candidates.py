@@ -34,7 +34,7 @@ class QuantizationPlan:
         """The activations whose statistics the plan needs: quantized ones and those they are tied to."""
         wanted: dict[str, None] = {}
         for point in self.points.activations:
-            tensor: str | None = point.tensor
+            tensor: str | None = point.encoded_as
             while tensor is not None and tensor not in wanted:
                 wanted[tensor] = None
                 tensor = self.ties.get(tensor)
@@ -81,6 +81,7 @@ def write_candidates(
 ) -> tuple[CandidateModel, ...]:
     """Write ``<calibrator>.cache``, ``.encodings.json`` and ``.qdq.onnx`` into ``out`` for every calibrator.
 
+    Schemes whose activations are not symmetric int8 have no cache.
     A calibrator that fails costs its own candidate only. Raises OutputError when a file cannot be
     written.
     """
@@ -100,22 +101,22 @@ def _candidate(
         ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
         encodings = encodings_from(ranges, plan.scheme.activations)
         scales = _cached_scales(statistics, ranges, encodings, calibrator, written_as.calibrated)
-        content = dumps(cache_of(scales, calibrator, written_as.tensorrt))
-        quantized = with_qdq(
-            plan.model, plan.points, encodings, plan.scheme, float_weights=written_as.float_weights
-        )
+        content = dumps(cache_of(scales, calibrator, written_as.tensorrt)) if plan.scheme.has_caches else None
+        float_weights = written_as.float_weights and not plan.scheme.stores_integers
+        quantized = with_qdq(plan.model, plan.points, encodings, plan.scheme, float_weights=float_weights)
         # All are made before any is written: a candidate has all its files or none.
         cache, qdq, encodings_file = (
             out / f"{calibrator.file_stem}{suffix}" for suffix in (".cache", ".qdq.onnx", ".encodings.json")
         )
-        write_bytes(cache, content.encode())
+        if content is not None:
+            write_bytes(cache, content.encode())
         write_encodings(encodings_file, encodings, plan.scheme.name, plan.model.sha256)
         save_model(quantized, qdq)
     except OutputError:
         raise
     except CalibrantError as error:
         return CandidateModel(calibrator, failure=str(error))
-    return CandidateModel(calibrator, encodings, cache, qdq, encodings_file)
+    return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file)
 
 
 def cache_of(

@@ -50,9 +50,9 @@ def open_candidate(
 ) -> Session:
     """Open a candidate in the form that the runtime prefers. Raises RuntimeFailedError."""
     assert candidate.qdq is not None
-    assert candidate.cache is not None
     if not isinstance(runtime, QuantizingRuntime):
         return runtime.open(candidate.qdq)
+    assert candidate.cache is not None
     calibrator = candidate.calibrator
     return runtime.open_candidate(
         Deployable(

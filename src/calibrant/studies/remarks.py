@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibrant.core.types import Statistics
+from calibrant.core.schemes import OPENVINO
+from calibrant.core.types import Runtime, Scheme, Statistics
 
 FEW_IMAGES = 30
 LITTLE = 1.0
@@ -16,6 +17,16 @@ def on_count(test_images: int) -> list[str]:
     if test_images >= FEW_IMAGES:
         return []
     return [f"the test set has {test_images} images; intervals need {FEW_IMAGES} or more, better 200"]
+
+
+def on_scheme(scheme: Scheme, runtime: Runtime) -> list[str]:
+    """A runtime that computes another target's models wrongly (measured: docs/runtimes.md)."""
+    if runtime.name != OPENVINO.name or scheme.activations.dtype != "int8":
+        return []
+    return [
+        f"OpenVINO's CPU plugin computes int8 activations behind a Concat wrongly, and scheme {scheme.name} "
+        f"has them; use --scheme {OPENVINO.name}"
+    ]
 
 
 def on_activations(statistics: Statistics, tensors: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ class TrialFiles:
     paired. None: there is no such file.
     """
 
-    cache: str
+    cache: str | None
     qdq: str
     encodings: str | None = None
     tensorrt_cache: str | None = None

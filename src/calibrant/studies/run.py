@@ -220,13 +220,12 @@ def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFil
 
 
 def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
-    assert candidate.cache is not None
     assert candidate.qdq is not None
     assert candidate.encodings_file is not None
-    own = tensorrt_cache_of(candidate.cache)
+    own = tensorrt_cache_of(candidate.cache) if candidate.cache else None
     return TrialFiles(
-        cache=candidate.cache.relative_to(out).as_posix(),
+        cache=candidate.cache.relative_to(out).as_posix() if candidate.cache else None,
         qdq=candidate.qdq.relative_to(out).as_posix(),
         encodings=candidate.encodings_file.relative_to(out).as_posix(),
-        tensorrt_cache=own.relative_to(out).as_posix() if own.exists() else None,
+        tensorrt_cache=own.relative_to(out).as_posix() if own and own.exists() else None,
     )
