@@ -14,6 +14,7 @@ from calibrant import __version__
 from calibrant.cli.caches import cache, migrate
 from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
 from calibrant.cli.compare import compare
+from calibrant.cli.coverage import coverage
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -27,7 +28,7 @@ def cli() -> None:
     """Choose how to quantize a trained detector, by measurement."""
 
 
-for command in (study, calibrate, evaluate, compare, inspect, demo, cache, migrate):
+for command in (study, calibrate, evaluate, compare, coverage, inspect, demo, cache, migrate):
     cli.add_command(command)
 
 

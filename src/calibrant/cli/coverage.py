@@ -1,0 +1,66 @@
+"""The command that examines a calibration set."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibrant.cli.options import CALIB, CALIBRATORS, INPUT, JSON, PLACEMENT, options
+from calibrant.cli.output import given, is_terminal, print_json, progress_of
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+
+
+class Duration(click.ParamType):
+    """A span of time such as ``90s``, ``5m`` or ``1h``; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The span in seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = _DURATION.fullmatch(str(value).strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is no span of time; write e.g. 90s, 5m or 1h", param, ctx)
+        return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+@click.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--model", "model_option", type=click.Path(path_type=Path), help="The same as MODEL.")
+@options(CALIB)
+@click.option("--data", type=click.Path(path_type=Path),
+              help="Labelled test set to compare with, and to measure mAP on.")  # fmt: skip
+@click.option("--pool", metavar="IMAGES",
+              help="Images to choose from, as for --calib [default: those of --calib].")  # fmt: skip
+@options(CALIBRATORS, INPUT, PLACEMENT, JSON)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images.")
+@click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
+              help="Random orders of the calibration set.")  # fmt: skip
+@click.option("--budget", type=Duration(), default="5m", show_default=True, metavar="TIME",
+              help="Time for measuring mAP, e.g. 90s, 5m; 0 measures none.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder to write [default: runs/MODEL-coverage-TIME].")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Seed of the first shuffle.")  # fmt: skip
+def coverage(as_json: bool, model: Path | None, model_option: Path | None, **settings: Any) -> None:
+    """Examine the calibration images of MODEL: do they represent, how many are enough, which ones."""
+    from calibrant import api
+
+    if (model is None) == (model_option is None):
+        raise click.UsageError("Give one model: calibrant coverage MODEL --calib IMAGES.")
+    with progress_of(quiet=as_json) as progress:
+        result = api.coverage(model or model_option, progress=progress, **given(settings))
+    if as_json:
+        print_json({"out": result.out, **result.to_dict()})
+    else:
+        from calibrant.report.coverage import print_coverage
+        from calibrant.report.terminal import console_for
+
+        print_coverage(result, console_for(is_terminal(sys.stdout)))

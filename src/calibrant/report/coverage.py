@@ -1,0 +1,217 @@
+"""A coverage study on the terminal: a verdict for each of its three questions, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calibrant.studies.coverage.representation import REPRESENTS
+from calibrant.studies.coverage.result import (
+    Contents,
+    CoverageResult,
+    Learning,
+    OrderSpread,
+    Representation,
+    Selection,
+    SimilarPair,
+)
+from calibrant.studies.coverage.selection import reason_of
+
+_SHOWN_TENSORS, _SHOWN_PAIRS, _SHOWN_IMAGES, _SHOWN_CLASSES = 5, 3, 5, 12
+_TENSOR_WIDTH = 48
+
+
+def print_coverage(result: CoverageResult, console: Console) -> None:
+    """Print what was found, one question after the other."""
+    sets = ", ".join(f"{found.images} {found.role} images" for found in result.sets)
+    console.print(f"[bold]{escape(result.model.path)}[/bold] as {escape(result.model.family)}: {sets}")
+    _print_representation(result.representation, result.contents, console)
+    if result.learning:
+        _print_learning(result.learning, result.order, console)
+    _print_images(result, console)
+    files = f" and {result.selection.list_file}" if result.selection else ""
+    console.print(f"\ncoverage.json{files}: {escape(result.out)}")
+
+
+# --- does it represent? ----------------------------------------------------------------------------
+
+
+def _print_representation(found: Representation | None, contents: Contents | None, console: Console) -> None:
+    _head("Does it represent?", console)
+    if found is None:
+        console.print("Give --data or --pool to compare with.")
+        return
+    style = "green" if found.verdict == REPRESENTS else "red"
+    console.print(f"Against the {found.compared_with} set: [bold {style}]{found.verdict}[/bold {style}].")
+    for reason in found.reasons:
+        console.print(f"- {escape(reason)}")
+    console.print(_tensor_table(found))
+    console.print(
+        f"[dim]By chance {found.expected_outside:.1%} of the images exceed one end of a range; noise is the "
+        "distance between random halves of the calibration set.[/dim]"
+    )
+    if contents:
+        for line in _absent(contents):
+            console.print(escape(line))
+
+
+def _tensor_table(found: Representation) -> Table:
+    table = _table("tensor", "images outside", "by up to", "distance", "noise", "finding")
+    for tensor in found.tensors[:_SHOWN_TENSORS]:
+        table.add_row(
+            escape(_shortened(tensor.tensor)),
+            f"{tensor.images_outside:.1%}",
+            f"{tensor.excess:.1%}",
+            f"{tensor.distance:.3f}",
+            f"{tensor.noise:.3f}",
+            ", ".join(tensor.findings) or "-",
+        )
+    return table
+
+
+def _absent(contents: Contents) -> Iterator[str]:
+    """A line for each kind of feature that the calibration images lack."""
+    plural = {"class": "Classes", "size": "Sizes", "brightness": "Brightness"}
+    for kind, title in plural.items():
+        names = [f.name for f in contents.features if f.kind == kind and f.is_absent]
+        of = sum(f.kind == kind and f.compared_images > 0 for f in contents.features)
+        if names:
+            yield f"{title} absent, {len(names)} of {of}: {_listed(names, _SHOWN_CLASSES)}"
+
+
+# --- how many are enough? --------------------------------------------------------------------------
+
+
+def _print_learning(learning: Learning, order: Sequence[OrderSpread], console: Console) -> None:
+    _head("How many are enough?", console)
+    console.print(_spread_table(learning))
+    console.print(
+        "[dim]How far the thresholds of random subsets of a size scatter (standard deviation, median tensor); "
+        f"enough: below {learning.tolerance:.0%} from there on, up to half of the set.[/dim]"
+    )
+    if learning.measured:
+        console.print(_map_table(learning))
+        unmeasured = learning.planned - learning.measured
+        console.print(
+            "[dim]mAP of subsets of a size, lowest to highest; enough: within "
+            f"{learning.map_tolerance:g} points of all images."
+            f"{f' {unmeasured} more candidates did not fit into --budget.' if unmeasured else ''}[/dim]"
+        )
+    console.print("\nThe same images in another order:")
+    console.print(_order_table(order))
+
+
+def _spread_table(learning: Learning) -> Table:
+    table = _table("thresholds", *map(str, learning.sizes), "enough")
+    by_key = {(spread.calibrator, spread.images): spread for spread in learning.spreads}
+    for result in learning.enough:
+        cells = [f"{by_key[result.calibrator, size].median:.1%}" for size in learning.sizes]
+        table.add_row(escape(result.calibrator), *cells, _or_more(result.by_threshold, learning))
+    return table
+
+
+def _map_table(learning: Learning) -> Table:
+    table = _table("mAP50-95", *map(str, learning.sizes), "enough")
+    by_key = {(spread.calibrator, spread.images): spread for spread in learning.spreads}
+    for result in learning.enough:
+        spreads = [by_key[result.calibrator, size] for size in learning.sizes]
+        cells = [_interval(spread.map_low, spread.map_high) for spread in spreads]
+        table.add_row(escape(result.calibrator), *cells, _or_more(result.by_map, learning))
+    return table
+
+
+def _order_table(order: Sequence[OrderSpread]) -> Table:
+    table = _table("calibrator", "median", "95 % of tensors", "most", "mAP", "tensor moved most")
+    for spread in order:
+        points = [found.map50_95 for found in spread.maps]
+        table.add_row(
+            escape(spread.calibrator),
+            f"{spread.median:.1%}",
+            f"{spread.p95:.1%}",
+            f"{spread.largest:.1%}",
+            _interval(min(points, default=None), max(points, default=None)),
+            escape(_shortened(spread.largest_tensor)) if spread.largest else "",
+        )
+    return table
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return ""
+    return f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f}-{high:.1f}"
+
+
+def _or_more(images: int | None, learning: Learning) -> str:
+    return f"{images}" if images is not None else f"> {learning.sizes[-2]}"
+
+
+# --- which images? ---------------------------------------------------------------------------------
+
+
+def _print_images(result: CoverageResult, console: Console) -> None:
+    _head("Which images?", console)
+    _print_pairs("duplicates inside the calibration set", result.duplicates, console)
+    _print_pairs("leaks between calibration and test set", result.leaks, console)
+    if result.selection:
+        _print_selection(result.selection, console)
+
+
+def _print_pairs(what: str, pairs: Sequence[SimilarPair], console: Console) -> None:
+    if not pairs:
+        console.print(f"No {what}.")
+        return
+    console.print(f"[red]{len(pairs)} {what}:[/red]")
+    for pair in pairs[:_SHOWN_PAIRS]:
+        console.print(
+            f"  {escape(pair.first)} and {escape(pair.second)} ({pair.kind}, {pair.bits} of 128 bits differ)"
+        )
+    if len(pairs) > _SHOWN_PAIRS:
+        console.print(f"  and {len(pairs) - _SHOWN_PAIRS} more, in coverage.json")
+
+
+def _print_selection(selection: Selection, console: Console) -> None:
+    console.print(
+        f"{len(selection.chosen)} of {selection.pool_images} images cover all {selection.wanted} range ends, "
+        "classes, sizes and brightnesses that occur in them:"
+    )
+    for image in selection.chosen[:_SHOWN_IMAGES]:
+        console.print(f"  {escape(image.path)}: {escape(reason_of(image))}")
+    if len(selection.chosen) > _SHOWN_IMAGES:
+        console.print(f"  and {len(selection.chosen) - _SHOWN_IMAGES} more, in {selection.list_file}")
+    table = _table("thresholds against all", "median change", "95 % of tensors", "mAP", "mAP of all")
+    for check in selection.checks:
+        table.add_row(
+            escape(check.calibrator),
+            f"{check.median_change:.1%}",
+            f"{check.p95_change:.1%}",
+            _interval(check.map50_95, check.map50_95),
+            _interval(check.pool_map50_95, check.pool_map50_95),
+        )
+    console.print(table)
+
+
+# --- shared ----------------------------------------------------------------------------------------
+
+
+def _head(title: str, console: Console) -> None:
+    console.print(f"\n[bold]{title}[/bold]")
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _TENSOR_WIDTH else f"...{name[-_TENSOR_WIDTH + 3 :]}"
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

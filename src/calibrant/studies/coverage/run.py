@@ -1,0 +1,189 @@
+"""Running a coverage study: what the images show, what the activations say, and which images suffice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from calibrant.artifacts.store import write_json
+from calibrant.core.progress import Progress
+from calibrant.core.types import Sample
+from calibrant.stages.evaluate import evaluate
+from calibrant.studies.coverage.activations import Activations, observe_sets
+from calibrant.studies.coverage.growth import (
+    MAP_TOLERANCE,
+    TOLERANCE,
+    Grown,
+    Subset,
+    enough,
+    extreme_orders,
+    learning_points,
+    order_spreads,
+    spreads,
+)
+from calibrant.studies.coverage.measuring import MapMeter, measure_rest, measure_whole
+from calibrant.studies.coverage.prepare import CoverageStudy
+from calibrant.studies.coverage.result import (
+    CoverageResult,
+    ImageSet,
+    Learning,
+    OrderMap,
+    OrderSpread,
+    Selection,
+    SelectionCheck,
+)
+from calibrant.studies.coverage.selection import LIST_FILE, check_of, written
+from calibrant.studies.coverage.shown import DETECTIONS, Shown, look_at_sets
+from calibrant.studies.environment import environment
+from calibrant.studies.plan import ids_sha256
+from calibrant.studies.prepare import TestSet, model_summary, runnable_file
+
+RESULT = "coverage.json"
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What was measured, points 0..100: the float model, subsets, and selection and pool by calibrator."""
+
+    float_map: float | None
+    subsets: Mapping[Subset, float]
+    selected: Mapping[str, float | None]
+    candidates: Mapping[str, float | None]
+    planned: int
+    measured: int
+
+
+_NOTHING = _Maps(None, {}, {}, {}, 0, 0)
+
+
+def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> CoverageResult:
+    """Run ``study`` and write coverage.json and the list of chosen images into ``out``.
+
+    Raises CalibrantError.
+    """
+    clock = _Clock()
+    with clock.timing("looking"):
+        shown = look_at_sets(study, progress)
+    with clock.timing("collecting"):
+        seen = observe_sets(study, shown, progress)
+        orders = {order.calibrator: order for order in order_spreads(seen.grown)}
+    with clock.timing("measuring"):
+        maps = _maps(study, study.test, seen, orders, progress) if study.test else _NOTHING
+    result = CoverageResult(
+        out=str(out),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=model_summary(study.detector, study.plan),
+        environment=environment(study.runtime),
+        settings=study.settings.to_dict(),
+        sets=_sets(study),
+        float_map=maps.float_map,
+        representation=seen.representation,
+        learning=_learning(seen.grown, maps),
+        order=tuple(replace(order, maps=_order_maps(seen.grown, order, maps)) for order in orders.values()),
+        duplicates=shown.duplicates,
+        leaks=shown.leaks,
+        contents=shown.contents,
+        selection=_selection(study, shown, seen, maps, out) if shown.candidate_contents else None,
+        seconds=clock.seconds,
+        warnings=study.warnings,
+    )
+    write_json(out / RESULT, result.to_dict())
+    return result
+
+
+def _maps(
+    study: CoverageStudy,
+    test: TestSet,
+    seen: Activations,
+    orders: Mapping[str, OrderSpread],
+    progress: Progress,
+) -> _Maps:
+    if study.settings.budget == 0:
+        return _NOTHING
+    meter = MapMeter(study, test, study.settings.budget, progress)
+    with runnable_file(study.detector.model) as file:
+        in_float = evaluate(
+            lambda: study.runtime.open(file), study.task, test.samples, "Evaluating FP32", progress
+        )
+    whole = measure_whole(seen.grown, meter)
+    selected = {
+        name: meter.points(ranges, f"{name}, selection") for name, ranges in seen.selected_ranges.items()
+    }
+    candidates = {
+        name: meter.points(ranges, f"{name}, pool") for name, ranges in seen.candidate_ranges.items()
+    }
+    subsets = measure_rest(seen.grown, orders, whole, meter)
+    return _Maps(100 * in_float.score.value, subsets, selected, candidates, len(meter.wanted), meter.measured)
+
+
+def _learning(grown: Grown, maps: _Maps) -> Learning | None:
+    if len(grown.sizes) == 1:
+        return None
+    found = spreads(grown, maps.subsets)
+    return Learning(
+        grown.sizes,
+        grown.seeds,
+        TOLERANCE,
+        MAP_TOLERANCE,
+        learning_points(grown, maps.subsets),
+        found,
+        enough(grown, found, maps.subsets),
+        maps.planned,
+        maps.measured,
+    )
+
+
+def _order_maps(grown: Grown, order: OrderSpread, maps: _Maps) -> tuple[OrderMap, ...]:
+    """The measured orders, the narrowest and the widest first."""
+    extremes = extreme_orders(grown, order.calibrator)
+    return tuple(
+        OrderMap(seed, grown.first[seed], points)
+        for seed in dict.fromkeys([*extremes, *grown.seeds])
+        if (points := maps.subsets.get(grown.whole(order.calibrator, seed))) is not None
+    )
+
+
+def _selection(study: CoverageStudy, shown: Shown, seen: Activations, maps: _Maps, out: Path) -> Selection:
+    source = (study.pool or study.calibration).source
+    checks = tuple(_check(name, seen, maps) for name in seen.selected_ranges)
+    chosen = written(out, source, shown.candidates, seen.cover)
+    return Selection(source, len(shown.candidates), seen.cover.wanted, DETECTIONS, LIST_FILE, chosen, checks)
+
+
+def _check(calibrator: str, seen: Activations, maps: _Maps) -> SelectionCheck:
+    found = check_of(calibrator, seen.selected_ranges[calibrator], seen.candidate_ranges[calibrator])
+    return replace(
+        found,
+        map50_95=maps.selected.get(calibrator),
+        pool_map50_95=maps.candidates.get(calibrator),
+    )
+
+
+def _sets(study: CoverageStudy) -> tuple[ImageSet, ...]:
+    sets = [_image_set("calibration", study.calibration.source, study.calibration.samples)]
+    if study.test:
+        sets.append(_image_set("test", str(study.test.dataset.source), study.test.samples))
+    if study.pool:
+        sets.append(_image_set("pool", study.pool.source, study.pool.samples))
+    return tuple(sets)
+
+
+def _image_set(role: str, source: str, samples: Sequence[Sample]) -> ImageSet:
+    return ImageSet(role, source, len(samples), ids_sha256(sample.id for sample in samples))
+
+
+class _Clock:
+    """How many seconds each phase took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timing(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = round(time.perf_counter() - started, 3)
