@@ -38,11 +38,15 @@ ONNXRUNTIME = Scheme(
     stores_integers=True,
 )
 
+# Where the CPU plugin's low-precision transformations start. Unsigned activations: signed ones are computed
+# wrongly behind a Concat (docs/runtimes.md).
 OPENVINO = Scheme(
     name="openvino",
     activations=QuantSpec("uint8", symmetric=False),
     weights=_WEIGHTS,
     weight_axis={"Conv": 0, "ConvTranspose": 1, "Gemm": 0, "MatMul": -1},
+    # Both sides of a residual sum; what else lies between convolutions the plugin computes while it rounds.
+    joined_ops=frozenset({"Add"}),
     stores_integers=True,
 )
 
