@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.schemes import TENSORRT
-from calibrant.core.types import Encoding, Range
+from calibrant.core.types import Encoding, QuantSpec, Range
 from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.probe import with_outputs
@@ -106,16 +106,18 @@ def fake_quantized(values: FloatArray, encoding: Encoding) -> FloatArray:
 
 
 def minmax_encodings(
-    model: Model, plan: QuantPlan, feeds: Mapping[str, NDArray[Any]], folder: Path
+    model: Model,
+    plan: QuantPlan,
+    feeds: Mapping[str, NDArray[Any]],
+    folder: Path,
+    spec: QuantSpec = TENSORRT.activations,
 ) -> dict[str, Encoding]:
     """What MinMax chooses for the plan's activations after one sample."""
     tensors = [point.tensor for point in plan.activations]
     save_model(with_outputs(model, tensors), folder / "probed.onnx")
     values = {**run(folder / "probed.onnx", feeds), **feeds}
     return {
-        tensor: encoding_of(
-            Range(float(values[tensor].min()), float(values[tensor].max())), TENSORRT.activations
-        )
+        tensor: encoding_of(Range(float(values[tensor].min()), float(values[tensor].max())), spec)
         for tensor in tensors
     }
 

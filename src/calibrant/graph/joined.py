@@ -16,7 +16,8 @@ def joined_nodes(
     """The operators between ``weighted`` ones that the scheme computes on integers, in topological order.
 
     What no weighted operator follows, a detector's decoding, stays float: boxes and scores would share a
-    scale there. So does what reads a constant besides its data.
+    scale there. So does what reads a constant besides its data, and what reads only what weighted
+    operators left in float give.
     """
     following = set(weighted)
     joined = []
@@ -28,7 +29,21 @@ def joined_nodes(
             values = data_inputs(node, scheme)
             if values and all(is_activation(value) for value in values):
                 joined.append(node)
-    return joined[::-1]
+    return _without_floats(joined[::-1], graph, weighted, scheme)
+
+
+def comes_from_float(value: ir.Value | None, floats: Collection[ir.Node], scheme: Scheme) -> bool:
+    """Whether one of ``floats`` gives a value, directly or through an activation function."""
+    producer = value.producer() if value is not None else None
+    while producer is not None and producer not in floats and is_standard(producer, *scheme.absorbed_ops):
+        source = producer.inputs[0]
+        producer = source.producer() if source is not None else None
+    return producer in floats
+
+
+def left_float(graph: ir.Graph, weighted: Collection[ir.Node], scheme: Scheme) -> set[ir.Node]:
+    """The weighted operators that are not quantized."""
+    return {node for node in graph if is_standard(node, *scheme.weight_axis) and node not in weighted}
 
 
 def data_inputs(node: ir.Node, scheme: Scheme) -> Sequence[ir.Value | None]:
@@ -61,6 +76,18 @@ def encoding_sources(nodes: Iterable[ir.Node], scheme: Scheme) -> dict[str, str]
 def is_activation(value: ir.Value | None) -> bool:
     """Whether a value is a float32 tensor that is computed, or given to the model."""
     return value is not None and value.dtype == ir.DataType.FLOAT and constant_tensor(value) is None
+
+
+def _without_floats(
+    joined: Sequence[ir.Node], graph: ir.Graph, weighted: Collection[ir.Node], scheme: Scheme
+) -> list[ir.Node]:
+    floats, kept = left_float(graph, weighted, scheme), []
+    for node in joined:
+        if all(comes_from_float(value, floats, scheme) for value in data_inputs(node, scheme)):
+            floats.add(node)
+        else:
+            kept.append(node)
+    return kept
 
 
 def _readers(node: ir.Node) -> Iterator[ir.Node]:

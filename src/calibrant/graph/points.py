@@ -11,7 +11,14 @@ import onnx_ir as ir
 
 from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
 from calibrant.core.types import Scheme
-from calibrant.graph.joined import data_inputs, encoding_sources, given_outputs, joined_nodes
+from calibrant.graph.joined import (
+    comes_from_float,
+    data_inputs,
+    encoding_sources,
+    given_outputs,
+    joined_nodes,
+    left_float,
+)
 from calibrant.graph.model import Model, opset_of
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
@@ -28,13 +35,16 @@ class ActivationPoint:
     """An activation tensor that is quantized, and the (node name, input index) that read it so.
 
     ``tied_to`` is the tensor whose encoding the target demands for it; None: it has its own.
-    ``is_output``: the graph's output of this name is given the rounded values, too.
+    ``is_output``: the graph's output of this name is given the rounded values, too. ``is_guarded``: a
+    weighted operator that stays float gives it, and the runtime must not take the pair as leave to
+    quantize that.
     """
 
     tensor: str
     consumers: tuple[tuple[str, int], ...]
     tied_to: str | None = None
     is_output: bool = False
+    is_guarded: bool = False
 
     @property
     def encoded_as(self) -> str:
@@ -207,6 +217,7 @@ def _points_of(
     chain = set(weighted) | set(_joined(weighted, graph, spared, scheme))
     nodes = [node for node in graph if node in chain]
     sources = encoding_sources(nodes, scheme)
+    floats = left_float(graph, weighted, scheme) if scheme.quantizes_outputs else set()
     for value in _quantized_values(nodes, scheme):
         name = name_of(value)
         readers = (
@@ -216,7 +227,8 @@ def _points_of(
             and (scheme.quantizes_outputs or _reads(use.node, use.idx, chain, scheme))
         )
         is_output = scheme.quantizes_outputs and value.is_graph_output()
-        yield ActivationPoint(name, tuple(readers), sources.get(name), is_output)
+        is_guarded = comes_from_float(value, floats, scheme)
+        yield ActivationPoint(name, tuple(readers), sources.get(name), is_output, is_guarded)
 
 
 def _joined(weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme) -> list[ir.Node]:

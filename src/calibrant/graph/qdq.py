@@ -89,13 +89,15 @@ class _Editor:
         """Put a pair behind the tensor and let the plan's consumers read from it."""
         source = self._values[point.tensor]
         parameters = self._parameters(point.tensor, encoding)
-        quantize = self._node("QuantizeLinear", source, source, parameters)
+        guards = [self._guard(source)] if point.is_guarded else []
+        data = guards[0].outputs[0] if guards else source
+        quantize = self._node("QuantizeLinear", data, source, parameters)
         dequantize = self._node("DequantizeLinear", quantize.outputs[0], source, parameters)
         producer = source.producer()
         if producer is None:
             self._graph.insert_before(self._graph[0], [quantize, dequantize])
         else:
-            self._graph.insert_after(producer, [quantize, dequantize])
+            self._graph.insert_after(producer, [*guards, quantize, dequantize])
         for node, index in point.consumers:
             self._nodes[node].replace_input_with(index, dequantize.outputs[0])
         if point.is_output:
@@ -136,6 +138,16 @@ class _Editor:
         self._graph.insert_before(reader, [node])
         reader.replace_input_with(BIAS_INPUT, node.outputs[0])
         self._discard_unread(source)
+
+    def _guard(self, source: ir.Value) -> ir.Node:
+        """A Max of one tensor, which copies it.
+
+        ONNX Runtime (1.32) quantizes the weights of a float convolution between two pairs by itself.
+        """
+        shape = source.shape.copy() if source.shape is not None else None
+        output = ir.Value(name=self._names.fresh(f"{source.name}_kept_float"), type=source.type, shape=shape)
+        name = self._node_names.fresh(f"{source.name}_Max")
+        return ir.Node("", "Max", [source], [], outputs=[output], name=name)
 
     def _give_out(self, source: ir.Value, dequantized: ir.Value) -> None:
         """Let the graph's outputs of a tensor's name be what was dequantized of it."""
