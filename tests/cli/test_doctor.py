@@ -1,0 +1,67 @@
+"""``calibrant doctor`` and ``calibrant completion``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from outcomes import Run
+
+from calibrant.runtimes import RUNTIMES
+from calibrant.studies import doctor
+
+
+def test_doctor_names_every_runtime_and_extra(run: Run) -> None:
+    answer = run("doctor", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    assert {entry["subject"] for entry in found["machine"]} == {
+        "calibrant", "processor", "INT8", "memory", "GPU"
+    }  # fmt: skip
+    runtimes = {entry["subject"]: entry for entry in found["runtimes"]}
+    assert runtimes.keys() == RUNTIMES.keys()
+    assert runtimes["onnxruntime"]["remedy"] is None
+    assert {"demo", "openvino"} <= {entry["subject"] for entry in found["extras"]}
+    assert "dev" not in {entry["subject"] for entry in found["extras"]}
+
+
+def test_doctor_says_what_to_do_about_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "calibrant.runtimes.openvino", raising=False)
+    answer = run("doctor")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("  ! openvino"))
+    assert "pip install 'calibrant[openvino]'" in lines[place + 1]
+
+
+def test_a_processor_without_vnni_is_remarked_on() -> None:
+    slow = doctor._instructions(frozenset({"avx2"}), "x86_64")
+    assert slow.remedy is not None
+    assert doctor._instructions(frozenset({"avx2", "avx_vnni"}), "x86_64").remedy is None
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(run: Run, shell: str) -> None:
+    answer = run("completion", shell)
+    assert (answer.code, answer.err) == (0, "")
+    assert f"_CALIBRANT_COMPLETE={shell}_complete" in answer.out
+
+
+def test_the_shell_is_told_the_commands() -> None:
+    asked = {
+        **os.environ,
+        "_CALIBRANT_COMPLETE": "bash_complete",
+        "COMP_WORDS": "calibrant doc",
+        "COMP_CWORD": "1",
+    }
+    called = [
+        sys.executable,
+        "-c",
+        "import sys; sys.argv[0] = 'calibrant'; from calibrant.cli import main; main()",
+    ]
+    told = subprocess.run(called, env=asked, capture_output=True, text=True, check=False)
+    assert told.stdout.split(",")[-1].strip() == "doctor"

@@ -1,0 +1,66 @@
+"""``--scheme`` and ``--runtime`` together, from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from outcomes import Run
+
+OUT = ("--calibrators", "minmax,percentile:99.9", "--out", "out")
+STUDY = ("study", "m.onnx", "--calib", "calib", "--data", "test", *OUT)
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+def test_a_study_under_its_own_scheme(run: Run, work: Path, target: str) -> None:
+    answer = run(*STUDY, "--scheme", target, "--runtime", target)
+    assert (answer.code, answer.err) == (0, "")
+    content = json.loads((work / "out/study.json").read_text())
+    assert content["settings"]["scheme"] == content["settings"]["runtime"] == target
+    assert target in content["environment"]
+    assert content["trials"][0]["latency"]["median_ms"] > 0
+    assert content["trials"][0]["files"].keys() == {"qdq", "encodings", "evidence"}
+    assert content["trials"][0]["map50_95"] > 90
+    assert not [*(work / "out").glob("*.cache")], "a scale alone does not tell a zero point"
+    types = {tensor.data_type for tensor in onnx.load(work / "out/minmax.qdq.onnx").graph.initializer}
+    assert onnx.TensorProto.UINT8 in types
+
+
+def test_onnx_runtime_fuses_its_own_schemes_files_only(run: Run, work: Path) -> None:
+    """The deployed file scores the same when it is evaluated again, without being told how."""
+    assert run(*STUDY, "--scheme", "onnxruntime").code == 0
+    trial = json.loads((work / "out/study.json").read_text())["trials"][0]
+    again = json.loads(run("evaluate", "out/minmax.qdq.onnx", "--data", "test", "--json").out)
+    assert again["map50_95"] == trial["map50_95"]
+
+
+def test_calibrate_writes_models_only(run: Run, work: Path) -> None:
+    answer = run("calibrate", "m.onnx", "--calib", "calib", *OUT, "--scheme", "openvino")
+    assert (answer.code, answer.err) == (0, "")
+    assert "minmax: out/minmax.qdq.onnx\n" in answer.out
+    assert not [*(work / "out").glob("*.cache")]
+
+
+def test_all_tensors_are_for_caches(run: Run) -> None:
+    answer = run("calibrate", "m.onnx", "--calib", "calib", *OUT, "--scheme", "openvino", "--tensors", "all")
+    assert "scheme openvino has no caches" in answer.error
+
+
+def test_openvino_is_said_to_compute_signed_activations_wrongly(run: Run) -> None:
+    answer = run(*STUDY, "--runtime", "openvino")
+    assert answer.code == 0
+    assert "use --scheme openvino" in answer.err
+
+
+def test_a_missing_package_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "calibrant.runtimes.openvino", raising=False)
+    assert "pip install 'calibrant[openvino]'" in run(*STUDY, "--runtime", "openvino").error
+
+
+def test_options_that_a_runtime_lacks_are_refused(run: Run) -> None:
+    assert "use f32 or bf16 or f16" in run(*STUDY, "--runtime", "openvino:precision=int8").error
+    assert "use auto or exact or fused" in run(*STUDY, "--runtime", "onnxruntime:qdq=loose").error
