@@ -15,6 +15,7 @@ from calibrant.cli.caches import cache, migrate
 from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
 from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
+from calibrant.cli.doctor import completion, doctor
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -28,7 +29,19 @@ def cli() -> None:
     """Choose how to quantize a trained detector, by measurement."""
 
 
-for command in (study, calibrate, evaluate, compare, coverage, inspect, demo, cache, migrate):
+for command in (
+    study,
+    calibrate,
+    evaluate,
+    compare,
+    coverage,
+    inspect,
+    demo,
+    cache,
+    migrate,
+    doctor,
+    completion,
+):
     cli.add_command(command)
 
 
