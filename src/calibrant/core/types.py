@@ -395,9 +395,6 @@ class Task(Protocol):
 class ComparingTask(Task, Protocol):
     """A task that can say, without labels, how far two models predict the same."""
 
-    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> NDArray[np.float64]:
-        """Per sample: what both predicted together and what each did, shape (N, 2).
-
-        ``2 * sum(column 0) / sum(column 1)`` is the agreement, 0..1; 1: the same predictions.
-        """
+    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> float:
+        """How far two models' predictions on the same samples agree, 0..1; 1: they are the same."""
         ...
