@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
@@ -17,7 +18,7 @@ from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, SCHEME_PROPERTY, TENSORRT
 from calibrant.core.types import Encoding, PerChannel, QuantSpec, Range
 from calibrant.graph.biases import BiasPoint, bias_encoding, quantized_bias, with_room_for
-from calibrant.graph.model import Model, load_model
+from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.points import QuantPlan, quant_plan
 from calibrant.graph.qdq import with_qdq
 
@@ -209,3 +210,27 @@ def fused_nodes(path: Path) -> list[onnx.NodeProto]:
     options.optimized_model_filepath = str(path.with_name("optimized.onnx"))
     ort.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     return list(onnx.load(options.optimized_model_filepath).graph.node)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fastestdet_352",
+        "nanodet_m_416",
+        "yolo_fastest_1.1_xl_320",
+        "yolov5n_320",
+        "yolov5n_640",
+        "yolox_nano_416",
+    ],
+)
+def test_every_convolution_of_a_real_detector_fuses(name: str, shared: Path, tmp_path: Path) -> None:
+    model = load_model(shared / "models" / f"{name}.onnx")
+    plan = quant_plan(model, ONNXRUNTIME)
+    zero_up = encoding_of(Range(0, 6), ONNXRUNTIME.activations)  # so that no ReLU is left over
+    path = tmp_path / "q.onnx"
+    save_model(with_qdq(model, plan, dict.fromkeys(tensors(plan), zero_up), ONNXRUNTIME), path)
+    found = Counter(node.op_type for node in fused_nodes(path))
+    assert found["QLinearConv"] == Counter(node.op_type for node in model.ir.graph)["Conv"]
+    assert not [op for op in found if op in {"Conv", "FusedConv", "Relu", "LeakyRelu"}]
+    assert found["QuantizeLinear"] <= 5
