@@ -15,12 +15,21 @@ LEAST_SCORE = 0.01
 """Weaker boxes weigh next to nothing (scores are squared) and are left out."""
 
 
-def agreement(reference: Sequence[Detections], found: Sequence[Detections]) -> NDArray[np.float64]:
+def agreement(reference: Sequence[Detections], found: Sequence[Detections]) -> float:
+    """How far two models find the same boxes with the same scores, 0..1, over all images, in the same order.
+
+    A Dice coefficient in which a pair of boxes of one class counts its IoU times both scores, and a box alone
+    its squared score; 1 where neither found anything.
+    """
+    both, each = image_shares(reference, found).sum(axis=0)
+    return float(2 * both / each) if each > 0 else 1.0
+
+
+def image_shares(reference: Sequence[Detections], found: Sequence[Detections]) -> NDArray[np.float64]:
     """For each image, in order: what both models found together and what each found, shape (N, 2).
 
-    ``2 * sum(column 0) / sum(column 1)`` is the agreement of all images, 0..1: a Dice coefficient in which a
-    pair of boxes of one class counts its IoU times both scores, and a box alone its squared score. Boxes are
-    paired one to one, the found model's best first, each with the free reference box that it overlaps most.
+    ``2 * sum(column 0) / sum(column 1)`` is the :func:`agreement`. Boxes are paired one to one, the found
+    model's best first, each with the free reference box that it overlaps most.
     """
     return np.array(
         [_of_image(_strong(ours), _strong(theirs)) for ours, theirs in zip(reference, found, strict=True)]
