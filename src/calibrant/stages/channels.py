@@ -25,7 +25,8 @@ class ChannelStatistics:
 
     low, high: the smallest and largest value. mean: of all values. typical_amax: the mean over samples of the
     largest magnitude in each, which a single strange image moves little. peak_samples: for each channel the
-    id of the first sample in which its largest magnitude occurred.
+    id of the first sample in which its largest magnitude occurred. sample_amax, (samples,): the largest
+    magnitude in each sample, over all channels.
     """
 
     low: FloatArray
@@ -33,6 +34,7 @@ class ChannelStatistics:
     mean: FloatArray
     typical_amax: FloatArray
     peak_samples: tuple[str, ...]
+    sample_amax: FloatArray
 
     @property
     def amax(self) -> FloatArray:
@@ -101,6 +103,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self._samples: list[str] = []
+        self._sample_amax: list[float] = []
         self._arrays: dict[str, NDArray[np.float64]] = {}
         self._peaks: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -120,9 +123,13 @@ class _Gathered:
                 "sum": self._arrays["sum"] + magnitude,
             }
         self._samples.append(sample_id)
+        self._sample_amax.append(float(magnitude.max(initial=0.0)))
 
     def statistics(self) -> ChannelStatistics:
         count = len(self._samples)
         low, high = (self._arrays[name].astype(np.float32) for name in ("low", "high"))
         mean, typical = ((self._arrays[name] / count).astype(np.float32) for name in ("mean", "sum"))
-        return ChannelStatistics(low, high, mean, typical, tuple(self._samples[i] for i in self._peaks))
+        peak_samples = tuple(self._samples[i] for i in self._peaks)
+        return ChannelStatistics(
+            low, high, mean, typical, peak_samples, np.asarray(self._sample_amax, np.float32)
+        )

@@ -140,9 +140,9 @@ class LayerSensitivity:
 class Sensitivity:
     """Every layer's share in one candidate's loss, by agreement with the FP32 model's own predictions.
 
-    Agreement (detection): 2 x overlap / (confidence of FP32's boxes + confidence of the candidate's), summed
-    over ``images`` test images, where matched boxes overlap by IoU x the smaller score; 1: the same boxes and
-    scores. ``agreement_all`` is of the whole candidate. Layers come in topological order.
+    Agreement (detection): a Dice coefficient over ``images`` test images, 2 x the sum of IoU x both scores of
+    matched boxes / the sum of all squared scores of both models; 1: the same boxes and scores.
+    ``agreement_all`` is of the whole candidate. Layers come in topological order.
     """
 
     calibrator: str

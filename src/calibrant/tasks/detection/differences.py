@@ -26,7 +26,8 @@ class GroupAccuracy:
 class OperatingPoint:
     """The score threshold with the best F1 at IoU 0.5, over all classes together, and what it gives (0..1).
 
-    ``f1_at_fp32`` is what FP32's threshold gives: the same as ``f1`` for FP32 itself.
+    ``f1_at_fp32`` is what FP32's threshold gives: the same as ``f1`` for FP32 itself. Without any detection
+    the threshold is 1 and the rest 0.
     """
 
     threshold: float
@@ -59,8 +60,8 @@ class Box:
 class ImageDifference:
     """One test image, worst first: FP32's and INT8's boxes above FP32's best-F1 threshold.
 
-    ``path`` is the image file; ``disagreement`` is 1 - agreement of this image
-    times the larger of both confidences in it: how much was lost or gained, in boxes of full confidence.
+    ``path`` is the image file; ``disagreement`` counts what either model finds and the other does not, in
+    boxes of score 1: squared scores, less twice the IoU x both scores of matched boxes (agreement.py).
     """
 
     image: str

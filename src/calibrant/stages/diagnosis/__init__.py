@@ -1,0 +1,1 @@
+"""What a diagnosis computes: errors of ranges and weights, layers by themselves, swaps, causes."""
