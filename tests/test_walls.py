@@ -35,6 +35,11 @@ BREACHES = {
         "import onnxruntime",
         "calibrant.graph.points -> onnxruntime",
     ),
+    "another vendor outside its file": (
+        "stages/evaluate.py",
+        "import openvino",
+        "calibrant.stages.evaluate -> openvino",
+    ),
     "a room that no layer names": ("attic.py", "import numpy", "calibrant.attic"),
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import openvino as ov
 
 from calibrant.core.closing import ClosesOnExit
@@ -22,6 +21,7 @@ from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.timing import timed
 
 _DEVICE = "CPU"
+_RESULT_SUFFIX = "/sink_port_0"
 
 
 class OpenVINO:
@@ -49,8 +49,7 @@ class OpenVINO:
         with _in_our_words(f"OpenVINO cannot open {model.name}"):
             network = self._core.read_model(str(model))
             compiled = self._core.compile_model(network, _DEVICE, self._configuration())
-            outputs = [value.name for value in onnx.load(model, load_external_data=False).graph.output]
-        return OpenVINOSession(compiled, outputs, self._workers)
+        return OpenVINOSession(compiled, [_name_of(port) for port in network.outputs], self._workers)
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -119,6 +118,11 @@ def make(options: Mapping[str, str], progress: Progress) -> OpenVINO:  # noqa: A
     """The runtime with a user's options. Raises SettingsError."""
     precisions = one_of("f32", "bf16", "f16")
     return OpenVINO(**converted(OpenVINO.name, options, {"workers": int, "precision": precisions}))
+
+
+def _name_of(port: Any) -> str:
+    """An output's name in the ONNX file, after which the frontend calls the node that ends there."""
+    return str(port.get_node().get_friendly_name()).removesuffix(_RESULT_SUFFIX)
 
 
 @contextmanager
