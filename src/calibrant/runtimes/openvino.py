@@ -122,7 +122,8 @@ def make(options: Mapping[str, str], progress: Progress) -> OpenVINO:  # noqa: A
 
 def _name_of(port: Any) -> str:
     """An output's name in the ONNX file, after which the frontend calls the node that ends there."""
-    return str(port.get_node().get_friendly_name()).removesuffix(_RESULT_SUFFIX)
+    name = str(port.get_node().get_friendly_name()).removesuffix(_RESULT_SUFFIX)
+    return name if name in port.get_names() else str(port.get_any_name())
 
 
 @contextmanager
