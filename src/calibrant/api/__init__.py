@@ -12,6 +12,8 @@ from calibrant.api.coverage import coverage as coverage
 from calibrant.api.evaluation import EvaluationResult as EvaluationResult
 from calibrant.api.evaluation import evaluate as evaluate
 from calibrant.api.inspection import inspect as inspect
+from calibrant.api.optimization import apply_recipe as apply_recipe
+from calibrant.api.optimization import optimize as optimize
 from calibrant.api.studies import compare as compare
 from calibrant.api.studies import study as study
 from calibrant.studies.caches import cache_from_json as cache_from_json

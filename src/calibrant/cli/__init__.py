@@ -16,6 +16,7 @@ from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
 from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
 from calibrant.cli.doctor import completion, doctor
+from calibrant.cli.optimize import optimize
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -35,6 +36,7 @@ for command in (
     evaluate,
     compare,
     coverage,
+    optimize,
     inspect,
     demo,
     cache,

@@ -1,0 +1,128 @@
+"""The best quantized model within a target, and models made again by a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibrant.api.arguments import (
+    Calibrators,
+    PathLike,
+    chosen_calibrators,
+    new_run_folder,
+    node_patterns,
+)
+from calibrant.artifacts.store import output_folder
+from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.errors import SettingsError
+from calibrant.core.progress import Progress, Silent
+from calibrant.studies.optimization.apply import MadeModel, follow_recipe
+from calibrant.studies.optimization.budget import Budget, seconds_of
+from calibrant.studies.optimization.result import OptimizationResult
+from calibrant.studies.optimization.run import run_optimization
+from calibrant.studies.optimization.search import Goal
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.prepare import AUTO
+from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
+
+
+def optimize(
+    model: PathLike,
+    calib: PathLike | None = None,
+    data: PathLike | None = None,
+    *,
+    out: PathLike | None = None,
+    max_drop: float = 1.0,
+    budget: str = "10m",
+    least_int8: float = 95.0,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    family: str = AUTO,
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    imgsz: int | None = None,
+    skip_bad: bool = False,
+    runtime: str = "onnxruntime",
+    scheme: str = "tensorrt",
+    keep_float: str | Sequence[str] = (),
+    keep_head_float: bool = False,
+    confidence: float = 0.001,
+    iou: float = 0.65,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> OptimizationResult:
+    """Find the quantized model that loses least, with as much as possible in INT8.
+
+    model: an ONNX file with ``calib`` and ``data``, or a study's folder, whose model, data and settings are
+    taken and other arguments here left alone. max_drop: points of mAP that may be lost. least_int8: percent
+    of the multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
+    random half of the test images and reported on the other. Writes optimization.json and the files to deploy
+    into ``out``; the same call continues an interrupted one. Other arguments as for study.
+    Raises CalibrantError.
+    """
+    listener = progress or Silent()
+    goal, seconds = Goal(max_drop, _share(least_int8), seed), seconds_of(budget)
+    if Path(model).is_dir():
+        request, chosen = read_request(Path(model)), None
+    else:
+        if calib is None or data is None:
+            raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
+        chosen = chosen_calibrators(calibrators)
+        request = StudyRequest(
+            model=str(model),
+            calib=str(calib),
+            data=str(data),
+            calibrators=tuple(calibrator.name for calibrator in chosen),
+            family=family,
+            limit=limit,
+            calib_limit=calib_limit,
+            skip_bad=skip_bad,
+            settings=StudySettings(
+                scheme=scheme,
+                runtime=runtime,
+                keep_float=node_patterns(keep_float),
+                keep_head_float=keep_head_float,
+                confidence=confidence,
+                iou=iou,
+                imgsz=imgsz,
+                seed=seed,
+            ),
+        )
+    study = open_study(request, listener, chosen)
+    target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
+    with output_folder(target) as folder, kept_request(folder, request):
+        return run_optimization(study, goal, Budget(seconds), folder, listener)
+
+
+def apply_recipe(
+    model: PathLike,
+    calib: PathLike,
+    recipe: PathLike,
+    out: PathLike,
+    *,
+    family: str = AUTO,
+    calib_limit: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> MadeModel:
+    """Make the model of a recipe again, without searching and without labels; write its files into ``out``.
+
+    The same model and calibration images give the same files; others are told of, and followed as far as
+    their names go. Raises CalibrantError.
+    """
+    with output_folder(Path(out)) as folder:
+        return follow_recipe(
+            Path(model),
+            str(calib),
+            Path(recipe),
+            folder,
+            family=family,
+            calib_limit=calib_limit,
+            skip_bad=skip_bad,
+            progress=progress or Silent(),
+        )
+
+
+def _share(percent: float) -> float:
+    if not 0 <= percent <= 100:
+        raise SettingsError(f"{percent:g} % in INT8 means nothing; give 0 to 100, e.g. 95")
+    return percent / 100

@@ -1,0 +1,69 @@
+"""The command that goes on from the best calibrator to the best model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibrant.cli.options import CALIBRATORS, INPUT, JSON, PLACEMENT, SCORING, options
+from calibrant.cli.output import given, is_terminal, print_json, progress_of
+
+
+@click.command()
+@click.argument("model", metavar="MODEL|RUN", type=click.Path(path_type=Path))
+@click.option("--calib", default=None, help="Calibration images: folder, glob, list file, .npy or .npz.")
+@click.option("--data", default=None, type=click.Path(path_type=Path),
+              help="Labelled test set: COCO JSON, Ultralytics data.yaml or a Pascal VOC folder.")  # fmt: skip
+@click.option("--max-drop", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="POINTS",
+              help="Points of mAP that may be lost.")  # fmt: skip
+@click.option("--budget", default="10m", show_default=True, metavar="TIME",
+              help="Time to search, e.g. 90s, 10m, 1h. Ctrl-C ends it with the best so far.")  # fmt: skip
+@click.option("--min-int8", "least_int8", type=click.FloatRange(0, 100), default=95.0, show_default=True,
+              metavar="PERCENT", help="Least share of the multiply-accumulates in INT8.")  # fmt: skip
+@click.option("--recipe", type=click.Path(path_type=Path), default=None,
+              help="Follow this recipe instead of searching; needs no labels.")  # fmt: skip
+@options(CALIBRATORS, INPUT, SCORING, PLACEMENT, JSON)
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder to write [default: runs/MODEL-optimized-TIME].")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Seed of the split and of the search.")  # fmt: skip
+def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
+    """Find the best quantized MODEL: mend it in float, mix ranges, spare few layers.
+
+    With the folder of a study (RUN) its model, data and settings are taken.
+    """
+    from calibrant import api
+
+    wanted = given(settings)
+    with progress_of(quiet=as_json) as progress:
+        if recipe is not None:
+            _follow(recipe, wanted, as_json, progress)
+            return
+        result = api.optimize(progress=progress, **wanted)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        from calibrant.report.optimization import print_optimization
+        from calibrant.report.terminal import console_for
+
+        print_optimization(result, console_for(is_terminal(sys.stdout)))
+
+
+def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any) -> None:
+    from calibrant import api
+
+    if not (settings.get("calib") and settings.get("out")):
+        raise click.UsageError("--recipe needs --calib and --out.")
+    names = ("model", "calib", "out", "family", "calib_limit", "skip_bad")
+    made = api.apply_recipe(
+        recipe=recipe,
+        progress=progress,
+        **{name: settings[name] for name in names if name in settings},
+    )
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        click.echo(f"{made.explanation}\n{made.files.qdq}, {made.files.encodings} in {made.out}")

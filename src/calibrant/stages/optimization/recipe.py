@@ -1,0 +1,83 @@
+"""A recipe: all that makes one quantized model of a float one, without searching."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+PEAK, TYPICAL = "peak", "typical"
+BETWEEN = "~"
+
+
+@dataclass(frozen=True)
+class Equalize:
+    """Cross-layer equalization: see graph.mending.equalize.
+
+    Depthwise convolutions' inputs always; strength: how much of the others' migrates into their weights, 0 to
+    1. channels: a channel's size is its largest magnitude ("peak") or the mean over images of the largest in
+    each ("typical"). least_gain: leave alone what is expected to win less, in bits.
+    """
+
+    strength: float = 0.0
+    channels: str = PEAK
+    least_gain: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a quantized model is made, in the order of making.
+
+    calibrator: gives every activation its range, but for those in ``ranges``: (tensor, calibrator) pairs in
+    which ``a~b`` is the geometric mean of two calibrators' ranges. keep_float: nodes that stay in float.
+    """
+
+    calibrator: str
+    equalize: Equalize | None = None
+    ranges: tuple[tuple[str, str], ...] = ()
+    keep_float: tuple[str, ...] = ()
+
+    def with_range(self, tensor: str, calibrator: str) -> Recipe:
+        """The same recipe with another range for one tensor."""
+        ranges = {**dict(self.ranges), tensor: calibrator}
+        if calibrator == self.calibrator:
+            del ranges[tensor]
+        return replace(self, ranges=tuple(sorted(ranges.items())))
+
+    def with_float(self, *nodes: str) -> Recipe:
+        """The same recipe with more nodes in float."""
+        return replace(self, keep_float=tuple(dict.fromkeys((*self.keep_float, *nodes))))
+
+    @property
+    def key(self) -> str:
+        """A stable hash: recipes with one key make one model."""
+        content = {**asdict(self), "keep_float": sorted(self.keep_float)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """The levers that it pulls, in words."""
+        pulled = {
+            "equalization": self.equalize is not None,
+            "ranges per tensor": bool(self.ranges),
+            "sparing": bool(self.keep_float),
+        }
+        return tuple(name for name, is_pulled in pulled.items() if is_pulled)
+
+    def without(self, lever: str) -> Recipe:
+        """The same recipe with one of its levers left alone."""
+        left: dict[str, Mapping[str, Any]] = {
+            "equalization": {"equalize": None},
+            "ranges per tensor": {"ranges": ()},
+            "sparing": {"keep_float": ()},
+        }
+        return replace(self, **left[lever])
+
+    def range_counts(self, tensors: int) -> dict[str, int]:
+        """How many of ``tensors`` activations take whose range, most first."""
+        counts = Counter(calibrator for _, calibrator in self.ranges)
+        counts[self.calibrator] += tensors - len(self.ranges)
+        return dict(counts.most_common())

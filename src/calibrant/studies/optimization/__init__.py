@@ -1,0 +1,1 @@
+"""`calibrant optimize`: the best quantized model, and what each point of accuracy costs."""

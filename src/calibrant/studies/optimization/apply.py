@@ -1,0 +1,93 @@
+"""Following a recipe: the same model again, without searching."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calibrant.calibrators import calibrators_named
+from calibrant.core.errors import SettingsError
+from calibrant.core.progress import Progress
+from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.optimization.recipe import BETWEEN, Recipe
+from calibrant.studies.optimization.deliver import deliver
+from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe
+from calibrant.studies.optimization.result import OptimizationFiles
+from calibrant.studies.optimization.workshop import Workshop
+from calibrant.studies.plan import StudySettings, ids_sha256
+from calibrant.studies.prepare import detection_task, open_calibration, open_detector, quantization_plan
+
+
+@dataclass(frozen=True)
+class MadeModel:
+    """What following a recipe wrote, and how it explains itself."""
+
+    out: str
+    explanation: str
+    files: OptimizationFiles
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self)
+
+
+def follow_recipe(
+    model: Path,
+    calib: str,
+    recipe_path: Path,
+    out: Path,
+    *,
+    family: str,
+    calib_limit: int | None,
+    skip_bad: bool,
+    progress: Progress,
+) -> MadeModel:
+    """Make a recipe's model from a float model and calibration images and write its files into ``out``.
+
+    Raises SettingsError where the recipe names what the model does not have.
+    """
+    recipe = read_recipe(recipe_path)
+    settings = StudySettings(scheme=recipe.scheme, keep_float=recipe.keep_float, imgsz=recipe.imgsz)
+    detector = open_detector(model, family, recipe.imgsz)
+    plan = quantization_plan(detector, settings)
+    calibration = open_calibration(calib, calib_limit, skip_bad)
+    ids = ids_sha256(sample.id for sample in calibration.samples)
+    for remark in _remarks(recipe, detector.model.sha256, ids):
+        progress.note(remark)
+    names = ",".join(sorted(_calibrators(recipe.recipe)))
+    workshop = Workshop(
+        plan,
+        detection_task(detector, settings),
+        runtime_named(REFERENCE),
+        calibration.samples,
+        calibrators_named(names),
+        progress,
+    )
+    _require_known(recipe.recipe, workshop)
+    made = workshop.quantized(recipe.recipe)
+    return MadeModel(str(out), made.explained(recipe.recipe), deliver(recipe, made, out))
+
+
+def _calibrators(recipe: Recipe) -> set[str]:
+    choices = (recipe.calibrator, *(choice for _, choice in recipe.ranges))
+    return {name for choice in choices for name in choice.split(BETWEEN)}
+
+
+def _remarks(recipe: RecipeFile, model_sha256: str, calibration_ids_sha256: str) -> list[str]:
+    found = []
+    if recipe.model_sha256 != model_sha256:
+        found.append(f"the recipe was made for another model ({recipe.model}): measure the result")
+    if recipe.calibration_ids_sha256 != calibration_ids_sha256:
+        found.append("the recipe was made with other calibration images: ranges will differ")
+    return found
+
+
+def _require_known(recipe: Recipe, workshop: Workshop) -> None:
+    tensors = set(workshop.mended(recipe.equalize).plan.tensors)
+    unknown = [tensor for tensor, _ in recipe.ranges if tensor not in tensors]
+    if unknown:
+        raise SettingsError(
+            f"{len(unknown)} tensors of the recipe are not in this model, e.g. {unknown[0]!r}; "
+            "search anew with calibrant optimize"
+        )

@@ -1,0 +1,48 @@
+"""What an optimization hands over: the model, its encodings, its recipe, and a cache where one can serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibrant.artifacts.encodings import write_encodings
+from calibrant.artifacts.store import remove, write_bytes
+from calibrant.artifacts.trt_cache import dumps
+from calibrant.calibrators import calibrators_named
+from calibrant.graph.model import save_model
+from calibrant.stages.optimization.recipe import Recipe
+from calibrant.studies.candidates import cache_of
+from calibrant.studies.optimization.recipe_file import RecipeFile, write_recipe
+from calibrant.studies.optimization.result import OptimizationFiles
+from calibrant.studies.optimization.workshop import Quantized
+
+STEM = "optimized"
+
+
+def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles:
+    """Write the files to deploy into ``out``. Raises OutputError.
+
+    A calibration cache speaks of tensors of the float model, so it comes with the mended float model; it
+    cannot say which layers stay in float, so there is none where some do.
+    """
+    stems = {
+        "qdq": f"{STEM}.qdq.onnx",
+        "encodings": f"{STEM}.encodings.json",
+        "recipe": f"{STEM}.recipe.yaml",
+    }
+    save_model(made.model(), out / stems["qdq"])
+    write_encodings(out / stems["encodings"], made.encodings, made.plan.scheme.name, made.plan.model.sha256)
+    write_recipe(out / stems["recipe"], recipe)
+    return OptimizationFiles(**stems, **_cache(recipe.recipe, made, out))
+
+
+def _cache(recipe: Recipe, made: Quantized, out: Path) -> dict[str, str]:
+    names = {"cache": f"{STEM}.cache", "float_model": f"{STEM}.float.onnx"}
+    if not made.plan.scheme.has_caches or recipe.keep_float:
+        for name in names.values():
+            remove(out / name)
+        return {}
+    calibrator = calibrators_named("entropy2")[0]
+    scales = {tensor: float(encoding.scale) for tensor, encoding in made.encodings.items()}
+    write_bytes(out / names["cache"], dumps(cache_of(scales, calibrator)).encode())
+    save_model(made.plan.model.ir, out / names["float_model"])
+    return names

@@ -1,0 +1,167 @@
+"""Measuring models made of recipes, each once: what is known is read back, also after an interruption."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.artifacts.store import read_json, write_json
+from calibrant.core.errors import DataError
+from calibrant.core.progress import Silent
+from calibrant.core.types import ComparingTask, Evidence, Latency, Runtime, Sample, Session
+from calibrant.graph.model import save_model
+from calibrant.stages.evaluate import Evaluation, evaluate
+from calibrant.stages.optimization.recipe import Recipe
+from calibrant.stages.parallel import in_order, workers_of
+from calibrant.studies.evidence import load_evidence, save_evidence
+from calibrant.studies.optimization.workshop import Workshop
+from calibrant.studies.result import Accuracy, accuracy_of
+
+FLOAT = "fp32"
+SELECT, REPORT = "select", "report"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model on one part of the test images: ``value`` is the metric, 0..1."""
+
+    value: float
+    accuracy: Accuracy
+    evidence: Evidence
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``proxy`` images need no labels; models are chosen on ``select`` and reported on ``report``."""
+
+    proxy: Sequence[Sample]
+    select: Sequence[Any]
+    report: Sequence[Any]
+
+
+class Measurer:
+    """Measures the float model and what recipes make of it, on one runtime.
+
+    identity: a hash of all that decides results besides the recipe; measurements of another are not read.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        float_model: Path,
+        task: ComparingTask,
+        runtime: Runtime,
+        samples: Samples,
+        folder: Path,
+        identity: str,
+    ) -> None:
+        self._workshop, self._float_model, self._task = workshop, float_model, task
+        self._runtime, self._samples = runtime, samples
+        self._folder, self._identity = folder, identity
+        self._reference: list[Any] | None = None
+        self.made = 0
+
+    def agreement(self, recipe: Recipe) -> float:
+        """How far a recipe's model finds on the proxy images what the float model finds, 0..1."""
+        known = self._known(f"{recipe.key}-agreement")
+        if known is None:
+            found = self._opened(recipe, lambda session: self._predictions(session))
+            known = {"agreement": self._task.agreement(self._float_predictions(), found)}
+            self._keep(f"{recipe.key}-agreement", known)
+        return float(known["agreement"])
+
+    def measured(self, recipe: Recipe | None, part: str) -> Measurement:
+        """A recipe's model, or the float model (None), on the images of one part."""
+        name = f"{recipe.key if recipe else FLOAT}-{part}"
+        known = self._known(name)
+        if known is not None:
+            return self._measurement(known)
+        samples = self._samples.select if part == SELECT else self._samples.report
+        if recipe is None:
+            found = self._evaluated(lambda: self._runtime.open(self._float_model), samples)
+        else:
+            with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+                path = self._written(recipe, Path(folder))
+                found = self._evaluated(lambda: self._runtime.open(path), samples)
+        return self._kept_measurement(name, found)
+
+    def _evaluated(self, open_model: Callable[[], Session], samples: Sequence[Any]) -> Evaluation:
+        return evaluate(open_model, self._task, samples, "", Silent())
+
+    def _float_predictions(self) -> list[Any]:
+        if self._reference is None:
+            with self._runtime.open(self._float_model) as session:
+                self._reference = self._predictions(session)
+        return self._reference
+
+    def _predictions(self, session: Session) -> list[Any]:
+        def predict(sample: Sample) -> Any:
+            return self._task.interpret(self._task.drive(session, sample), sample)
+
+        return list(in_order(predict, self._samples.proxy, workers_of(session)))
+
+    def _opened(self, recipe: Recipe, use: Callable[[Session], list[Any]]) -> list[Any]:
+        with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+            path = self._written(recipe, Path(folder))
+            with self._runtime.open(path) as session:
+                return use(session)
+
+    def _written(self, recipe: Recipe, folder: Path) -> Path:
+        path = folder / f"{recipe.key}.qdq.onnx"
+        save_model(self._workshop.quantized(recipe).model(), path)
+        return path
+
+    def _known(self, name: str) -> Mapping[str, Any] | None:
+        """What was measured before; a damaged or foreign file is measured anew."""
+        path = self._folder / f"{name}.json"
+        if not path.exists():
+            return None
+        try:
+            content = read_json(path)
+        except DataError:
+            return None
+        return content if content.get("identity") == self._identity else None
+
+    def _keep(self, name: str, content: Mapping[str, Any]) -> None:
+        self.made += 1
+        write_json(self._folder / f"{name}.json", {"identity": self._identity, **content})
+
+    def _kept_measurement(self, name: str, found: Evaluation) -> Measurement:
+        latency = _median(found.latency)
+        accuracy = accuracy_of(found.score)
+        evidence = save_evidence(found.score.evidence, self._folder, name)
+        content = {
+            "value": found.score.value,
+            "accuracy": asdict(accuracy),
+            "evidence": evidence,
+            "latency_ms": latency,
+        }
+        if evidence is not None:
+            self._keep(name, content)
+        return Measurement(found.score.value, accuracy, found.score.evidence, latency)
+
+    def _measurement(self, known: Mapping[str, Any]) -> Measurement:
+        return Measurement(
+            known["value"],
+            Accuracy(**known["accuracy"]),
+            load_evidence(self._folder / known["evidence"]),
+            known["latency_ms"],
+        )
+
+
+def _median(latency: Latency | None) -> float | None:
+    return round(latency.median_ms, 4) if latency else None
+
+
+def split_in_two(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the images to select on and to report on: random halves, each in order."""
+    order = np.random.default_rng(seed).permutation(count)
+    half = count // 2
+    return np.sort(order[:half]), np.sort(order[half:])

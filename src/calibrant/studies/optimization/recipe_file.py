@@ -1,0 +1,96 @@
+"""A recipe as a short YAML file: for people to read, and to make the same model again without searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from calibrant.artifacts.store import write_bytes
+from calibrant.core.errors import DataError
+from calibrant.stages.optimization.recipe import Equalize, Recipe
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe and what it was made for: hashes tell whether it is the same model and the same images."""
+
+    recipe: Recipe
+    model: str
+    model_sha256: str
+    scheme: str
+    calibration_ids_sha256: str
+    explanation: str
+    keep_float: tuple[str, ...] = ()
+    imgsz: int | None = None
+
+    def to_text(self) -> str:
+        """The file's text."""
+        content = {
+            "calibrant_recipe": VERSION,
+            "explanation": self.explanation,
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "calibration_ids_sha256": self.calibration_ids_sha256,
+            "scheme": self.scheme,
+            "imgsz": self.imgsz,
+            **recipe_to_dict(self.recipe),
+            "kept_float_by_user": list(self.keep_float),
+        }
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """JSON types only."""
+    return {
+        "equalize": asdict(recipe.equalize) if recipe.equalize else None,
+        "calibrator": recipe.calibrator,
+        "ranges": dict(recipe.ranges),
+        "float": list(recipe.keep_float),
+    }
+
+
+def write_recipe(path: Path, recipe: RecipeFile) -> None:
+    """Write the file atomically. Raises OutputError."""
+    write_bytes(path, recipe.to_text().encode())
+
+
+def read_recipe(path: Path) -> RecipeFile:
+    """Read a recipe. Raises DataError for a file that is missing, broken or something else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _recipe_file(content)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        words = " ".join(str(error).split())
+        raise DataError(f"{path} is no YAML: {words[:200]}; make it anew with calibrant optimize") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is no recipe ({error}); make one with calibrant optimize") from error
+
+
+def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
+    if content["calibrant_recipe"] != VERSION:
+        raise ValueError(f"version {content['calibrant_recipe']}, not {VERSION}")
+    equalize = content["equalize"]
+    recipe = Recipe(
+        calibrator=str(content["calibrator"]),
+        equalize=Equalize(**equalize) if equalize is not None else None,
+        ranges=tuple(sorted((str(tensor), str(choice)) for tensor, choice in content["ranges"].items())),
+        keep_float=tuple(map(str, content["float"])),
+    )
+    return RecipeFile(
+        recipe,
+        str(content["model"]),
+        str(content["model_sha256"]),
+        str(content["scheme"]),
+        str(content["calibration_ids_sha256"]),
+        str(content["explanation"]),
+        tuple(map(str, content["kept_float_by_user"])),
+        content["imgsz"],
+    )

@@ -1,0 +1,203 @@
+"""An optimization from request to files: search on one half of the test images, report on the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from calibrant.artifacts.store import remove, write_json
+from calibrant.core.errors import SettingsError
+from calibrant.core.progress import Progress
+from calibrant.core.types import ComparingTask
+from calibrant.stages.optimization.choice import Option, pareto_front
+from calibrant.stages.optimization.recipe import Recipe
+from calibrant.stages.recommend import Drop, PairedBootstrap
+from calibrant.studies.environment import environment
+from calibrant.studies.optimization.budget import Budget
+from calibrant.studies.optimization.deliver import deliver
+from calibrant.studies.optimization.measure import (
+    REPORT,
+    SELECT,
+    Measurement,
+    Measurer,
+    Samples,
+    split_in_two,
+)
+from calibrant.studies.optimization.recipe_file import RecipeFile, recipe_to_dict
+from calibrant.studies.optimization.result import (
+    Ablation,
+    Loss,
+    OptimizationResult,
+    Point,
+)
+from calibrant.studies.optimization.search import Findings, Goal, Search, candidate_of
+from calibrant.studies.optimization.workshop import Quantized, Workshop
+from calibrant.studies.run import Study, fixed_float_model
+
+RESULT = "optimization.json"
+MEASUREMENTS = "measurements"
+PROXY_IMAGES = 48
+FEWEST_IMAGES = 10
+
+
+def run_optimization(
+    study: Study, goal: Goal, budget: Budget, out: Path, progress: Progress
+) -> OptimizationResult:
+    """Search, choose, report and write the files to deploy.
+
+    Measurements are kept in ``out`` as they are made: the same call continues an interrupted search.
+    Raises SettingsError where the test set is too small to be halved, CalibrantError where nothing works.
+    """
+    task = study.task
+    if not isinstance(task, ComparingTask):
+        raise SettingsError(f"task {task.name} cannot compare predictions; optimize works for detection")
+    if len(study.test) < FEWEST_IMAGES:
+        raise SettingsError(
+            f"{len(study.test)} test images cannot be halved to select and to report; "
+            f"give at least {FEWEST_IMAGES}"
+        )
+    with ExitStack() as stack:
+        float_model = stack.enter_context(fixed_float_model(study, out))
+        remove(out / RESULT)
+        samples = _samples(study, goal.seed)
+        workshop = Workshop(study.plan, task, study.collector, study.calibration, study.calibrators, progress)
+        measurer = Measurer(
+            workshop, float_model, task, study.runtime, samples, out / MEASUREMENTS, _identity(study, goal)
+        )
+        search = Search(workshop, measurer, goal, budget, progress, len(samples.select))
+        findings = search.run()
+        report = _Report(workshop, measurer, len(samples.report), goal, progress)
+        result = _result(study, goal, budget, out, search.best(findings), findings, report)
+    write_json(out / RESULT, result.to_dict())
+    return result
+
+
+def _result(
+    study: Study, goal: Goal, budget: Budget, out: Path, best: Option, findings: Findings, report: _Report
+) -> OptimizationResult:
+    front = pareto_front((best, *findings.all))
+    points = [report.point(option, findings) for option in dict.fromkeys((best, *front))]
+    single = report.point(findings.best_single, findings)
+    gain = report.gain(best.recipe, findings.best_single.recipe)
+    made = report.workshop.quantized(best.recipe)
+    floats = [report.measurer.measured(None, part) for part in (SELECT, REPORT)]
+    return OptimizationResult(
+        out=str(out),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=study.model,
+        environment=environment(study.runtime),
+        settings={**study.settings.to_dict(), "max_drop": goal.max_drop, "least_int8": goal.least_int8},
+        select_images=len(study.test) // 2,
+        report_images=len(study.test) - len(study.test) // 2,
+        calibration_images=len(study.calibration),
+        max_drop=goal.max_drop,
+        float_select=floats[0].accuracy,
+        float_report=floats[1].accuracy,
+        float_latency_ms=floats[1].latency_ms,
+        chosen=points[0],
+        best_single=single,
+        gain_over_single=(gain.points, gain.low, gain.high),
+        front=tuple(sorted(points, key=lambda point: -point.int8_share)),
+        ablation=report.ablation(best.recipe),
+        files=deliver(_recipe_file(study, best.recipe, made), made, out),
+        models_measured=len(findings.options),
+        seconds=round(budget.spent, 1),
+        was_interrupted=findings.was_interrupted,
+        warnings=study.warnings,
+    )
+
+
+class _Report:
+    """Figures on the images that the search never looked at."""
+
+    def __init__(
+        self, workshop: Workshop, measurer: Measurer, images: int, goal: Goal, progress: Progress
+    ) -> None:
+        self.workshop, self.measurer = workshop, measurer
+        self._bootstrap, self._progress = PairedBootstrap(images, goal.seed), progress
+
+    def point(self, option: Option, findings: Findings) -> Point:
+        """An option with its loss on both halves."""
+        found = self.measurer.measured(option.recipe, REPORT)
+        name = "best single calibrator" if option is findings.best_single else _name(option.recipe)
+        return Point(
+            name=name,
+            explanation=self.workshop.quantized(option.recipe).explained(option.recipe),
+            recipe=recipe_to_dict(option.recipe),
+            int8_share=round(option.int8_share, 4),
+            agreement=round(option.agreement, 4),
+            select=_loss(self.measurer.measured(option.recipe, SELECT), option.drop),
+            report=_loss(found, self._drop(None, option.recipe)),
+            latency_ms=found.latency_ms,
+        )
+
+    def gain(self, recipe: Recipe, over: Recipe) -> Drop:
+        """How many points ``recipe`` lies above ``over``."""
+        return self._drop(recipe, over)
+
+    def ablation(self, recipe: Recipe) -> tuple[Ablation, ...]:
+        """What is lost when one lever is left alone."""
+        return tuple(self._without(recipe, lever) for lever in recipe.levers)
+
+    def _without(self, recipe: Recipe, lever: str) -> Ablation:
+        other = recipe.without(lever)
+        gain = self._drop(recipe, other)
+        points = 100 * self.measurer.measured(other, REPORT).value
+        return Ablation(lever, round(points, 4), *(round(x, 4) for x in (gain.points, gain.low, gain.high)))
+
+    def _drop(self, reference: Recipe | None, other: Recipe) -> Drop:
+        pair = [
+            candidate_of(recipe.key if recipe else "fp32", self.measurer.measured(recipe, REPORT))
+            for recipe in (reference, other)
+        ]
+        return self._bootstrap.drop(*pair)
+
+
+def _recipe_file(study: Study, recipe: Recipe, made: Quantized) -> RecipeFile:
+    return RecipeFile(
+        recipe=recipe,
+        model=Path(study.model.path).name,
+        model_sha256=study.model.sha256,
+        scheme=study.settings.scheme,
+        calibration_ids_sha256=study.data.calibration_ids_sha256,
+        explanation=made.explained(recipe),
+        keep_float=study.plan.points.kept_float,
+        imgsz=study.settings.imgsz,
+    )
+
+
+def _name(recipe: Recipe) -> str:
+    """A recipe in a few words, to tell it from others."""
+    parts = [recipe.calibrator]
+    if recipe.equalize is not None:
+        reach = f"all {recipe.equalize.strength:g}" if recipe.equalize.strength else "depthwise"
+        parts.append(f"equalized ({reach}, {recipe.equalize.channels})")
+    if recipe.ranges:
+        parts.append(f"{len(recipe.ranges)} ranges")
+    if recipe.keep_float:
+        parts.append(f"{len(recipe.keep_float)} in float")
+    return ", ".join(parts)
+
+
+def _loss(found: Measurement, drop: Drop) -> Loss:
+    return Loss(found.accuracy.map50_95, *(round(figure, 4) for figure in (drop.points, drop.low, drop.high)))
+
+
+def _samples(study: Study, seed: int) -> Samples:
+    select, report = split_in_two(len(study.test), seed)
+    chosen: Sequence[object] = [study.test[i] for i in select]
+    with_images = [sample for sample in study.calibration if getattr(sample, "path", None) is not None]
+    return Samples(
+        proxy=(with_images or chosen)[:PROXY_IMAGES],  # type: ignore[arg-type]
+        select=chosen,
+        report=[study.test[i] for i in report],
+    )
+
+
+def _identity(study: Study, goal: Goal) -> str:
+    content = (study.context.key({}), asdict(study.data), goal.seed, PROXY_IMAGES)
+    return hashlib.sha256(repr(content).encode()).hexdigest()

@@ -1,0 +1,171 @@
+"""The search: single calibrators, levers together, ranges one by one, layers spared; then the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from calibrant.core.errors import CalibrantError
+from calibrant.core.progress import Progress
+from calibrant.stages.optimization.choice import Option, chosen
+from calibrant.stages.optimization.levers import searched_levers
+from calibrant.stages.optimization.ranges import improved_ranges
+from calibrant.stages.optimization.recipe import Recipe
+from calibrant.stages.optimization.sparing import spared
+from calibrant.stages.recommend import Candidate, PairedBootstrap
+from calibrant.studies.optimization.budget import Budget
+from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
+from calibrant.studies.optimization.workshop import Workshop
+
+# When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
+CALIBRATORS_END, LEVERS_END, RANGES_END, SPARING_END = 0.25, 0.6, 0.75, 0.9
+MOST_LEVER_TRIALS = 40
+MEASURED_LEVERS = 4
+MOST_SPARED_POINTS = 6
+
+
+@dataclass(frozen=True)
+class Goal:
+    """max_drop: points of mAP that may be lost. least_int8: share of the work that stays in INT8, 0..1."""
+
+    max_drop: float
+    least_int8: float
+    seed: int
+
+
+@dataclass
+class Findings:
+    """What a search has measured so far; it may be interrupted between any two of them."""
+
+    baseline: Candidate
+    options: dict[Recipe, Option] = field(default_factory=dict)
+    singles: list[Recipe] = field(default_factory=list)
+    was_interrupted: bool = False
+
+    @property
+    def all(self) -> tuple[Option, ...]:
+        """Every model that was measured, in the order of measuring."""
+        return tuple(self.options.values())
+
+    @property
+    def best_single(self) -> Option:
+        """The calibrator that is best on the selecting images; the first of equals."""
+        return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.drop.points)
+
+
+def candidate_of(name: str, measurement: Measurement) -> Candidate:
+    """A measurement as the bootstrap sees it."""
+    return Candidate(name, 0, measurement.value, measurement.evidence)
+
+
+class Search:
+    """Runs the phases; each begins from the best of the one before."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        measurer: Measurer,
+        goal: Goal,
+        budget: Budget,
+        progress: Progress,
+        images: int,
+    ) -> None:
+        self._workshop, self._measurer = workshop, measurer
+        self._goal, self._budget, self._progress = goal, budget, progress
+        self.bootstrap = PairedBootstrap(images, goal.seed)
+
+    def run(self) -> Findings:
+        """Search until the budget is spent, the levers are, or the user interrupts.
+
+        Raises CalibrantError when not even one calibrator could be measured.
+        """
+        findings = Findings(candidate_of("fp32", self._measurer.measured(None, SELECT)))
+        try:
+            for phase in (self._calibrators, self._levers, self._ranges, self._sparing):
+                phase(findings)
+        except KeyboardInterrupt:
+            if not findings.singles:
+                raise
+            findings.was_interrupted = True
+        return findings
+
+    def best(self, findings: Findings) -> Option:
+        """The model to deploy by what is known."""
+        return chosen(findings.all, self._goal.max_drop, self.bootstrap)
+
+    def _calibrators(self, findings: Findings) -> None:
+        names = list(self._workshop.mended(None).ranges)
+        recipes = sorted(map(Recipe, names), key=lambda recipe: -self._agreement(recipe))
+        for recipe in self._watched("Calibrators", recipes, len(recipes)):
+            if not findings.singles or self._budget.until(CALIBRATORS_END)():
+                self._measure(findings, recipe)
+                findings.singles.append(recipe)
+
+    def _levers(self, findings: Findings) -> None:
+        names = [recipe.calibrator for recipe in sorted(findings.singles, key=lambda r: -self._agreement(r))]
+        with self._progress.stage("Levers", MOST_LEVER_TRIALS) as advance:
+            best = searched_levers(
+                names,
+                self._counted(advance),
+                self._budget.until(LEVERS_END),
+                self._goal.seed,
+                MOST_LEVER_TRIALS,
+            )
+        for recipe in self._watched("Levers on the test images", best[:MEASURED_LEVERS], MEASURED_LEVERS):
+            self._measure(findings, recipe)
+
+    def _ranges(self, findings: Findings) -> None:
+        start = self._most_agreeing(findings)
+        ranges = self._workshop.mended(start.equalize).ranges
+        with self._progress.stage("Ranges", 4 * len(ranges[start.calibrator])) as advance:
+            improved = improved_ranges(start, ranges, self._counted(advance), self._budget.until(RANGES_END))
+        self._measure(findings, improved)
+
+    def _sparing(self, findings: Findings) -> None:
+        recipes = spared(
+            self._most_agreeing(findings),
+            self._workshop.quantized_macs,
+            self._goal.least_int8,
+            self._agreement,
+            self._budget.until(SPARING_END),
+        )
+        for count, recipe in enumerate(self._watched("Sparing", recipes, MOST_SPARED_POINTS), start=1):
+            self._measure(findings, recipe)
+            if count == MOST_SPARED_POINTS:
+                return
+
+    def _most_agreeing(self, findings: Findings) -> Recipe:
+        return max(findings.all, key=lambda option: option.agreement).recipe
+
+    def _measure(self, findings: Findings, recipe: Recipe) -> None:
+        if recipe in findings.options:
+            return
+        found = candidate_of(recipe.key, self._measurer.measured(recipe, SELECT))
+        findings.options[recipe] = Option(
+            recipe=recipe,
+            agreement=self._agreement(recipe),
+            int8_share=self._workshop.int8_share(recipe),
+            drop=self.bootstrap.drop(findings.baseline, found),
+            candidate=found,
+        )
+
+    def _agreement(self, recipe: Recipe) -> float:
+        """Agreement with the float model; a recipe that cannot be followed agrees in nothing."""
+        try:
+            return self._measurer.agreement(recipe)
+        except CalibrantError as error:
+            self._progress.note(f"{recipe.calibrator} with {', '.join(recipe.levers) or 'no lever'}: {error}")
+            return 0.0
+
+    def _counted(self, advance: Callable[[], None]) -> Callable[[Recipe], float]:
+        def agreement(recipe: Recipe) -> float:
+            advance()
+            return self._agreement(recipe)
+
+        return agreement
+
+    def _watched(self, title: str, recipes: Iterable[Recipe], total: int) -> Iterable[Recipe]:
+        with self._progress.stage(title, total) as advance:
+            for recipe in recipes:
+                yield recipe
+                advance()
