@@ -16,19 +16,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 
 
-class Duration(click.ParamType):
-    """A span of time such as ``90s``, ``5m`` or ``1h``; a bare number is seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The span in seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = _DURATION.fullmatch(str(value).strip().lower())
-        if found is None:
-            self.fail(f"{value!r} is no span of time; write e.g. 90s, 5m or 1h", param, ctx)
-        return float(found[1]) * _SECONDS[found[2] or "s"]
+def seconds_of(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """A span of time such as ``90s``, ``5m`` or ``1h`` in seconds; a bare number is seconds."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no span of time; write e.g. 90s, 5m or 1h")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
 
 
 @click.command()
@@ -43,7 +36,7 @@ class Duration(click.ParamType):
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images.")
 @click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
               help="Random orders of the calibration set.")  # fmt: skip
-@click.option("--budget", type=Duration(), default="5m", show_default=True, metavar="TIME",
+@click.option("--budget", callback=seconds_of, default="5m", show_default=True, metavar="TIME",
               help="Time for measuring mAP, e.g. 90s, 5m; 0 measures none.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write [default: runs/MODEL-coverage-TIME].")  # fmt: skip
@@ -53,10 +46,11 @@ def coverage(as_json: bool, model: Path | None, model_option: Path | None, **set
     """Examine the calibration images of MODEL: do they represent, how many are enough, which ones."""
     from calibrant import api
 
-    if (model is None) == (model_option is None):
+    given_models = [path for path in (model, model_option) if path is not None]
+    if len(given_models) != 1:
         raise click.UsageError("Give one model: calibrant coverage MODEL --calib IMAGES.")
     with progress_of(quiet=as_json) as progress:
-        result = api.coverage(model or model_option, progress=progress, **given(settings))
+        result = api.coverage(given_models[0], progress=progress, **given(settings))
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:

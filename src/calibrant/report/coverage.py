@@ -89,7 +89,7 @@ def _print_learning(learning: Learning, order: Sequence[OrderSpread], console: C
     _head("How many are enough?", console)
     console.print(_spread_table(learning))
     console.print(
-        "[dim]How far the thresholds of random subsets of a size scatter (standard deviation, median tensor); "
+        "[dim]How far the thresholds of random subsets scatter (standard deviation of the median tensor); "
         f"enough: below {learning.tolerance:.0%} from there on, up to half of the set.[/dim]"
     )
     if learning.measured:
@@ -105,10 +105,11 @@ def _print_learning(learning: Learning, order: Sequence[OrderSpread], console: C
 
 
 def _spread_table(learning: Learning) -> Table:
-    table = _table("thresholds", *map(str, learning.sizes), "enough")
+    sizes = learning.sizes[:-1]  # of all images there is but one subset
+    table = _table("thresholds", *map(str, sizes), "enough")
     by_key = {(spread.calibrator, spread.images): spread for spread in learning.spreads}
     for result in learning.enough:
-        cells = [f"{by_key[result.calibrator, size].median:.1%}" for size in learning.sizes]
+        cells = [f"{by_key[result.calibrator, size].median:.1%}" for size in sizes]
         table.add_row(escape(result.calibrator), *cells, _or_more(result.by_threshold, learning))
     return table
 
@@ -119,7 +120,9 @@ def _map_table(learning: Learning) -> Table:
     for result in learning.enough:
         spreads = [by_key[result.calibrator, size] for size in learning.sizes]
         cells = [_interval(spread.map_low, spread.map_high) for spread in spreads]
-        table.add_row(escape(result.calibrator), *cells, _or_more(result.by_map, learning))
+        is_measured = all(spread.map_count for spread in spreads)
+        verdict = _or_more(result.by_map, learning) if is_measured else ""
+        table.add_row(escape(result.calibrator), *cells, verdict)
     return table
 
 

@@ -19,6 +19,7 @@ Ranges = Mapping[str, Range]
 SMALLEST = 2
 TOLERANCE = 0.02
 """Random subsets whose thresholds differ by less (a fraction, standard deviation) count as the same."""
+_FEWEST_SIZES = 3  # of sets below 16 images nothing can be said
 MAP_TOLERANCE = 0.5
 """mAP points within which a subset is as good as all images."""
 
@@ -150,7 +151,8 @@ def enough(grown: Grown, found: Sequence[Spread], maps: Mapping[Subset, float]) 
     for calibrator in grown.calibrators:
         # Larger subsets share most of their images: that they agree means nothing.
         own = [spread for spread in found if spread.calibrator == calibrator and spread.images <= half]
-        by_threshold = _from_which_on([(spread.images, spread.median < TOLERANCE) for spread in own])
+        verdicts = [(spread.images, spread.median < TOLERANCE) for spread in own]
+        by_threshold = _from_which_on(verdicts) if len(verdicts) >= _FEWEST_SIZES else None
         results.append(Enough(calibrator, by_threshold, _enough_by_map(grown, calibrator, maps)))
     return tuple(results)
 

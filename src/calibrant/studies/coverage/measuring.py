@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -67,16 +67,37 @@ def measure_whole(grown: Grown, meter: MapMeter) -> dict[Subset, float]:
     return _measured(grown, (grown.whole(calibrator) for calibrator in grown.calibrators), meter)
 
 
-def measure_rest(
-    grown: Grown, orders: Mapping[str, OrderSpread], whole: Mapping[Subset, float], meter: MapMeter
+def measure_extremes(
+    grown: Grown, ranked: Sequence[str], orders: Mapping[str, OrderSpread], meter: MapMeter
 ) -> dict[Subset, float]:
-    """Extreme orders, then subsets, the best calibrator's first; ``whole`` is what is known already."""
-    ranked = sorted(grown.calibrators, key=lambda calibrator: -whole.get(grown.whole(calibrator), 0.0))
-    wanted = dict.fromkeys([*_extremes(grown, ranked, orders), *_subsets(grown, ranked)])
-    return {**whole, **_measured(grown, iter(wanted), meter)}
+    """All images in the orders of narrowest and widest ranges, where the order matters."""
+    sensitive = (calibrator for calibrator in ranked if orders[calibrator].p95 > ORDER_MATTERS)
+    extremes = (
+        grown.whole(calibrator, seed)
+        for calibrator in sensitive
+        for seed in extreme_orders(grown, calibrator)
+    )
+    return _measured(grown, extremes, meter)
 
 
-def _measured(grown: Grown, subsets: Iterator[Subset], meter: MapMeter) -> dict[Subset, float]:
+def measure_subsets(
+    grown: Grown, ranked: Sequence[str], seeds: Sequence[int | None], meter: MapMeter
+) -> dict[Subset, float]:
+    """One shuffle after the other; in each all sizes of the first calibrator, then of the next."""
+    subsets = (
+        Subset(calibrator, size, seed) for seed in seeds for calibrator in ranked for size in grown.sizes
+    )
+    return _measured(grown, subsets, meter)
+
+
+def measure_ranges(
+    ranges: Mapping[str, Ranges], calibrators: Sequence[str], what: str, meter: MapMeter
+) -> dict[str, float | None]:
+    """Ranges from other images than subsets of the calibration set, by calibrator."""
+    return {name: meter.points(ranges[name], f"{name}, {what}") for name in calibrators if name in ranges}
+
+
+def _measured(grown: Grown, subsets: Iterable[Subset], meter: MapMeter) -> dict[Subset, float]:
     found = {}
     for subset in subsets:
         title = f"{subset.calibrator}, {subset.images} images"
@@ -84,16 +105,3 @@ def _measured(grown: Grown, subsets: Iterator[Subset], meter: MapMeter) -> dict[
         if points is not None:
             found[subset] = points
     return found
-
-
-def _extremes(grown: Grown, ranked: list[str], orders: Mapping[str, OrderSpread]) -> Iterator[Subset]:
-    for calibrator in ranked:
-        if orders[calibrator].p95 > ORDER_MATTERS:
-            yield from (grown.whole(calibrator, seed) for seed in extreme_orders(grown, calibrator))
-
-
-def _subsets(grown: Grown, ranked: list[str]) -> Iterator[Subset]:
-    """One shuffle after the other; in each all sizes of the best calibrator, then of the next."""
-    for seed in grown.seeds[1:]:
-        for calibrator in ranked:
-            yield from (Subset(calibrator, size, seed) for size in grown.sizes)

@@ -130,9 +130,9 @@ class Spread:
 class Enough:
     """From how many images on a calibrator's result no longer depends on which they are.
 
-    ``by_threshold``: the smallest measured size from which on the median tensor changes by less than
-    ``tolerance`` (a fraction) in every shuffle; ``by_map``: from which on every measured subset scores
-    within ``map_tolerance`` points of all images. None: not reached below the whole set, or not measured.
+    ``by_threshold``: the smallest measured size from which on, up to half of the set, random subsets spread
+    by less than ``tolerance`` (Spread.median); ``by_map``: from which on every measured subset scores within
+    ``map_tolerance`` points of all images. None: not reached, or not measured.
     """
 
     calibrator: str

@@ -25,7 +25,13 @@ from calibrant.studies.coverage.growth import (
     order_spreads,
     spreads,
 )
-from calibrant.studies.coverage.measuring import MapMeter, measure_rest, measure_whole
+from calibrant.studies.coverage.measuring import (
+    MapMeter,
+    measure_extremes,
+    measure_ranges,
+    measure_subsets,
+    measure_whole,
+)
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import (
     CoverageResult,
@@ -109,15 +115,28 @@ def _maps(
         in_float = evaluate(
             lambda: study.runtime.open(file), study.task, test.samples, "Evaluating FP32", progress
         )
-    whole = measure_whole(seen.grown, meter)
-    selected = {
-        name: meter.points(ranges, f"{name}, selection") for name, ranges in seen.selected_ranges.items()
+    return _measured_within(meter, seen, orders, 100 * in_float.score.value)
+
+
+def _measured_within(
+    meter: MapMeter, seen: Activations, orders: Mapping[str, OrderSpread], float_map: float
+) -> _Maps:
+    """What tells most comes first: every calibrator once, and then the best one's."""
+    grown = seen.grown
+    whole = measure_whole(grown, meter)
+    ranked = sorted(grown.calibrators, key=lambda name: -whole.get(grown.whole(name), 0.0))
+    first, later = grown.seeds[:2], grown.seeds[2:]
+    candidates = measure_ranges(seen.candidate_ranges, ranked[:1], "pool", meter)
+    selected = measure_ranges(seen.selected_ranges, ranked[:1], "selection", meter)
+    subsets = {
+        **whole,
+        **measure_extremes(grown, ranked, orders, meter),
+        **measure_subsets(grown, ranked, first[1:], meter),
     }
-    candidates = {
-        name: meter.points(ranges, f"{name}, pool") for name, ranges in seen.candidate_ranges.items()
-    }
-    subsets = measure_rest(seen.grown, orders, whole, meter)
-    return _Maps(100 * in_float.score.value, subsets, selected, candidates, len(meter.wanted), meter.measured)
+    candidates |= measure_ranges(seen.candidate_ranges, ranked[1:], "pool", meter)
+    selected |= measure_ranges(seen.selected_ranges, ranked[1:], "selection", meter)
+    subsets |= measure_subsets(grown, ranked, later, meter)
+    return _Maps(float_map, subsets, selected, candidates, len(meter.wanted), meter.measured)
 
 
 def _learning(grown: Grown, maps: _Maps) -> Learning | None:

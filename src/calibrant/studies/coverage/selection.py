@@ -69,11 +69,13 @@ def written(
 
 
 def reason_of(image: ChosenImage) -> str:
-    """Why an image was chosen, in one line: e.g. "adds 12 range ends, class bus, size small"."""
+    """Why an image was chosen, in one line: e.g. "adds 12 range ends; class bus, dog; size small"."""
     ends = sum(name.startswith(_ENDS) for name in image.adds)
-    others = [name for name in image.adds if not name.startswith(_ENDS)]
     words = [f"{ends} range end{'s' if ends > 1 else ''}"] if ends else []
-    return f"adds {', '.join([*words, *others])}"
+    for kind in _KINDS:
+        of_kind = [name.removeprefix(f"{kind} ") for name in image.adds if name.startswith(f"{kind} ")]
+        words += [f"{kind} {', '.join(of_kind)}"] if of_kind else []
+    return f"adds {'; '.join(words)}"
 
 
 def check_of(calibrator: str, selected: Ranges, pool: Ranges) -> SelectionCheck:

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from calibrant.tasks.detection.images import read_image
 
 HASH_BITS = 128
+_GRID = 9  # cells a side, eight differences between them
 SAME_PICTURE_BITS = 16
 """Hashes that differ in at most so many bits show the same picture (docs/coverage.md has the measurement)."""
 
@@ -43,6 +43,8 @@ def appearance_of(path: Path) -> Appearance:
     import dhash
 
     grey = np.asarray(cv2.cvtColor(read_image(path), cv2.COLOR_BGR2GRAY), np.uint8)
-    rows, columns = dhash.dhash_row_col(Image.fromarray(grey))
-    words = b"".join(word.to_bytes(HASH_BITS // 16, "big") for word in (rows, columns))
-    return Appearance(float(grey.mean()), np.frombuffer(words, np.uint8))
+    grid = cv2.resize(grey, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    # Of cells, and not of a Pillow image: dhash asks Pillow for what its version 14 no longer has.
+    words = dhash.dhash_row_col(grid.reshape(-1).tolist(), size=_GRID - 1)
+    bits = b"".join(word.to_bytes(HASH_BITS // 16, "big") for word in words)
+    return Appearance(float(grey.mean()), np.frombuffer(bits, np.uint8))
