@@ -99,7 +99,8 @@ def migrate(
     _require_other_file(out, model, cache)
     found = _placed(loaded, rules, calibration.scales, tuple(keep_float), cache.name, allow_missing)
     require_writable(out.parent)
-    save_model(with_qdq(loaded, found.plan, found.encodings, rules, float_weights=True), out)
+    float_weights = not rules.stores_integers
+    save_model(with_qdq(loaded, found.plan, found.encodings, rules, float_weights=float_weights), out)
     computed = set(activation_tensors(loaded))
     return Migration(
         model=str(model),
