@@ -122,4 +122,4 @@ def test_what_is_no_run_is_told(run: Run, runs: Path, work: Path) -> None:
 
 def test_damaged_evidence_is_told(run: Run, runs: Path) -> None:
     (runs / "b" / "evidence" / "fp32.npz").write_bytes(b"nothing")
-    assert "cannot read the evidence runs/b/evidence/fp32.npz" in run("compare", "runs/a", "runs/b").error
+    assert "cannot read runs/b/evidence/fp32.npz" in run("compare", "runs/a", "runs/b").error

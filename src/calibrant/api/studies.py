@@ -12,9 +12,11 @@ from calibrant.api.arguments import (
     new_run_folder,
     node_patterns,
 )
+from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.user_folder import user_cache_folder
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
@@ -42,6 +44,9 @@ def study(
     confidence: float = 0.001,
     iou: float = 0.65,
     seed: int = 0,
+    race: bool = True,
+    race_error: float = 0.01,
+    cache: bool = True,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
@@ -49,6 +54,8 @@ def study(
     calib: folder, glob, list file, .npy or .npz. data: COCO JSON, Ultralytics data.yaml or Pascal VOC
     folder. calibrators: names (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics,
     QuantSpec) -> Range, or a mapping from names to such functions. keep_float: node names or patterns.
+    race: stop candidates that are beaten beyond doubt; race_error: how often, at most, that may drop the
+    eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
@@ -72,12 +79,18 @@ def study(
             iou=iou,
             imgsz=imgsz,
             seed=seed,
+            race_error=race_error if race else None,
         ),
     )
     prepared = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     with output_folder(target) as folder, kept_request(folder, request):
-        return run_study(prepared, folder, listener)
+        return run_study(prepared, folder, listener, results_cache(listener) if cache else None)
+
+
+def results_cache(progress: Progress) -> Cache:
+    """The cache of results that studies share, in the user's cache folder."""
+    return Cache(user_cache_folder() / "results", note=progress.note)
 
 
 def compare(runs: Sequence[PathLike], *, seed: int = 0) -> Comparison:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from calibrant.cli.options import (
+    CACHE,
     CALIB,
     CALIBRATORS,
     DATA,
@@ -19,6 +20,7 @@ from calibrant.cli.options import (
     JSON,
     MODEL,
     PLACEMENT,
+    RACE,
     SCORING,
     options,
 )
@@ -33,6 +35,7 @@ ALL_FAILED = 1
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
 )
+@options(RACE, CACHE)
 def study(as_json: bool, **settings: Any) -> None:
     """Measure every calibrator on MODEL and recommend one."""
     from calibrant import api

@@ -62,3 +62,14 @@ PLACEMENT = options(
     click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
                  help="Only the first N calibration images."),
 )  # fmt: skip
+RACE = options(
+    click.option("--race/--no-race", default=True, show_default=True,
+                 help="Stop candidates that are beaten beyond doubt, or run all on every image."),
+    click.option("--race-error", type=click.FloatRange(0, 0.1, min_open=True), default=0.01,
+                 show_default=True, metavar="SHARE",
+                 help="How often, at most, racing may drop the eventual winner."),
+)  # fmt: skip
+CACHE = click.option(
+    "--cache/--no-cache", default=True, show_default=True,
+    help="Keep results between runs, in CALIBRANT_CACHE or the user's cache folder.",
+)  # fmt: skip

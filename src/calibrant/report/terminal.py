@@ -27,7 +27,7 @@ def print_study(result: StudyResult, console: Console) -> None:
     console.print(_headline(result))
     console.print(ranking_table(result, console))
     for trial in result.ranking:
-        if trial.reason:
+        if trial.status == "failed" and trial.reason:
             console.print(f"[red]{escape(trial.calibrator)} failed:[/red] {escape(trial.reason)}")
     if result.baseline.latency and result.baseline.latency.device_median_ms is not None:
         console.print(_latencies(result))
@@ -61,16 +61,25 @@ def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str |
 def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
     if trial.accuracy is None:
         return ["", Text(trial.calibrator), "failed", "", "", "", ""]
+    if trial.status == "stopped":
+        return ["", Text(trial.calibrator, style="dim"), "beaten", "", *_drop(trial), _after(trial)]
     recommended = result.recommended is not None and result.recommended.calibrator == trial.calibrator
     return [
         Text("*" if recommended else "", style="bold green"),
         Text(trial.calibrator, style="bold green" if recommended else ""),
         shown(trial.accuracy.map50_95),
         _figure(trial.accuracy.map50),
-        shown(trial.drop.points) if trial.drop else "",
-        str(trial.drop) if trial.drop else "",
+        *_drop(trial),
         f"same as {trial.same_as}" if trial.same_as else bar,
     ]
+
+
+def _drop(trial: Trial) -> tuple[str, str]:
+    return (shown(trial.drop.points), str(trial.drop)) if trial.drop else ("", "")
+
+
+def _after(trial: Trial) -> str:
+    return f"same as {trial.same_as}" if trial.same_as else f"after {trial.images} images"
 
 
 def _latencies(result: StudyResult) -> Text:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from calibrant.core.progress import Progress, Silent
+from calibrant.core.closing import ClosesOnExit
+from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.types import Feeds, Latency, Sample, Score, Session, Task, TimedSession
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
@@ -26,6 +27,82 @@ class Evaluation:
     latency: Latency | None = None
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What a model predicted so far, by the sample's position, and how long that took, seconds."""
+
+    found: Mapping[int, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    latency: Latency | None = None
+
+
+class Predictor(ClosesOnExit):
+    """Runs one model on samples by their positions, each once, as often as it is asked to.
+
+    known: what was predicted before. The model is opened when it first has to run.
+    """
+
+    def __init__(
+        self,
+        open_model: Callable[[], Session],
+        task: Task,
+        samples: Sequence[Sample],
+        known: Predictions = Predictions(),
+    ) -> None:
+        self._open, self._task, self._samples = open_model, task, samples
+        self._found, self._seconds, self._latency = dict(known.found), known.seconds, known.latency
+        self._session: Session | None = None
+
+    def run(self, positions: Sequence[int], advance: Advance = lambda: None) -> None:
+        """Predict these samples, where that is still to do.
+
+        Raises RuntimeFailedError when the runtime refuses the model.
+        """
+        missing = [position for position in positions if position not in self._found]
+        for _ in range(len(positions) - len(missing)):
+            advance()
+        if not missing:
+            return
+        if self._session is None:
+            self._session = self._open()
+        session, first_inputs = self._session, list[Feeds]()
+
+        def keep_first(feeds: Feeds) -> None:
+            if not first_inputs:
+                first_inputs.append(feeds)
+
+        def predict(position: int) -> Any:
+            sample = self._samples[position]
+            return self._task.interpret(self._task.drive(watched, sample), sample)
+
+        watched = WatchedSession(session, keep_first)
+        started = time.perf_counter()
+        predictions = in_order(predict, missing, workers_of(session))
+        for position, prediction in zip(missing, predictions, strict=True):
+            self._found[position] = prediction
+            advance()
+        self._seconds += time.perf_counter() - started
+        if self._latency is None and first_inputs and isinstance(session, TimedSession):
+            self._latency = session.latency(first_inputs[0])
+
+    @property
+    def predictions(self) -> Predictions:
+        """All that is known by now."""
+        return Predictions(dict(self._found), self._seconds, self._latency)
+
+    def evaluation(self, positions: Sequence[int]) -> Evaluation:
+        """The score on these samples, which were run, in this order."""
+        found = tuple(self._found[position] for position in positions)
+        score = self._task.score([self._samples[position] for position in positions], found)
+        return Evaluation(score, found, self._seconds, self._latency)
+
+    def close(self) -> None:
+        """Close the model's session."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
 def evaluate(
     open_model: Callable[[], Session],
     task: Task,
@@ -37,30 +114,8 @@ def evaluate(
 
     Raises RuntimeFailedError when the runtime refuses the model.
     """
-    predictions: list[Any] = []
-    first_inputs: list[Feeds] = []
-
-    def keep_first(feeds: Feeds) -> None:
-        if not first_inputs:
-            first_inputs.append(feeds)
-
-    with open_model() as session:
-        started = time.perf_counter()
-        watched = WatchedSession(session, keep_first)
-
-        def predict(sample: Sample) -> Any:
-            return task.interpret(task.drive(watched, sample), sample)
-
+    positions = range(len(samples))
+    with Predictor(open_model, task, samples) as model:
         with (progress or Silent()).stage(title, len(samples)) as advance:
-            for prediction in in_order(predict, samples, workers_of(session)):
-                predictions.append(prediction)
-                advance()
-        seconds = time.perf_counter() - started
-        latency = _latency(session, first_inputs)
-    return Evaluation(task.score(samples, predictions), tuple(predictions), seconds, latency)
-
-
-def _latency(session: Session, first_inputs: Sequence[Feeds]) -> Latency | None:
-    if not (isinstance(session, TimedSession) and first_inputs):
-        return None
-    return session.latency(first_inputs[0])
+            model.run(positions, advance)
+        return model.evaluation(positions)

@@ -11,12 +11,16 @@ from typing import Any
 from calibrant.core.errors import SettingsError
 from calibrant.core.types import Encoding
 
+MOST_ERROR = 0.1
+_DECIDES_NO_PREDICTION = ("seed", "race_error")
+
 
 @dataclass(frozen=True)
 class StudySettings:
     """What the user decided besides model and data; everything here may change a number.
 
-    Raises SettingsError for a number outside its limits.
+    ``race_error``: how often, at most, stopping candidates early may drop the eventual winner; None: every
+    candidate is run on every image. Raises SettingsError for a number outside its limits.
     """
 
     scheme: str = "tensorrt"
@@ -28,6 +32,7 @@ class StudySettings:
     max_detections: int = 300
     imgsz: int | None = None
     seed: int = 0
+    race_error: float | None = 0.01
 
     def __post_init__(self) -> None:
         for name, share in (("confidence", self.confidence), ("IoU", self.iou)):
@@ -37,6 +42,8 @@ class StudySettings:
             raise SettingsError(f"an input size of {self.imgsz} has no pixels; use e.g. 640")
         if self.seed < 0:
             raise SettingsError(f"seed {self.seed} is negative; use 0 or more")
+        if self.race_error is not None and not 0 < self.race_error <= MOST_ERROR:
+            raise SettingsError(f"a race error of {self.race_error} is not above 0 and at most {MOST_ERROR}")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -45,7 +52,10 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What all trials of a study share and what, with a candidate's encodings, decides its score."""
+    """What all trials of a study share and what, with a candidate's encodings, decides its score.
+
+    ``test_sha256`` is over the images' contents and how the model's classes are read; empty: not known.
+    """
 
     model_sha256: str
     profile: Mapping[str, Any]
@@ -53,16 +63,18 @@ class TrialContext:
     test_ids_sha256: str
     truth_sha256: str
     runtime_version: str
+    test_sha256: str = ""
 
     def key(self, encodings: Mapping[str, Encoding], method: str | None = None) -> str:
         """A stable hash of one trial; trials with the same key have the same score.
 
         ``method`` names the calibrator where the runtime's own chooses the scales, whatever ours say.
         """
+        settings = self.settings.to_dict()
         content = {
             **asdict(self),
+            "settings": {name: settings[name] for name in settings if name not in _DECIDES_NO_PREDICTION},
             "encodings": encodings_sha256(encodings),
-            "seed": None,
             **({"method": method} if method else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()

@@ -40,6 +40,7 @@ from calibrant.tasks.detection import (
     Recognition,
     calibration_samples,
     check_images,
+    contents_sha256,
     family_named,
     load_profile,
     match_categories,
@@ -209,11 +210,13 @@ def prepare_study(
             settings=settings,
             test_ids_sha256=test_ids,
             truth_sha256=_truth_sha256(test.samples),
+            test_sha256=_test_sha256(test),
             runtime_version=runtime.version,
         ),
         model=model_summary(detector, plan),
         data=_data_summary(test, test_ids, calibration, len(shared)),
         warnings=tuple(warnings),
+        calibration_sha256=contents_sha256(calibration.samples),
     )
 
 
@@ -260,3 +263,8 @@ def _truth_sha256(samples: Sequence[DetectionSample]) -> str:
         for array in (truth.boxes, truth.classes, truth.areas, truth.crowd):
             digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _test_sha256(test: TestSet) -> str:
+    """A hash of the images' contents and of how the model's classes are read."""
+    return hashlib.sha256(f"{contents_sha256(test.samples)} {test.class_map}".encode()).hexdigest()

@@ -84,8 +84,10 @@ class TrialFiles:
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate: measured (``status`` "ok") or failed, with the reason.
+    """One candidate: measured (``status`` "ok"), stopped or failed, with the reason.
 
+    A stopped one was beaten beyond doubt after ``images`` images: its figures are of these, and so is the
+    drop, against the float model on the same images.
     ``same_as`` names an earlier trial with identical encodings, whose measurement this one shares.
     ``seconds`` is the wall time of the evaluation.
     """
@@ -96,6 +98,7 @@ class Trial:
     reason: str | None = None
     accuracy: Accuracy | None = None
     drop: Drop | None = None
+    images: int | None = None
     seconds: float | None = None
     latency: Latency | None = None
     files: TrialFiles | None = None
@@ -111,6 +114,7 @@ class Trial:
             **(asdict(self.accuracy) if self.accuracy else dict.fromkeys(Accuracy.__dataclass_fields__)),
             "drop": self.drop and _rounded(self.drop.points),
             "drop_ci95": self.drop and [_rounded(self.drop.low), _rounded(self.drop.high)],
+            "images": self.images,
             "seconds": self.seconds,
             "latency": _rounded_latency(self.latency),
             "same_as": self.same_as,
@@ -150,7 +154,10 @@ class StudyResult:
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
-        """The measured trials, best first (equals in the given order), then the failed ones."""
+        """The measured trials, best first (equals in the given order), then the stopped and the failed ones.
+
+        Stopped ones saw fewer images, so that their drops are compared and not their mAP.
+        """
         return tuple(sorted(self.trials, key=_rank))
 
     def trial(self, calibrator: str) -> Trial:
@@ -209,5 +216,7 @@ def _rounded(points: float) -> float:
     return round(points, 4)
 
 
-def _rank(trial: Trial) -> float:
-    return -trial.accuracy.map50_95 if trial.accuracy else math.inf
+def _rank(trial: Trial) -> tuple[int, float]:
+    if trial.status == "ok" and trial.accuracy:
+        return 0, -trial.accuracy.map50_95
+    return (1, trial.drop.points) if trial.drop else (2, 0.0)

@@ -11,36 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.statistics import write_statistics
 from calibrant.artifacts.store import remove, write_json
 from calibrant.calibrators import NamedCalibrator
-from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import keeps_shapes_outside, save_model
 from calibrant.stages.collect import collect
-from calibrant.stages.evaluate import Evaluation, evaluate
+from calibrant.stages.evaluate import Evaluation
 from calibrant.studies import remarks
-from calibrant.studies.candidates import CandidateModel, QuantizationPlan, write_candidates
-from calibrant.studies.deploy import (
-    calibration_method,
-    format_for,
-    open_candidate,
-    tensorrt_cache_of,
-)
+from calibrant.studies.candidates import QuantizationPlan, write_candidates
+from calibrant.studies.deploy import format_for
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
+from calibrant.studies.kept import KeptResults
+from calibrant.studies.measuring import Entrant, TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
-from calibrant.studies.result import (
-    Baseline,
-    DataSummary,
-    ModelSummary,
-    StudyResult,
-    Trial,
-    TrialFiles,
-    accuracy_of,
-)
-from calibrant.studies.verdict import BASELINE, Measured, with_verdict
+from calibrant.studies.result import Baseline, DataSummary, ModelSummary, StudyResult, accuracy_of
+from calibrant.studies.trials import Deployment, kept_key, run_trials
+from calibrant.studies.verdict import BASELINE, with_verdict
 
 T = TypeVar("T")
 
@@ -54,6 +44,7 @@ class Study:
 
     ``float_model`` is the file that the baseline runs; ``calibration`` and ``test`` are samples in order.
     Statistics come from ``collector``, in float; models are measured on ``runtime``.
+    ``calibration_sha256`` is over the calibration samples' contents; empty: not known.
     """
 
     plan: QuantizationPlan
@@ -69,21 +60,23 @@ class Study:
     model: ModelSummary
     data: DataSummary
     warnings: tuple[str, ...] = ()
+    calibration_sha256: str = ""
 
 
-def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
+def run_study(study: Study, out: Path, progress: Progress, cache: Cache | None = None) -> StudyResult:
     """Run ``study`` and write study.json and each candidate's files into ``out``.
 
-    A calibrator or candidate that fails is a failed trial; the study goes on.
+    A calibrator or candidate that fails is a failed trial; the study goes on. What earlier runs left in
+    ``cache`` is not computed again.
     """
+    kept = KeptResults(cache, study.task, (study.runtime, study.collector))
+    bench = TestBench(study.task, study.test, kept, progress)
     written_as = format_for(study.runtime, study.plan.model)
     tensors = written_as.tensors(study.plan)
-    statistics, collecting = _timed(lambda: _collected(study, tensors, progress))
-    with _fixed_float_model(study, out) as float_model:
+    statistics, collecting = _timed(lambda: _collected(study, tensors, kept, progress))
+    with fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
-        baseline = evaluate(
-            lambda: study.runtime.open(float_model), study.task, study.test, "Evaluating FP32", progress
-        )
+        baseline = bench.evaluation(_float_entrant(study))
     found = _remarks(study, statistics, baseline)
     for remark in found:
         progress.note(remark)
@@ -93,7 +86,7 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
     candidates, writing = _timed(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
-    trials, measured = _run_trials(study, candidates, out, progress)
+    trials, measured = run_trials(_deployment(study), candidates, baseline, bench, study.settings, out)
     result = StudyResult(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -117,8 +110,30 @@ def run_study(study: Study, out: Path, progress: Progress) -> StudyResult:
     return finished
 
 
-def _collected(study: Study, tensors: Sequence[str], progress: Progress) -> Statistics:
-    return collect(study.plan.model, tensors, study.task, study.collector, study.calibration, progress)
+def _collected(study: Study, tensors: Sequence[str], kept: KeptResults, progress: Progress) -> Statistics:
+    decided_by = {
+        "model": study.context.model_sha256,
+        "imgsz": study.settings.imgsz,
+        "profile": study.context.profile,
+        "tensors": tensors,
+        "ids": [sample.id for sample in study.calibration],
+        "contents": study.calibration_sha256,
+    }
+    return kept.statistics(
+        decided_by if study.calibration_sha256 else None,
+        lambda: collect(study.plan.model, tensors, study.task, study.collector, study.calibration, progress),
+    )
+
+
+def _float_entrant(study: Study) -> Entrant:
+    key = study.context.key({}, method="float")
+    return Entrant("FP32", partial(study.runtime.open, study.float_model), kept_key(study.context, key))
+
+
+def _deployment(study: Study) -> Deployment:
+    return Deployment(
+        study.runtime, study.collector, study.task, study.calibration, study.float_model, study.context
+    )
 
 
 def _remarks(study: Study, statistics: Statistics, baseline: Evaluation) -> tuple[str, ...]:
@@ -135,73 +150,8 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), time.perf_counter() - started
 
 
-def _run_trials(
-    study: Study, candidates: Sequence[CandidateModel], out: Path, progress: Progress
-) -> tuple[tuple[Trial, ...], dict[str, Measured]]:
-    """Measure each distinct candidate once; equal encodings share a measurement."""
-    trials: list[Trial] = []
-    by_key: dict[str, Measured] = {}
-    for candidate in candidates:
-        name = candidate.calibrator.name
-        if candidate.failure is not None:
-            trials.append(Trial(name, "", "failed", candidate.failure))
-            continue
-        key = study.context.key(candidate.encodings, calibration_method(study.runtime, candidate))
-        if key in by_key:
-            twin = by_key[key].trial
-            trials.append(
-                replace(
-                    twin, calibrator=name, files=_shared_files(candidate, out, twin), same_as=twin.calibrator
-                )
-            )
-            continue
-        trial, evaluation = _measure(study, candidate, key, out, progress)
-        trials.append(trial)
-        if evaluation is not None:
-            by_key[key] = Measured(trial, evaluation)
-    return tuple(trials), by_key
-
-
-def _measure(
-    study: Study, candidate: CandidateModel, key: str, out: Path, progress: Progress
-) -> tuple[Trial, Evaluation | None]:
-    name = candidate.calibrator.name
-    try:
-        evaluation = evaluate(
-            partial(
-                open_candidate,
-                study.runtime,
-                candidate,
-                study.float_model,
-                study.task,
-                study.collector,
-                study.calibration,
-            ),
-            study.task,
-            study.test,
-            f"Evaluating {name}",
-            progress,
-        )
-    except OutputError:
-        raise
-    except CalibrantError as error:
-        return Trial(name, key, "failed", str(error), files=_files(candidate, out)), None
-    trial = Trial(
-        name,
-        key,
-        "ok",
-        accuracy=accuracy_of(evaluation.score),
-        seconds=round(evaluation.seconds, 3),
-        latency=evaluation.latency,
-        files=replace(
-            _files(candidate, out), evidence=save_evidence(evaluation.score.evidence, out, key[:16])
-        ),
-    )
-    return trial, evaluation
-
-
 @contextmanager
-def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
+def fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
     """The float model's file: a copy in ``out`` where it cannot run as it is, gone if that fails."""
     if study.settings.imgsz is None and not keeps_shapes_outside(study.plan.model):
         yield study.float_model
@@ -213,19 +163,3 @@ def _fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
     except BaseException:
         remove(copy)
         raise
-
-
-def _shared_files(candidate: CandidateModel, out: Path, twin: Trial) -> TrialFiles:
-    return replace(_files(candidate, out), evidence=twin.files.evidence if twin.files else None)
-
-
-def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
-    assert candidate.qdq is not None
-    assert candidate.encodings_file is not None
-    own = tensorrt_cache_of(candidate.cache) if candidate.cache else None
-    return TrialFiles(
-        cache=candidate.cache.relative_to(out).as_posix() if candidate.cache else None,
-        qdq=candidate.qdq.relative_to(out).as_posix(),
-        encodings=candidate.encodings_file.relative_to(out).as_posix(),
-        tensorrt_cache=own.relative_to(out).as_posix() if own and own.exists() else None,
-    )

@@ -50,7 +50,7 @@ def with_verdict(
     )
     return replace(
         result,
-        trials=tuple(replace(trial, drop=drops.get(trial.key)) for trial in result.trials),
+        trials=tuple(replace(trial, drop=drops.get(trial.key, trial.drop)) for trial in result.trials),
         recommended=Recommended(
             verdict.calibrator, verdict.reason, verdict.tied, round(verdict.held_out_drop, 4)
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calibrant.tasks.detection.calibration import calibration_samples, check_images, shared_images
 from calibrant.tasks.detection.classes import match_categories, remark_on_names
+from calibrant.tasks.detection.contents import contents_sha256
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import Recognition, recognise
@@ -31,6 +32,7 @@ __all__ = [
     "Recognition",
     "calibration_samples",
     "check_images",
+    "contents_sha256",
     "family_named",
     "load_profile",
     "match_categories",

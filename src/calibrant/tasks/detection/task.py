@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from calibrant.tasks.detection.decode.candidates import describe_shape
 from calibrant.tasks.detection.images import read_image
 from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
+from calibrant.tasks.detection.packing import packed, unpacked
 from calibrant.tasks.detection.preprocess import Placement, prepare
 from calibrant.tasks.detection.profile import Profile
 from calibrant.tasks.detection.score import score
@@ -102,6 +103,14 @@ class DetectionTask:
     def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> NDArray[np.float64]:
         """What two models found together and each, image by image: see :func:`agreement.agreement`."""
         return agreement(reference, found)
+
+    def pack(self, predictions: Sequence[Detections]) -> dict[str, NDArray[Any]]:
+        """Predictions as plain arrays by name."""
+        return packed(predictions)
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> list[Detections]:
+        """The predictions that :meth:`pack` was given. Raises KeyError or ValueError for other arrays."""
+        return unpacked(arrays)
 
     def _feeds(self, tensor: NDArray[Any]) -> dict[str, NDArray[Any]]:
         return {self._input.name: self._input.cast(tensor), **self._other_feeds}

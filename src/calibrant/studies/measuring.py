@@ -1,0 +1,93 @@
+"""Measuring models on a study's test samples, going on where an earlier run was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from calibrant.core.errors import CalibrantError, OutputError
+from calibrant.core.progress import Progress
+from calibrant.core.types import Session, Task
+from calibrant.stages.evaluate import Evaluation, Predictor
+from calibrant.studies.kept import KeptResults
+
+OK, STOPPED, FAILED = "ok", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A model that is to be measured. ``key``: what decides its predictions; None: they are not kept."""
+
+    name: str
+    open: Callable[[], Session]
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a measurement ended, and why it did before the end: the model failed, or was beaten.
+
+    ``evaluation`` is of the samples at the positions ``seen``, in this order.
+    """
+
+    status: str
+    evaluation: Evaluation | None = None
+    seen: tuple[int, ...] = ()
+    reason: str | None = None
+
+
+class TestBench:
+    """The test samples, what scores predictions on them, and what is known of them from earlier runs."""
+
+    __test__ = False  # for pytest, which takes the name for a test's
+
+    def __init__(self, task: Task, samples: Sequence[Any], kept: KeptResults, progress: Progress) -> None:
+        self.samples, self.progress = samples, progress
+        self._task, self._kept = task, kept
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Of all samples."""
+        return tuple(range(len(self.samples)))
+
+    def evaluation(self, entrant: Entrant) -> Evaluation:
+        """A model's score on all samples. Raises RuntimeFailedError when the runtime refuses it."""
+        with (
+            self.progress.stage(f"Evaluating {entrant.name}", len(self.samples)) as advance,
+            self.running(entrant) as model,
+        ):
+            model.run(self.positions, advance)
+            return model.evaluation(self.positions)
+
+    def outcome(self, entrant: Entrant) -> Outcome:
+        """As :meth:`evaluation`; a model that fails is an outcome too."""
+        return unless_it_fails(lambda: Outcome(OK, self.evaluation(entrant), self.positions))
+
+    @contextmanager
+    def running(self, entrant: Entrant) -> Iterator[Predictor]:
+        """A model on the bench: what it predicts is kept, also when it is cut off."""
+        known = self._kept.predictions(entrant.key)
+        with Predictor(entrant.open, self._task, self.samples, known) as model:
+            try:
+                yield model
+            finally:
+                if len(model.predictions.found) > len(known.found):
+                    self._kept.keep_predictions(entrant.key, model.predictions)
+
+    def on(self, seen: Sequence[int], evaluation: Evaluation) -> Evaluation:
+        """An evaluation of all samples as it is on some of them."""
+        found = tuple(evaluation.predictions[position] for position in seen)
+        score = self._task.score([self.samples[position] for position in seen], found)
+        return Evaluation(score, found, evaluation.seconds, evaluation.latency)
+
+
+def unless_it_fails(measure: Callable[[], Outcome]) -> Outcome:
+    """What ``measure`` returns, or the failed outcome. Raises OutputError, which is no fault of a model."""
+    try:
+        return measure()
+    except OutputError:
+        raise
+    except CalibrantError as error:
+        return Outcome(FAILED, reason=str(error))

@@ -1,0 +1,103 @@
+"""Measuring candidates beside each other: who is beaten beyond doubt does not run to the end.
+
+All run on the first samples of a random order. The best of them goes on to the end, and then each of the
+others, best first, until the leader has beaten it or it takes the lead. One model is open at a time, and
+none is opened more than twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from calibrant.core.progress import Advance
+from calibrant.core.types import Evidence
+from calibrant.stages.evaluate import Evaluation
+from calibrant.stages.race import FIRST_LOOK, Lead, Race, looks, shuffled
+from calibrant.stages.recommend import shown
+from calibrant.studies.measuring import OK, STOPPED, Entrant, Outcome, TestBench, unless_it_fails
+
+
+def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int) -> tuple[Outcome, ...]:
+    """How each of ``entrants`` ended. error: how often, at most, the eventual winner may be dropped."""
+    order = shuffled(len(bench.samples), seed)
+    if len(entrants) < 2 or not looks(len(order)):
+        return tuple(bench.outcome(entrant) for entrant in entrants)
+    course = _Course(bench, order, Race(len(entrants), len(order), error, seed))
+    outcomes = course.first_heat(entrants)
+    started = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
+    for index in sorted(started, key=lambda index: -_value(outcomes[index])):
+        outcomes[index] = unless_it_fails(partial(course.run_on, entrants[index]))
+    return tuple(outcomes)
+
+
+@dataclass
+class _Leader:
+    """The best model that has run to the end, and its evidence on the samples seen at each look."""
+
+    name: str
+    evaluation: Evaluation
+    evidence: dict[int, Evidence] = field(default_factory=dict)
+
+
+class _Course:
+    """A race under way: in which order samples are run, and who leads."""
+
+    def __init__(self, bench: TestBench, order: Sequence[int], race: Race) -> None:
+        self._bench, self._order, self._race = bench, order, race
+        self._leader: _Leader | None = None
+
+    def first_heat(self, entrants: Sequence[Entrant]) -> list[Outcome]:
+        """Every model on the first samples."""
+        with self._bench.progress.stage("First heat", len(entrants) * FIRST_LOOK) as advance:
+            return [unless_it_fails(partial(self._start, entrant, advance)) for entrant in entrants]
+
+    def run_on(self, entrant: Entrant) -> Outcome:
+        """One model until it is beaten, or to the end, where it may take the lead."""
+        with (
+            self._bench.progress.stage(f"Evaluating {entrant.name}", len(self._order)) as advance,
+            self._bench.running(entrant) as model,
+        ):
+            begun = 0
+            for count in looks(len(self._order)) if self._leader else ():
+                model.run(self._order[begun:count], advance)
+                begun, seen = count, self._seen(count)
+                evaluation = model.evaluation(seen)
+                lead = self._race.lead(self._leaders_evidence(count), evaluation.score.evidence, count)
+                if lead.is_beyond_doubt:
+                    return Outcome(STOPPED, evaluation, seen, self._words(lead, count))
+            model.run(self._order[begun:], advance)
+            evaluation = model.evaluation(self._bench.positions)
+        if self._leader is None or evaluation.score.value > self._leader.evaluation.score.value:
+            self._leader = _Leader(entrant.name, evaluation)
+        return Outcome(OK, evaluation, self._bench.positions)
+
+    def _start(self, entrant: Entrant, advance: Advance) -> Outcome:
+        seen = self._seen(FIRST_LOOK)
+        with self._bench.running(entrant) as model:
+            model.run(seen, advance)
+            return Outcome(OK, model.evaluation(seen), seen)
+
+    def _seen(self, count: int) -> tuple[int, ...]:
+        """In the data set's order, in which all samples are scored too."""
+        return tuple(sorted(self._order[:count]))
+
+    def _leaders_evidence(self, count: int) -> Evidence:
+        leader = self._leader
+        assert leader is not None
+        if count not in leader.evidence:
+            leader.evidence[count] = self._bench.on(self._seen(count), leader.evaluation).score.evidence
+        return leader.evidence[count]
+
+    def _words(self, lead: Lead, count: int) -> str:
+        assert self._leader is not None
+        return (
+            f"beaten beyond doubt after {count} images: {shown(lead.points)} points below "
+            f"{self._leader.name}, at least {lead.at_least:.2g}"
+        )
+
+
+def _value(outcome: Outcome) -> float:
+    assert outcome.evaluation is not None
+    return outcome.evaluation.score.value

@@ -1,0 +1,153 @@
+"""A study's candidates as trials: each distinct one measured once, twins named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from calibrant.core.types import Runtime, Sample, Task
+from calibrant.stages.evaluate import Evaluation
+from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
+from calibrant.studies.candidates import CandidateModel
+from calibrant.studies.deploy import calibration_method, open_candidate, tensorrt_cache_of
+from calibrant.studies.evidence import save_evidence
+from calibrant.studies.measuring import FAILED, OK, STOPPED, Entrant, Outcome, TestBench
+from calibrant.studies.plan import StudySettings, TrialContext
+from calibrant.studies.racing import raced
+from calibrant.studies.result import Trial, TrialFiles, accuracy_of
+from calibrant.studies.verdict import BASELINE, Measured
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How a study's candidates are opened, and what decides their scores."""
+
+    runtime: Runtime
+    collector: Runtime
+    task: Task
+    calibration: Sequence[Sample]
+    float_model: Path
+    context: TrialContext
+
+    def key(self, candidate: CandidateModel) -> str:
+        """What decides a candidate's score: candidates with the same key are measured once."""
+        return self.context.key(candidate.encodings, calibration_method(self.runtime, candidate))
+
+    def entrant(self, candidate: CandidateModel) -> Entrant:
+        """A candidate to be measured.
+
+        Where the runtime's own calibrator chooses the scales it has to run, as it writes a file.
+        """
+        opened = partial(
+            open_candidate,
+            self.runtime,
+            candidate,
+            self.float_model,
+            self.task,
+            self.collector,
+            self.calibration,
+        )
+        is_ours = calibration_method(self.runtime, candidate) is None
+        return Entrant(
+            candidate.calibrator.name,
+            opened,
+            kept_key(self.context, self.key(candidate)) if is_ours else None,
+        )
+
+
+def kept_key(context: TrialContext, key: str) -> str | None:
+    """The key of predictions that may be kept; None where the samples' contents are not known."""
+    return key if context.test_sha256 else None
+
+
+def run_trials(
+    deployment: Deployment,
+    candidates: Sequence[CandidateModel],
+    baseline: Evaluation,
+    bench: TestBench,
+    settings: StudySettings,
+    out: Path,
+) -> tuple[tuple[Trial, ...], dict[str, Measured]]:
+    """Measure each distinct candidate once; equal encodings share a measurement.
+
+    Gives every candidate's trial, and by their keys those that were measured on all samples.
+    """
+    keys = ["" if candidate.failure else deployment.key(candidate) for candidate in candidates]
+    firsts = {key: candidate for key, candidate in reversed([*zip(keys, candidates, strict=True)]) if key}
+    distinct = [key for key in dict.fromkeys(keys) if key]
+    entrants = [deployment.entrant(firsts[key]) for key in distinct]
+    if settings.race_error is None:
+        outcomes = [bench.outcome(entrant) for entrant in entrants]
+    else:
+        outcomes = [*raced(bench, entrants, settings.race_error, settings.seed)]
+    drops = [_drop(bench, baseline, outcome, settings.seed) for outcome in outcomes]
+    measured = {
+        key: _trial(firsts[key], key, outcome, drop, out)
+        for key, outcome, drop in zip(distinct, outcomes, drops, strict=True)
+    }
+    trials = tuple(
+        _of(candidate, measured.get(key), out) for key, candidate in zip(keys, candidates, strict=True)
+    )
+    complete = {
+        key: Measured(measured[key], outcome.evaluation)
+        for key, outcome in zip(distinct, outcomes, strict=True)
+        if outcome.status == OK and outcome.evaluation
+    }
+    return trials, complete
+
+
+def _drop(bench: TestBench, baseline: Evaluation, outcome: Outcome, seed: int) -> Drop | None:
+    """What a stopped candidate loses on the samples that it has seen."""
+    if outcome.status != STOPPED or outcome.evaluation is None:
+        return None
+    floats, own = bench.on(outcome.seen, baseline).score, outcome.evaluation.score
+    return PairedBootstrap(len(outcome.seen), seed).drop(
+        Candidate(BASELINE, 0, floats.value, floats.evidence),
+        Candidate("stopped", 0, own.value, own.evidence),
+    )
+
+
+def _trial(candidate: CandidateModel, key: str, outcome: Outcome, drop: Drop | None, out: Path) -> Trial:
+    name, evaluation, files = candidate.calibrator.name, outcome.evaluation, _files(candidate, out)
+    if evaluation is None:
+        return Trial(name, key, outcome.status, outcome.reason, files=files)
+    if outcome.status == OK:
+        files = replace(files, evidence=save_evidence(evaluation.score.evidence, out, key[:16]))
+    return Trial(
+        name,
+        key,
+        outcome.status,
+        outcome.reason,
+        accuracy=accuracy_of(evaluation.score),
+        drop=drop,
+        images=len(outcome.seen),
+        seconds=round(evaluation.seconds, 3),
+        latency=evaluation.latency,
+        files=files,
+    )
+
+
+def _of(candidate: CandidateModel, measured: Trial | None, out: Path) -> Trial:
+    """A candidate's own trial, or its twin's under its name."""
+    name = candidate.calibrator.name
+    if measured is None:
+        return Trial(name, "", FAILED, candidate.failure)
+    if measured.calibrator == name:
+        return measured
+    evidence = measured.files.evidence if measured.files else None
+    files = replace(_files(candidate, out), evidence=evidence)
+    return replace(measured, calibrator=name, files=files, same_as=measured.calibrator)
+
+
+def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
+    assert candidate.qdq is not None
+    assert candidate.encodings_file is not None
+    own = tensorrt_cache_of(candidate.cache) if candidate.cache else None
+    return TrialFiles(
+        cache=candidate.cache.relative_to(out).as_posix() if candidate.cache else None,
+        qdq=candidate.qdq.relative_to(out).as_posix(),
+        encodings=candidate.encodings_file.relative_to(out).as_posix(),
+        tensorrt_cache=own.relative_to(out).as_posix() if own and own.exists() else None,
+    )

@@ -1,0 +1,32 @@
+"""What samples are, whatever they are called and wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+
+from calibrant.tasks.detection.types import CalibrationSample, DetectionSample
+
+
+def contents_sha256(samples: Iterable[DetectionSample | CalibrationSample]) -> str:
+    """A hash of the contents of samples' files or arrays, in order.
+
+    A file that cannot be read counts as empty: running it says what is wrong.
+    """
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(_content_sha256(sample))
+    return digest.hexdigest()
+
+
+def _content_sha256(sample: DetectionSample | CalibrationSample) -> bytes:
+    array = getattr(sample, "array", None)
+    if array is not None:
+        described = f"{array.dtype.str} {array.shape} ".encode()
+        return hashlib.sha256(described + array.tobytes()).digest()
+    content = b""
+    if sample.path is not None:
+        with suppress(OSError):
+            content = sample.path.read_bytes()
+    return hashlib.sha256(content).digest()
