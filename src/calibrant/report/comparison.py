@@ -44,6 +44,8 @@ def _letter(found: Comparison, run: str) -> str:
 def _shown(cell: Cell | None) -> str:
     if cell is None:
         return "-"
+    if cell.stopped_after is not None:
+        return f"beaten after {cell.stopped_after} images"
     if cell.map50_95 is None:
         return "failed"
     interval = f" ({cell.interval[0]:.1f} to {cell.interval[1]:.1f})" if cell.interval else ""
@@ -55,7 +57,7 @@ def _shown(cell: Cell | None) -> str:
 def _told(change: Change, found: Comparison) -> str:
     where = f"{change.name}, A to {_letter(found, change.run)}"
     if change.drop is None:
-        return f"{where}: failed: {change.failure}"
+        return f"{where}: no mAP: {change.failure}"
     moved = f"{where}: {_gain(change.drop)} points"
     if change.interval is None:
         return f"{moved} (no evidence was kept, so nothing says whether that is real)"

@@ -106,17 +106,19 @@ def recommend(
     candidates: Sequence[Candidate],
     drops: Mapping[str, Drop],
     bootstrap: PairedBootstrap,
+    beaten: int = 0,
 ) -> Recommendation:
     """The simplest of the candidates that cannot be told from the best one.
 
-    ``drops`` are the candidates' drops against the baseline; there is at least one candidate.
+    ``drops`` are the candidates' drops against the baseline; there is at least one candidate. ``beaten``:
+    how many others were beaten beyond doubt before.
     """
     best = max(candidates, key=lambda c: (c.value, -c.simplicity))
     level = [c for c in candidates if c is best or not bootstrap.drop(best, c).is_real]
     chosen = min(level, key=lambda c: (c.simplicity, -c.value))
     ranked = sorted(level, key=lambda c: -c.value)
     tied = (*chosen.twins, *(name for c in ranked if c is not chosen for name in (c.name, *c.twins)))
-    reason = _reason(chosen, best, tied, drops[chosen.name], alone=len(candidates) == 1)
+    reason = _reason(chosen, best, tied, drops[chosen.name], alone=len(candidates) + beaten == 1)
     return Recommendation(chosen.name, reason, tied, bootstrap.held_out_drop(baseline, candidates))
 
 

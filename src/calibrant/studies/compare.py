@@ -10,6 +10,7 @@ from typing import Any
 from calibrant.artifacts.trt_cache_diff import ScaleChange, difference
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.stages.recommend import Candidate, PairedBootstrap
+from calibrant.studies.measuring import STOPPED
 from calibrant.studies.runs import Run, load_run
 
 SCALE_TOLERANCE = 1e-3
@@ -29,7 +30,7 @@ _SHARED = {
 class Cell:
     """One model on one runtime: mAP in points with its 95 % interval, and milliseconds; None: not known.
 
-    ``failure`` says why there is no mAP.
+    ``failure`` says why there is no mAP: it failed, or was stopped after ``stopped_after`` images.
     """
 
     map50_95: float | None
@@ -37,6 +38,7 @@ class Cell:
     median_ms: float | None
     device_median_ms: float | None
     failure: str | None = None
+    stopped_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,32 +147,49 @@ class _Table:
             return None
         candidate, latency = self._candidates[name, index], entry.get("latency") or {}
         return Cell(
-            entry.get("map50_95"),
+            _points(entry),
             _rounded(self._bootstrap.interval(candidate)) if candidate else None,
             latency.get("median_ms"),
             latency.get("device_median_ms"),
             entry.get("reason"),
+            entry.get("images") if _was_stopped(entry) else None,
         )
 
     def change(self, name: str, index: int) -> Change | None:
         """From the first run to another; None where one of them did not measure this model."""
         before, after = self._runs[0].entry(name), self._runs[index].entry(name)
-        if before is None or after is None or before.get("map50_95") is None:
+        points = (_points(before), _points(after))
+        if before is None or after is None or points[0] is None:
             return None
         run = str(self._runs[index].folder)
-        if after.get("map50_95") is None:
-            return Change(name, run, None, None, None, after.get("reason") or "it was not measured")
+        if points[1] is None:
+            return Change(name, run, None, None, None, _why_not(after))
         first, other = self._candidates[name, 0], self._candidates[name, index]
         if first is None or other is None:
-            return Change(name, run, round(before["map50_95"] - after["map50_95"], 4), None, None)
+            return Change(name, run, round(points[0] - points[1], 4), None, None)
         drop = self._bootstrap.drop(first, other)
         return Change(name, run, round(drop.points, 4), _rounded((drop.low, drop.high)), drop.is_real)
 
     def _candidate(self, name: str, index: int) -> Candidate | None:
         entry, evidence = self._runs[index].entry(name), self._runs[index].evidence(name)
-        if entry is None or evidence is None:
+        points = _points(entry)
+        if points is None or evidence is None:
             return None
-        return Candidate(f"{index} {name}", 0, entry["map50_95"] / 100, evidence)
+        return Candidate(f"{index} {name}", 0, points / 100, evidence)
+
+
+def _points(entry: Mapping[str, Any] | None) -> float | None:
+    """The mAP on all test images; what was stopped has seen only some of them."""
+    return None if entry is None or _was_stopped(entry) else entry.get("map50_95")
+
+
+def _was_stopped(entry: Mapping[str, Any]) -> bool:
+    return entry.get("status") == STOPPED
+
+
+def _why_not(entry: Mapping[str, Any]) -> str:
+    reason = entry.get("reason") or "it was not measured"
+    return f"{reason}; study it with --no-race to know its mAP" if _was_stopped(entry) else str(reason)
 
 
 def _rounded(interval: tuple[float, float]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from calibrant.calibrators import NamedCalibrator
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
+from calibrant.studies.measuring import STOPPED
 from calibrant.studies.result import Recommended, StudyResult, Trial
 
 BASELINE = "fp32"
@@ -46,7 +47,11 @@ def with_verdict(
     }
     drops = {key: bootstrap.drop(reference, candidate) for key, candidate in candidates.items()}
     verdict = recommend(
-        reference, tuple(candidates.values()), {candidates[key].name: drops[key] for key in drops}, bootstrap
+        reference,
+        tuple(candidates.values()),
+        {candidates[key].name: drops[key] for key in drops},
+        bootstrap,
+        beaten=sum(trial.status == STOPPED for trial in result.trials),
     )
     return replace(
         result,
