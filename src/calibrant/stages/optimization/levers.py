@@ -11,7 +11,7 @@ from typing import Any
 from calibrant.core.errors import SettingsError
 from calibrant.stages.optimization.recipe import PEAK, TYPICAL, Equalize, Recipe
 
-STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7)
+STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 LEAST_GAINS = (0.0, 0.25)
 NONE, DEPTHWISE, ALL = "none", "depthwise", "all"
 
@@ -54,9 +54,10 @@ def _new_study(seed: int) -> Any:
 
 def _first_settings(calibrators: Sequence[str]) -> list[dict[str, Any]]:
     """Equalization of both kinds under each of the best calibrators, and none."""
+    rest = {"channels": PEAK, "least_gain": 0.0, "multiply": True}
     return [
-        {"equalize": kind, "strength": strength, "channels": PEAK, "least_gain": 0.0, "calibrator": name}
-        for kind, strength in ((ALL, 0.5), (DEPTHWISE, 0.0), (NONE, 0.0))
+        {"equalize": kind, "strength": strength, "calibrator": name, **rest}
+        for kind, strength in ((ALL, 0.5), (DEPTHWISE, 0.3), (NONE, 0.3))
         for name in calibrators[:3]
     ]
 
@@ -70,4 +71,5 @@ def _recipe_of(trial: Any, calibrators: Sequence[str]) -> Recipe:
     strength = trial.suggest_categorical("strength", STRENGTHS) if kind == ALL else 0.0
     channels = trial.suggest_categorical("channels", (PEAK, TYPICAL))
     least_gain = trial.suggest_categorical("least_gain", LEAST_GAINS)
-    return Recipe(calibrator, Equalize(strength, channels, least_gain))
+    multiply = trial.suggest_categorical("multiply", (True, False))
+    return Recipe(calibrator, Equalize(strength, channels, least_gain, multiply))

@@ -19,12 +19,14 @@ class Equalize:
 
     Depthwise convolutions' inputs always; strength: how much of the others' migrates into their weights, 0 to
     1. channels: a channel's size is its largest magnitude ("peak") or the mean over images of the largest in
-    each ("typical"). least_gain: leave alone what is expected to win less, in bits.
+    each ("typical"). least_gain: leave alone what is expected to win less, in bits. multiply: also where the
+    scale cannot be folded into the layer before, and costs a Mul.
     """
 
     strength: float = 0.0
     channels: str = PEAK
     least_gain: float = 0.0
+    multiply: bool = True
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
 from calibrant.studies.optimization.workshop import Workshop
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
-CALIBRATORS_END, LEVERS_END, RANGES_END, SPARING_END = 0.25, 0.6, 0.75, 0.9
+CALIBRATORS_END, LEVERS_END, RANGES_END, SPARING_END = 0.25, 0.55, 0.7, 0.85
 MOST_LEVER_TRIALS = 40
 MEASURED_LEVERS = 4
 MOST_SPARED_POINTS = 6
@@ -111,8 +111,10 @@ class Search:
                 self._goal.seed,
                 MOST_LEVER_TRIALS,
             )
+        in_time = self._budget.until(RANGES_END)
         for recipe in self._watched("Levers on the test images", best[:MEASURED_LEVERS], MEASURED_LEVERS):
-            self._measure(findings, recipe)
+            if recipe == best[0] or in_time():
+                self._measure(findings, recipe)
 
     def _ranges(self, findings: Findings) -> None:
         start = self._most_agreeing(findings)

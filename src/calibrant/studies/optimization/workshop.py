@@ -155,7 +155,9 @@ class Workshop:
             tensor: found.amax if equalize.channels == PEAK else found.typical_amax
             for tensor, found in self._channels.items()
         }
-        wanted = Equalization(strength=equalize.strength, least_gain=equalize.least_gain)
+        wanted = Equalization(
+            strength=equalize.strength, least_gain=equalize.least_gain, multiply=equalize.multiply
+        )
         nodes = {point.node for point in self._plan.points.weights}
         result = equalized(self._plan.model, nodes, amax, wanted)
         plan = replace(self._plan, model=result.model, ties=_ties(result.model, self._plan.scheme))

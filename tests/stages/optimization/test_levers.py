@@ -1,0 +1,46 @@
+import sys
+
+import pytest
+
+from calibrant.core.errors import SettingsError
+from calibrant.stages.optimization.levers import searched_levers
+from calibrant.stages.optimization.recipe import Equalize, Recipe
+
+NAMES = ("minmax", "mse", "entropy2", "percentile:99.9")
+
+
+def agreement(recipe: Recipe) -> float:
+    """Best with percentile:99.9, which is tried late, and an equalization of strength 0.7."""
+    bonus = 0.3 - abs(recipe.equalize.strength - 0.7) if recipe.equalize else 0.0
+    return 0.1 * NAMES.index(recipe.calibrator) + bonus
+
+
+def test_the_search_finds_what_it_was_not_told() -> None:
+    found = searched_levers(NAMES, agreement, lambda: True, seed=0, most=60)
+    assert found[0].calibrator == "percentile:99.9"
+    assert found[0].equalize is not None
+    assert found[0].equalize.strength == 0.7
+
+
+def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
+    tried: list[Recipe] = []
+
+    def noted(recipe: Recipe) -> float:
+        tried.append(recipe)
+        return agreement(recipe)
+
+    first = searched_levers(NAMES, noted, lambda: True, seed=3, most=20)
+    assert tried[0] == Recipe("minmax", Equalize(0.5))
+    assert Recipe("minmax") in tried[:9]
+    assert searched_levers(NAMES, agreement, lambda: True, seed=3, most=20) == first
+    assert list(first) == sorted(first, key=agreement, reverse=True)
+
+
+def test_time_ends_it() -> None:
+    assert searched_levers(NAMES, agreement, lambda: False, seed=0, most=5) == ()
+
+
+def test_without_optuna_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SettingsError, match=r"pip install 'calibrant\[optimize\]'"):
+        searched_levers(NAMES, agreement, lambda: True, seed=0, most=1)
