@@ -32,6 +32,7 @@ HOMES = {
     "onnx_ir": ("graph",),
     "cv2": ("tasks", "demo"),
     "PIL": ("tasks", "demo"),
+    "dhash": ("tasks",),
     "hotcoco": ("tasks/detection",),
     "yaml": ("tasks",),
     "rich": ("report",),

@@ -39,6 +39,8 @@ def covering(
     contents: Sequence[ImageContent],
 ) -> Cover:
     """The smallest subset found. lows, highs: (N, T), what each image reaches; contents: what it shows."""
+    if not contents:
+        return Cover((), 0)
     features = sorted({key for image in contents for key in image.features}, key=_kind_first)
     names = [*(f"{prefix}{tensor}" for prefix in _ENDS for tensor in tensors), *map(" ".join, features)]
     shows = np.array([[key in image.features for key in features] for image in contents], np.bool_)

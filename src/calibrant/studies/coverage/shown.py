@@ -49,23 +49,30 @@ class _Looked:
     contents: tuple[ImageContent, ...]
 
 
+_NOTHING = _Looked((), (), ())
+
+
 def look_at_sets(study: CoverageStudy, progress: Progress) -> Shown:
-    """Look at every image of every set once. Raises ImageError or RuntimeFailedError."""
-    calibration = study.calibration.samples
-    if not study.shows_images:
+    """Look at every image of every set once; preprocessed arrays show nothing.
+
+    Raises ImageError or RuntimeFailedError.
+    """
+    own, pool = _NOTHING, None
+    if study.shows_images:
+        own = _looked(study, study.calibration.samples, "calibration", progress)
+    else:
         progress.note("preprocessed arrays cannot be looked at: no duplicates, leaks or classes are searched")
-        return Shown(None, (), (), (), (), ())
-    own = _looked(study, calibration, "calibration", progress)
-    pool = _looked(study, study.pool.samples, "pool", progress) if study.pool else None
+    if study.pool:
+        pool = _looked(study, study.pool.samples, "pool", progress)
     test = study.test.samples if study.test else ()
     test_looks = looked_at(test, progress, "Looking at test")
     among = pool or own
     leaked = {pair.first for pair in leaks_between(among.samples, among.looks, test, test_looks)}
     kept = tuple(index for index, sample in enumerate(among.samples) if sample.id not in leaked)
     return Shown(
-        _contents(study, own, pool, test_looks),
-        duplicates_in(calibration, own.looks),
-        leaks_between(calibration, own.looks, test, test_looks),
+        _contents(study, own, pool, test_looks) if study.shows_images else None,
+        duplicates_in(own.samples, own.looks),
+        leaks_between(own.samples, own.looks, test, test_looks),
         kept,
         tuple(among.samples[index] for index in kept),
         tuple(among.contents[index] for index in kept),
