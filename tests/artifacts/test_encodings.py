@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ finite = st.floats(-1e6, 1e6, width=32)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.tuples(finite, finite), max_size=4), st.booleans())
-def test_what_is_written_is_read_to_the_last_bit(tmp_path_factory, ranges, symmetric):
+def test_what_is_written_is_read_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, ranges: dict[str, tuple[float, float]], symmetric: bool
+) -> None:
     spec = QuantSpec("int8" if symmetric else "uint8", symmetric)
     written = {name: encoding_of(Range(min(ends), max(ends)), spec) for name, ends in ranges.items()}
     path = tmp_path_factory.mktemp("encodings") / "a.json"
@@ -27,7 +31,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path_factory, ranges, symme
         assert read[name].spec == encoding.spec
 
 
-def test_per_channel_encodings_keep_their_axis(tmp_path):
+def test_per_channel_encodings_keep_their_axis(tmp_path: Path) -> None:
     spec = QuantSpec("int8", granularity=PerChannel(1))
     encoding = Encoding(np.array([0.5, 0.25], np.float32), np.zeros(2, np.int64), spec)
     write_encodings(tmp_path / "a.json", {"t": encoding}, "tensorrt", "sha")
@@ -45,7 +49,7 @@ def test_per_channel_encodings_keep_their_axis(tmp_path):
         {"activations": {"t": {"scale": "x"}}},
     ],
 )
-def test_other_files_are_refused_in_one_line(tmp_path, change):
+def test_other_files_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"schema_version": 1, "activations": {}} | change))
     with pytest.raises(DataError) as error:
@@ -54,7 +58,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, change):
     assert "\n" not in str(error.value)
 
 
-def test_a_scale_that_is_not_positive_is_refused(tmp_path):
+def test_a_scale_that_is_not_positive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_encodings(path, {"t": encoding_of(Range(-1, 1), QuantSpec())}, "tensorrt", "sha")
     content = json.loads(path.read_text())

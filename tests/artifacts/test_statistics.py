@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def statistics() -> Statistics:
     return Statistics("sha", ("a.jpg", "b.jpg"), values)
 
 
-def test_what_is_written_is_read_to_the_last_count(tmp_path, statistics):
+def test_what_is_written_is_read_to_the_last_count(tmp_path: Path, statistics: Statistics) -> None:
     path = tmp_path / "statistics.npz"
     write_statistics(path, statistics)
     read = read_statistics(path)
@@ -30,13 +32,13 @@ def test_what_is_written_is_read_to_the_last_count(tmp_path, statistics):
         assert (found.low, found.high) == (expected.low, expected.high)
 
 
-def test_no_tensors_at_all(tmp_path):
+def test_no_tensors_at_all(tmp_path: Path) -> None:
     write_statistics(tmp_path / "s.npz", Statistics("sha", (), {}))
     assert read_statistics(tmp_path / "s.npz").tensors == {}
 
 
 @pytest.mark.parametrize("keep", [0, 10, 1000])
-def test_a_damaged_file_is_named(tmp_path, statistics, keep):
+def test_a_damaged_file_is_named(tmp_path: Path, statistics: Statistics, keep: int) -> None:
     path = tmp_path / "statistics.npz"
     write_statistics(path, statistics)
     path.write_bytes(path.read_bytes()[:keep])

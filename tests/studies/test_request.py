@@ -29,31 +29,31 @@ limits = st.none() | st.integers(1, 1000)
         ),
     )
 )
-def test_a_request_survives_its_file(request_):
+def test_a_request_survives_its_file(request_: StudyRequest) -> None:
     kept = StudyRequest.from_dict(json.loads(json.dumps(request_.to_dict())))
     assert kept == request_.absolute()
 
 
-def test_paths_hold_from_any_folder():
+def test_paths_hold_from_any_folder() -> None:
     assert Path(REQUESTED.absolute().model).is_absolute()
     assert Path(REQUESTED.absolute().calib).is_absolute()
     assert REQUESTED.absolute().family == "auto"
 
 
-def test_the_request_stays_when_the_study_wrote_something(tmp_path):
+def test_the_request_stays_when_the_study_wrote_something(tmp_path: Path) -> None:
     (tmp_path / "minmax.cache").touch()
     with pytest.raises(KeyError), kept_request(tmp_path, REQUESTED):
         raise KeyError
     assert read_request(tmp_path) == REQUESTED.absolute()
 
 
-def test_a_study_that_wrote_nothing_leaves_nothing(tmp_path):
+def test_a_study_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), kept_request(tmp_path, REQUESTED):
         raise KeyError
     assert not list(tmp_path.iterdir())
 
 
-def test_an_older_study_keeps_its_request(tmp_path):
+def test_an_older_study_keeps_its_request(tmp_path: Path) -> None:
     with kept_request(tmp_path, REQUESTED):
         (tmp_path / "study.json").touch()
     other = StudyRequest("other.onnx", "calib", "data.json", ("mse",))
@@ -63,7 +63,7 @@ def test_an_older_study_keeps_its_request(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 9}', '{"schema_version": 1}'])
-def test_another_file_is_refused_in_one_line(tmp_path, content):
+def test_another_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / REQUEST).write_text(content)
     with pytest.raises(DataError) as error:
         read_request(tmp_path)
