@@ -271,7 +271,7 @@ def test_a_sample_that_cannot_be_read_ends_the_build(tmp_path: Path) -> None:
         ("tensorrt:python", "'python' in --runtime tensorrt:python is not key=value"),
         ("tensorrt:device=0,device=1", "'device' stands twice"),
         ("onnxruntime:workers=many", "'many' does not fit runtime onnxruntime's workers"),
-        ("tensorflow", "no runtime is called 'tensorflow'; known: onnxruntime, tensorrt"),
+        ("tensorflow", "no runtime is called 'tensorflow'; known: onnxruntime, openvino, tensorrt"),
     ],
 )
 def test_a_wrong_specification_is_told(specification: str, complaint: str) -> None:
