@@ -1,0 +1,163 @@
+"""Optimize every ONNX detector of a folder and write the figures as a page of Markdown.
+
+python benchmarks/optimize.py MODELS --calib DIR --data DATASET --out runs/optimize --page PAGE.md
+
+Models whose folder in OUT holds an optimization.json are not searched again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import calibrant.api
+
+TARGETS = {"yolov5n_640": 0.5}
+Result = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("--calib", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--scheme", default="tensorrt")
+    parser.add_argument("--out", type=Path, default=Path("runs/optimize"))
+    parser.add_argument("--page", type=Path, default=Path("docs/optimize-results.md"))
+    given = parser.parse_args()
+    results = [optimized(model, given) for model in sorted(given.models.glob("*.onnx"))]
+    given.page.write_text(page(results, given.budget), encoding="utf-8")
+
+
+def optimized(model: Path, given: argparse.Namespace) -> Result:
+    out = given.out / model.stem
+    if not (out / "optimization.json").exists():
+        print(model.name, flush=True)
+        calibrant.api.optimize(
+            model,
+            given.calib,
+            given.data,
+            out=out,
+            budget=given.budget,
+            scheme=given.scheme,
+            max_drop=TARGETS.get(model.stem, 1.0),
+        )
+    content: Result = json.loads((out / "optimization.json").read_text(encoding="utf-8"))
+    return content
+
+
+def page(results: list[Result], budget: str) -> str:
+    first = results[0]
+    environment = first["environment"]
+    return "\n".join([
+        "# Optimized models, measured",
+        "",
+        f"Scheme `{first['settings']['scheme']}`, {first['calibration_images']} calibration images; models "
+        f"chosen on {first['select_images']} images of val2017 and reported on {first['report_images']} others "
+        f"that the search never looked at; {budget} each. mAP 50-95 in points; drops are against the float "
+        "model on the same images, with 95 % intervals.",
+        "",
+        "| model | FP32 | best calibrator | optimized | drop | target | in INT8 | won over the calibrator |",
+        "|---|---|---|---|---|---|---|---|",
+        *map(summary, results),
+        "",
+        "## What each lever brings",
+        "",
+        "The chosen model without the lever, on the report images.",
+        "",
+        "| model | lever | without it | it brings |",
+        "|---|---|---|---|",
+        *(line for result in results for line in ablation(result)),
+        "",
+        "## The fronts",
+        "",
+        "| model | recipe | in INT8 | mAP | drop | drop while choosing |",
+        "|---|---|---|---|---|---|",
+        *(line for result in results for line in front(result)),
+        "",
+        "## Recipes",
+        "",
+        *(f"- **{name(r)}**: {r['chosen']['explanation']} ({r['models_measured']} models measured in "
+          f"{r['seconds']:.0f} s)" for r in results),
+        "",
+        "## The command",
+        "",
+        "```sh",
+        "python benchmarks/optimize.py MODELS --calib train2017 --data instances_val2017_300.json "
+        f"--budget {budget}",
+        "```",
+        "",
+        f"Measured on {environment['cpu']}, {environment['cores']} cores, ONNX Runtime "
+        f"{environment['onnxruntime']}; {first['created'][:10]}.",
+        "",
+    ])  # fmt: skip
+
+
+def summary(result: Result) -> str:
+    chosen, single = result["chosen"], result["best_single"]
+    gain, low, high = result["gain_over_single"]
+    kept = "kept" if result["is_met"] else "missed"
+    cells = (
+        name(result),
+        points(result["float_report"]["map50_95"]),
+        f"{points(single['report']['map50_95'])} ({single['recipe']['calibrator']})",
+        f"**{points(chosen['report']['map50_95'])}**",
+        loss(chosen["report"]),
+        f"{result['max_drop']:g}, {kept}",
+        f"{100 * chosen['int8_share']:.1f} %",
+        f"{points(gain)} ({points(low)} to {points(high)})",
+    )
+    return row(cells)
+
+
+def ablation(result: Result) -> list[str]:
+    return [
+        row(
+            (
+                name(result),
+                lever["lever"],
+                points(lever["map50_95"]),
+                f"{points(lever['gain'])} ({points(lever['low'])} to {points(lever['high'])})",
+            )
+        )
+        for lever in result["ablation"]
+    ]
+
+
+def front(result: Result) -> list[str]:
+    return [
+        row(
+            (
+                name(result),
+                point["name"],
+                f"{100 * point['int8_share']:.1f} %",
+                points(point["report"]["map50_95"]),
+                loss(point["report"]),
+                points(point["select"]["drop"]),
+            )
+        )
+        for point in result["front"]
+    ]
+
+
+def name(result: Result) -> str:
+    return Path(result["model"]["path"]).stem
+
+
+def loss(figures: Result) -> str:
+    return f"{points(figures['drop'])} ({points(figures['low'])} to {points(figures['high'])})"
+
+
+def points(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"
+
+
+def row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()
