@@ -23,10 +23,11 @@ SCHEMA_VERSION = 1
 class RangeError:
     """What one calibrator's range does to one tensor, computed from the calibration images' histogram.
 
-    ``low``, ``high``: the range that is kept. ``ratio`` is its width relative to minmax's (1: nothing is
-    clipped). ``clipped``: share of the values that lie outside. ``clipping_share``: share of the squared
-    error that comes from clipping; the rest is rounding's. ``sqnr_db`` is of both errors together, and the
-    other two of each by itself. ``dead_levels``: share of the integers that no value is rounded to.
+    ``low``, ``high``: the range that is kept. ``ratio`` is its larger side relative to the largest magnitude
+    seen, which minmax keeps (1: nothing is clipped). ``clipped``: share of the values that lie outside.
+    ``clipping_share``: share of the squared error that comes from clipping; the rest is rounding's.
+    ``sqnr_db`` is of both errors together, and the other two of each by itself. ``dead_levels``: share of the
+    integers that no value is rounded to.
     """
 
     calibrator: str
@@ -237,11 +238,10 @@ class Remedy:
 class Cause:
     """One reason in the user's terms, from measured evidence only; the gravest first.
 
-    ``kind``: "few-image-outlier", "channel-outlier", "weight-spread", "shared-scale", "raw-input",
-    "small-negatives", "box-head", "constant-tensor", "clipped" or "coarse". ``text``: one or two sentences
-    with the figures. ``calibrators``: whom it hurts. ``cost``: points of mAP that the swap test or the
-    layer's own drop ascribes to it, and ``loss_alone``: agreement that its layer alone costs; None: not
-    measured.
+    ``kind``: "few-image-outlier", "channel-outlier", "shared-scale", "raw-input", "small-negatives",
+    "box-head", "constant-tensor", "clipped" or "coarse". ``text``: one or two sentences with the figures.
+    ``calibrators``: whom it hurts. ``cost``: points of mAP that the swap test or the layer's own drop
+    ascribes to it, and ``loss_alone``: agreement that its layer alone costs; None: not measured.
     """
 
     kind: str

@@ -1,0 +1,203 @@
+"""Causes: what the rules find, priced by what was measured, with remedies as commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from calibrant.core.types import FloatArray
+from calibrant.stages.diagnosis.facts import facts_of
+from calibrant.studies.diagnosis.case import Case
+from calibrant.studies.diagnosis.result import (
+    Cause,
+    LayerSensitivity,
+    Remedy,
+    Sensitivity,
+    SwapStep,
+    SwapTest,
+    TensorDiagnosis,
+)
+from calibrant.studies.diagnosis.rules import Evidence, Found, findings
+
+LEAST_LOSS = 0.01
+"""Agreement that a layer by itself has to lose so that its tensors' peculiarities are called causes."""
+LEAST_SHARE = 0.03
+"""Share of the gap that a tensor's swap has to close for the same."""
+OF_A_KIND = 3
+"""So many causes of a kind are told; the rest is counted."""
+_FREE_KINDS = frozenset({"constant-tensor"})  # told whatever they cost: nothing can be measured of them
+
+
+@dataclass(frozen=True)
+class _Priced:
+    found: Found
+    tensor: TensorDiagnosis
+    cost: float | None
+    loss_alone: float | None
+
+    @property
+    def weight(self) -> tuple[float, float]:
+        return self.cost or 0.0, self.loss_alone or 0.0
+
+
+def causes_of(
+    case: Case,
+    folder: str,
+    tensors: Sequence[TensorDiagnosis],
+    channel_amax: Mapping[str, FloatArray],
+    sensitivity: Sequence[Sensitivity],
+    swap: SwapTest | None,
+) -> tuple[Cause, ...]:
+    """The causes that cost something, the gravest first.
+
+    A cause counts where the swap of its tensor closed 3 % of the gap or more, or a layer that reads it lost
+    1 % of agreement or more by itself; where nothing was measured of it, all that rules find counts.
+    folder: of the run, for the remedies' commands.
+    """
+    facts = facts_of(case.study.plan.model, [found.tensor for found in tensors])
+    layers = {layer.node: layer for found in sensitivity[:1] for layer in found.layers}
+    steps = {step.tensor: step for step in swap.steps} if swap else {}
+    priced: list[_Priced] = []
+    for tensor in tensors:
+        read = tuple(layers[node] for node in tensor.readers if node in layers)
+        seen = Evidence(
+            tensor=tensor,
+            facts=facts[tensor.tensor],
+            images=len(case.study.calibration),
+            channel_amax=channel_amax.get(tensor.tensor),
+            layers=read,
+            losing=case.losing,
+            winning=case.winning,
+        )
+        price = _price(steps.get(tensor.tensor), read)
+        priced += [
+            _Priced(found, tensor, *price)
+            for found in findings(seen)
+            if found.kind in _FREE_KINDS or _counts(*price, swap, found, case.losing)
+        ]
+    priced.sort(key=lambda each: each.weight, reverse=True)
+    remedies = _Remedies(case, folder)
+    return tuple(_cause(each, others, remedies) for each, others in _gravest_of_each_kind(priced))
+
+
+def _price(step: SwapStep | None, read: Sequence[LayerSensitivity]) -> tuple[float | None, float | None]:
+    """Points and agreement that a tensor costs; None: not measured."""
+    drops = [layer.drop_alone.points for layer in read if layer.drop_alone is not None]
+    cost = step.gained if step is not None else max(drops, default=None)
+    return cost, max((layer.loss_alone for layer in read), default=None)
+
+
+def _counts(cost: float | None, loss: float | None, swap: SwapTest | None, found: Found, losing: str) -> bool:
+    """Whether a finding hurts the losing candidate and costs something, or may, for all that is known."""
+    if found.calibrators and losing not in found.calibrators:
+        return False
+    if cost is None and loss is None:
+        return True
+    is_gap = swap is not None and cost is not None and cost >= LEAST_SHARE * swap.gap.points
+    return is_gap or (loss is not None and loss >= LEAST_LOSS)
+
+
+def _gravest_of_each_kind(priced: Sequence[_Priced]) -> Iterator[tuple[_Priced, int]]:
+    """The first few of each kind, in order; with the last of them the number of those left out."""
+    counts: dict[str, int] = {}
+    for each in priced:
+        counts[each.found.kind] = counts.get(each.found.kind, 0) + 1
+    told: dict[str, int] = {}
+    for each in priced:
+        kind = each.found.kind
+        told[kind] = told.get(kind, 0) + 1
+        if told[kind] <= OF_A_KIND:
+            yield each, counts[kind] - OF_A_KIND if told[kind] == OF_A_KIND else 0
+
+
+def _cause(each: _Priced, others: int, remedies: _Remedies) -> Cause:
+    found, tensor = each.found, each.tensor
+    nodes = found.nodes or tensor.readers
+    text = f"{tensor.tensor!r}: {found.text}."
+    if others > 0:
+        text += f" The same holds of {others} other tensor{'s' if others > 1 else ''} that cost less."
+    return Cause(
+        kind=found.kind,
+        title=found.title,
+        text=text,
+        tensor=tensor.tensor,
+        nodes=nodes,
+        calibrators=found.calibrators,
+        evidence=found.evidence,
+        remedies=tuple(remedies.named(name, nodes, found) for name in found.remedies),
+        cost=each.cost,
+        loss_alone=each.loss_alone,
+    )
+
+
+class _Remedies:
+    """What Calibrant can apply, as commands for this study."""
+
+    def __init__(self, case: Case, folder: str) -> None:
+        self._case, self._folder = case, folder
+        self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy]] = {
+            "winner": self._winner,
+            "other-calibrator": self._other_calibrator,
+            "keep-float": self._keep_float,
+            "keep-head-float": self._keep_head_float,
+            "equalize": self._equalize,
+            "ranges": self._ranges,
+            "asymmetric": self._asymmetric,
+            "coverage": self._coverage,
+        }
+
+    def named(self, name: str, nodes: Sequence[str], found: Found) -> Remedy:
+        return self._made[name](nodes, found)
+
+    def _other_calibrator(self, _nodes: Sequence[str], found: Found) -> Remedy:
+        hurt = {*found.calibrators}
+        ranked = sorted(self._case.candidates.values(), key=lambda trial: trial.drop)
+        spared = [trial.calibrator for trial in ranked if trial.calibrator not in hurt]
+        if not spared:
+            return Remedy("every calibrator of the study is hurt; try one that clips more", None)
+        return Remedy(
+            f"deploy {spared[0]}, whose range does not have this fault",
+            self._study("--calibrators", spared[0]),
+        )
+
+    def _winner(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        winning = self._case.winning
+        return Remedy(f"deploy {winning}", self._study("--calibrators", winning))
+
+    def _keep_float(self, nodes: Sequence[str], _found: Found) -> Remedy:
+        options = [part for node in nodes for part in ("--keep-float", node)]
+        return Remedy(f"leave {_listed(nodes)} in float", self._study(*options))
+
+    def _keep_head_float(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        return Remedy("leave the head's last layers in float", self._study("--keep-head-float"))
+
+    def _equalize(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        return Remedy("equalize the channels in float, which changes no result", self._optimize())
+
+    def _ranges(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        return Remedy("let every tensor have the calibrator that suits it", self._optimize())
+
+    def _asymmetric(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        return Remedy("use a target with zero points, where the deployment allows it",
+                      self._study("--scheme", "onnxruntime"))  # fmt: skip
+
+    def _coverage(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+        study = self._case.study
+        parts = ["calibrant", "coverage", str(study.plan.model.path), "--calib", study.data.calibration,
+                 "--data", study.data.dataset]  # fmt: skip
+        return Remedy("see whether other calibration images change it", shlex.join(parts))
+
+    def _optimize(self) -> str:
+        return shlex.join(["calibrant", "optimize", self._folder])
+
+    def _study(self, *options: str) -> str:
+        study = self._case.study
+        parts = ["calibrant", "study", str(study.plan.model.path), "--calib", study.data.calibration,
+                 "--data", study.data.dataset, *options]  # fmt: skip
+        return shlex.join(parts)
+
+
+def _listed(nodes: Sequence[str]) -> str:
+    shown = ", ".join(repr(node) for node in nodes[:2])
+    return shown if len(nodes) <= 2 else f"{shown} and {len(nodes) - 2} more layers"

@@ -1,0 +1,119 @@
+"""The layers by themselves: what each costs the task, and where along the network the error grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from calibrant.core.progress import Progress
+from calibrant.graph.points import QuantPlan
+from calibrant.graph.qdq import with_qdq
+from calibrant.graph.walk import name_of
+from calibrant.stages.diagnosis.growth import noise_by_tensor
+from calibrant.stages.diagnosis.range_errors import decibels
+from calibrant.stages.diagnosis.subsets import layers_of, only, tensors_read, without
+from calibrant.studies.diagnosis.case import Case, Trialed
+from calibrant.studies.diagnosis.clock import Clock
+from calibrant.studies.diagnosis.laboratory import Laboratory, spread
+from calibrant.studies.diagnosis.result import (
+    LayerSensitivity,
+    NoiseGrowth,
+    NoisePoint,
+    Sensitivity,
+)
+
+GROWTH_IMAGES = 8
+WORST_LAYERS = 3
+"""So many layers are measured by mAP, too."""
+
+
+def sensitivity_of(
+    case: Case, trial: Trialed, order: Sequence[str], laboratory: Laboratory, clock: Clock, progress: Progress
+) -> Sensitivity | None:
+    """Quantize each layer by itself, in ``order`` as far as the time goes; None where none was measured."""
+    points = case.study.plan.points
+    layers: dict[str, LayerSensitivity] = {}
+    with progress.stage(f"Layers of {trial.calibrator} alone", len(order)) as advance:
+        for node in order:
+            if not clock.allows():
+                break
+            alone = laboratory.agreement(only(points, node), trial.encodings)
+            layers[node] = LayerSensitivity(node, tensors_read(points, node), alone)
+            advance()
+    if not layers:
+        return None
+    whole = laboratory.agreement(points, trial.encodings)
+    return Sensitivity(trial.calibrator, laboratory.proxy_images, whole, _in_order(layers, points))
+
+
+def with_rests(
+    found: Sensitivity, case: Case, laboratory: Laboratory, clock: Clock, progress: Progress
+) -> Sensitivity:
+    """Add what is gained by leaving one layer in float, the worst layers first, as far as the time goes."""
+    points, trial = case.study.plan.points, case.candidates[found.calibrator]
+    layers = {layer.node: layer for layer in found.layers}
+    with progress.stage(f"All but one layer of {found.calibrator}", len(layers)) as advance:
+        for layer in found.worst:
+            if not clock.allows():
+                break
+            rest = laboratory.agreement(without(points, {layer.node}), trial.encodings)
+            layers[layer.node] = replace(
+                layer, agreement_without=rest, gain_without=rest - found.agreement_all
+            )
+            advance()
+    return replace(found, layers=_in_order(layers, points))
+
+
+def with_drops(found: Sensitivity, case: Case, laboratory: Laboratory, clock: Clock) -> Sensitivity:
+    """Add the mAP that the worst layers cost, and that is lost without them, as far as the time goes."""
+    points, trial = case.study.plan.points, case.candidates[found.calibrator]
+    layers = {layer.node: layer for layer in found.layers}
+    for layer in found.worst[:WORST_LAYERS]:
+        subsets = {"alone": only(points, layer.node), "in float": without(points, {layer.node})}
+        drops = {
+            kind: laboratory.drop(
+                laboratory.fp32(),
+                laboratory.scored(f"{trial.calibrator}, {layer.node} {kind}", trial.encodings, subset),
+            )
+            for kind, subset in subsets.items()
+            if clock.allows()
+        }
+        layers[layer.node] = replace(layer, drop_alone=drops.get("alone"), rest_drop=drops.get("in float"))
+    return replace(found, layers=_in_order(layers, points))
+
+
+def growth_of(case: Case, trial: Trialed, folder: Path) -> NoiseGrowth:
+    """Compare the activations behind every quantized layer with FP32's, on few test images."""
+    study = case.study
+    plan = study.plan
+    nodes = {name_of(node): node for node in plan.model.ir.graph}
+    outputs = {name: name_of(nodes[name].outputs[0]) for name in layers_of(plan.points)}
+    quantized = replace(plan.model, ir=with_qdq(plan.model, plan.points, trial.encodings, plan.scheme))
+    images = spread(study.test, GROWTH_IMAGES)
+    found = noise_by_tensor(
+        plan.model, quantized, tuple(outputs.values()), study.task, study.collector, images, folder
+    )
+    points = tuple(
+        NoisePoint(position, node, tensor, decibels(*found[tensor]))
+        for position, (node, tensor) in enumerate(outputs.items())
+    )
+    return NoiseGrowth(trial.calibrator, len(images), points)
+
+
+def suspects_first(case: Case, errors: Mapping[str, float | None]) -> tuple[str, ...]:
+    """Layers in the order of the SQNR of what they read, the lowest first: the likely culprits.
+
+    errors: SQNR by tensor, dB.
+    """
+    points = case.study.plan.points
+
+    def lowest(node: str) -> float:
+        known = [errors.get(tensor) for tensor in tensors_read(points, node)]
+        return min((value for value in known if value is not None), default=float("inf"))
+
+    return tuple(sorted(layers_of(points), key=lowest))
+
+
+def _in_order(layers: Mapping[str, LayerSensitivity], points: QuantPlan) -> tuple[LayerSensitivity, ...]:
+    return tuple(layers[node] for node in layers_of(points) if node in layers)

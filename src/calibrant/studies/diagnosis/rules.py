@@ -1,0 +1,283 @@
+"""Rules that name causes: each looks at one tensor's measured evidence, and states its thresholds.
+
+A rule says what is so, and whom it hurts; whether that costs anything is measured elsewhere (causes.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calibrant.core.types import FloatArray
+from calibrant.stages.diagnosis.facts import TensorFacts
+from calibrant.studies.diagnosis.result import LayerSensitivity, RangeError, TensorDiagnosis
+
+FEW = 0.05
+"""Share of images or channels that are few."""
+STEPS = 127
+"""Steps of INT8 on one side of zero."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one tensor. ``images``: calibration images; ``channel_amax``: None: not measured.
+
+    ``layers``: those that read it, measured by themselves under the losing candidate. ``losing``, ``winning``:
+    the calibrators that are held against each other.
+    """
+
+    tensor: TensorDiagnosis
+    facts: TensorFacts = field(default_factory=TensorFacts)
+    images: int = 0
+    channel_amax: FloatArray | None = None
+    layers: tuple[LayerSensitivity, ...] = ()
+    losing: str = ""
+    winning: str = ""
+
+    @property
+    def amax(self) -> float:
+        """The largest magnitude seen."""
+        return max(abs(self.tensor.low), abs(self.tensor.high))
+
+    @property
+    def held(self) -> tuple[RangeError | None, RangeError | None]:
+        """The losing and the winning calibrator's errors."""
+        return self.tensor.error(self.losing), self.tensor.error(self.winning)
+
+    def calibrators(self, hurt: Callable[[RangeError], bool]) -> tuple[str, ...]:
+        """The calibrators whose range is as ``hurt`` says."""
+        return tuple(error.calibrator for error in self.tensor.errors if hurt(error))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rule found: a cause without its price. ``remedies`` are keys of causes.REMEDIES, best first."""
+
+    kind: str
+    title: str
+    text: str
+    calibrators: tuple[str, ...]
+    remedies: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
+    evidence: Mapping[str, float | str] = field(default_factory=dict)
+
+
+def few_image_outlier(seen: Evidence) -> Found | None:
+    """At most 5 % of 16 images or more reach half of the largest magnitude, twice a typical image's or more.
+
+    It hurts calibrators that keep 90 % of the range or more: the other images are left with half the steps.
+    """
+    peaks = seen.tensor.peaks
+    if peaks is None or seen.images < 16 or peaks.images_above_half > FEW:
+        return None
+    if seen.amax < 2 * peaks.typical_image:
+        return None
+    count = max(1, round(peaks.images_above_half * seen.images))
+    return Found(
+        "few-image-outlier",
+        "An outlier in few images",
+        f"{count} of {seen.images} calibration images, first of all {peaks.image!r}, reach {seen.amax:.3g} "
+        f"where a typical image reaches {peaks.typical_image:.3g}: a range that keeps them leaves a typical "
+        f"image {STEPS * peaks.typical_image / seen.amax:.0f} of {STEPS} steps",
+        seen.calibrators(lambda error: error.ratio >= 0.9),
+        ("other-calibrator", "coverage", "ranges"),
+        evidence={"image": peaks.image, "largest": seen.amax, "typical_image": peaks.typical_image,
+                  "images_above_half": peaks.images_above_half},
+    )  # fmt: skip
+
+
+def channel_outlier(seen: Evidence) -> Found | None:
+    """At most 5 % of the channels (or a single one) reach half of the largest magnitude, 8 x the typical one.
+
+    The typical channel is then left 16 of 127 steps or fewer. It hurts calibrators that keep half of the
+    range or more. Before a depthwise convolution it hurts most: there no other channel makes up for it.
+    """
+    peaks = seen.tensor.peaks
+    if peaks is None or peaks.channels < 4:
+        return None
+    few = max(FEW, 1 / peaks.channels) + 1e-9
+    if peaks.channels_above_half > few or seen.amax < 8 * peaks.typical_channel:
+        return None
+    count = max(1, round(peaks.channels_above_half * peaks.channels))
+    before = " before a depthwise convolution" if seen.facts.depthwise_readers else ""
+    return Found(
+        "channel-outlier",
+        f"An outlier channel{before}",
+        f"{count} of {peaks.channels} channels, first of all channel {peaks.channel}, reach {seen.amax:.3g} "
+        f"where the median channel reaches {peaks.typical_channel:.3g}: one scale for all leaves it "
+        f"{STEPS * peaks.typical_channel / seen.amax:.1f} of {STEPS} steps",
+        seen.calibrators(lambda error: error.ratio >= 0.5),
+        ("equalize", "other-calibrator", "keep-float"),
+        nodes=seen.facts.depthwise_readers,
+        evidence={"channel": float(peaks.channel), "largest": seen.amax,
+                  "typical_channel": peaks.typical_channel},
+    )  # fmt: skip
+
+
+def shared_scale(seen: Evidence) -> Found | None:
+    """A Concat joins parts whose largest magnitudes are 8 x apart or more: the smallest keeps 16 steps."""
+    if len(seen.facts.parts) < 2 or seen.channel_amax is None:
+        return None
+    sizes = [count for _, count in seen.facts.parts]
+    if sum(sizes) != seen.channel_amax.size:
+        return None
+    reached = [float(part.max()) for part in np.split(seen.channel_amax, np.cumsum(sizes)[:-1])]
+    large, small = int(np.argmax(reached)), int(np.argmin(reached))
+    if reached[small] <= 0 or reached[large] < 8 * reached[small]:
+        return None
+    names = [name for name, _ in seen.facts.parts]
+    return Found(
+        "shared-scale",
+        "Parts of different size share one scale",
+        f"{names[large]!r} reaches {reached[large]:.3g}, {names[small]!r} only {reached[small]:.3g}, and one "
+        f"Concat joins them: the smaller part is left {STEPS * reached[small] / reached[large]:.1f} of "
+        f"{STEPS} steps",
+        seen.calibrators(lambda error: error.ratio >= 0.5),
+        ("keep-float", "other-calibrator"),
+        evidence={"large_part": names[large], "large": reached[large], "small_part": names[small],
+                  "small": reached[small]},
+    )  # fmt: skip
+
+
+def raw_input(seen: Evidence) -> Found | None:
+    """The model's input holds no negative value and reaches 64 or more: pixels that nobody scaled.
+
+    A symmetric INT8 then has a step of 2 for pixels of 0..255, and no use for half of its integers.
+    """
+    if not seen.facts.is_input or seen.tensor.low < 0 or seen.tensor.high < 64:
+        return None
+    hurt = seen.calibrators(lambda error: error.dead_levels >= 0.4)
+    if not hurt:
+        return None
+    return Found(
+        "raw-input",
+        "The input is raw pixels",
+        f"the input goes from {seen.tensor.low:.3g} to {seen.tensor.high:.3g}: in symmetric INT8 one step is "
+        f"{seen.amax / STEPS:.2g} grey levels, and the negative half of the integers is never used",
+        hurt,
+        ("keep-float", "asymmetric"),
+        evidence={"low": seen.tensor.low, "high": seen.tensor.high, "step": seen.amax / STEPS},
+    )
+
+
+def small_negatives(seen: Evidence) -> Found | None:
+    """SiLU or Hardswish: all negatives lie in [-0.5, 0), and fewer than 4 steps are left for them.
+
+    Half of a symmetric INT8's integers are kept for them all the same (40 % dead levels or more).
+    """
+    low = seen.tensor.low
+    if not (seen.facts.is_gated and -0.5 <= low < 0):
+        return None
+
+    def steps(error: RangeError) -> float:
+        return STEPS * -low / max(abs(error.low), abs(error.high))
+
+    hurt = seen.calibrators(lambda error: error.dead_levels >= 0.4 and steps(error) < 4)
+    if not hurt:
+        return None
+    fewest = min(steps(error) for error in seen.tensor.errors)
+    return Found(
+        "small-negatives",
+        "SiLU's small negatives",
+        f"the values go from {low:.3g} to {seen.tensor.high:.3g}: what is negative is left {fewest:.1f} "
+        "steps, and most negative integers are never used",
+        hurt,
+        ("asymmetric", "other-calibrator", "ranges"),
+        evidence={"low": low, "high": seen.tensor.high, "steps": fewest},
+    )
+
+
+def box_head(seen: Evidence) -> Found | None:
+    """A last layer before the output, or a DFL decoder, takes 1 % of the agreement or more by itself."""
+    heads = (*seen.facts.dfl_readers, *seen.facts.head_readers)
+    ours = [layer for layer in seen.layers if layer.node in heads]
+    layer = max(ours, key=lambda found: found.loss_alone, default=None)
+    if layer is None or layer.loss_alone < 0.01:
+        return None
+    is_dfl = layer.node in seen.facts.dfl_readers
+    what = "decodes the boxes' distributions (DFL)" if is_dfl else "gives boxes and scores directly"
+    return Found(
+        "box-head",
+        "The head's last layer",
+        f"{layer.node!r} {what}: in INT8 by itself it takes {layer.loss_alone:.1%} of agreement with FP32",
+        (),
+        ("keep-head-float", "keep-float"),
+        nodes=(layer.node,),
+        evidence={"loss_alone": layer.loss_alone},
+    )
+
+
+def constant_tensor(seen: Evidence) -> Found | None:
+    """One and the same value in all calibration images: no range can be told from it."""
+    if seen.tensor.low != seen.tensor.high:
+        return None
+    return Found(
+        "constant-tensor",
+        "A tensor that never changes",
+        f"it is {seen.tensor.low:.3g} in all {seen.images} calibration images, so nothing tells its range; "
+        "other images may move it",
+        (),
+        ("coverage", "keep-float"),
+        evidence={"value": seen.tensor.low},
+    )
+
+
+def clipped(seen: Evidence) -> Found | None:
+    """The losing range is at most 0.9 of the winning one, and nine tenths of its error are clipping."""
+    losing, winning = seen.held
+    if losing is None or winning is None or losing.ratio > 0.9 * winning.ratio:
+        return None
+    if losing.clipping_share < 0.9:
+        return None
+    return Found(
+        "clipped",
+        "Clipped too early",
+        f"{losing.calibrator} keeps {losing.ratio:.0%} of the range and clips {losing.clipped:.2%} of the "
+        f"values: SQNR {_db(losing)}, where {winning.calibrator} keeps {winning.ratio:.0%} and has "
+        f"{_db(winning)}",
+        seen.calibrators(lambda error: error.ratio <= losing.ratio and error.clipping_share >= 0.9),
+        ("winner", "ranges"),
+        evidence={"ratio": losing.ratio, "clipped": losing.clipped, "winning_ratio": winning.ratio},
+    )
+
+
+def coarse(seen: Evidence) -> Found | None:
+    """The losing range is 1.5 x the winning one or more, and 99.9 % of the values lie in a quarter of it."""
+    losing, winning = seen.held
+    if losing is None or winning is None or losing.ratio < 1.5 * winning.ratio or seen.tensor.tail is None:
+        return None
+    used = 1 / (seen.tensor.tail * losing.ratio)
+    if used > 0.25:
+        return None
+    return Found(
+        "coarse",
+        "Steps made coarse by a long tail",
+        f"99.9 % of the values lie below {seen.amax / seen.tensor.tail:.3g}, the largest is {seen.amax:.3g}: "
+        f"{losing.calibrator} leaves {STEPS * used:.0f} of {STEPS} steps to nearly all values, "
+        f"{winning.calibrator} {losing.ratio / winning.ratio:.1f} x as many",
+        seen.calibrators(lambda error: error.ratio >= losing.ratio),
+        ("winner", "ranges", "equalize"),
+        evidence={"tail": seen.tensor.tail, "largest": seen.amax, "ratio": losing.ratio,
+                  "winning_ratio": winning.ratio},
+    )  # fmt: skip
+
+
+SPECIFIC = (
+    few_image_outlier, channel_outlier, shared_scale, raw_input, small_negatives, box_head, constant_tensor,
+)  # fmt: skip
+GENERAL = (clipped, coarse)
+"""They compare the two candidates' ranges, and are asked where no specific rule explains a coarse step."""
+
+
+def findings(seen: Evidence) -> list[Found]:
+    """What the rules find in one tensor; a coarse step is told once, by its most specific reason."""
+    found = [cause for rule in SPECIFIC if (cause := rule(seen)) is not None]
+    is_explained = bool({cause.kind for cause in found} & {"few-image-outlier", "channel-outlier"})
+    general = [cause for rule in GENERAL if (cause := rule(seen)) is not None]
+    return found + [cause for cause in general if not (is_explained and cause.kind == "coarse")]
+
+
+def _db(error: RangeError) -> str:
+    return "without error" if error.sqnr_db is None else f"{error.sqnr_db:.1f} dB"

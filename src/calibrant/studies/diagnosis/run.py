@@ -1,0 +1,198 @@
+"""A diagnosis from beginning to end: the cheapest evidence first, as far as the time budget goes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibrant.core.errors import CalibrantError, OutputError, SettingsError
+from calibrant.core.progress import Progress
+from calibrant.core.types import ComparingTask, FloatArray
+from calibrant.studies.diagnosis.case import Case
+from calibrant.studies.diagnosis.causes import causes_of
+from calibrant.studies.diagnosis.clock import Clock
+from calibrant.studies.diagnosis.laboratory import Laboratory
+from calibrant.studies.diagnosis.layers import (
+    growth_of,
+    sensitivity_of,
+    suspects_first,
+    with_drops,
+    with_rests,
+)
+from calibrant.studies.diagnosis.result import (
+    Diagnosis,
+    NoiseGrowth,
+    Sensitivity,
+    SwapTest,
+    TensorDiagnosis,
+    WeightDiagnosis,
+)
+from calibrant.studies.diagnosis.swaps import SwapTester
+from calibrant.studies.diagnosis.tensors import channels_of, tensors_of, weights_diagnosed, with_peaks
+from calibrant.studies.diagnosis.verdict import verdict_of
+from calibrant.tasks.detection.differences import DetectionDifferences
+from calibrant.tasks.detection.task import DetectionTask
+
+_RANGES, _PEAKS, _GROWTH, _ALONE, _DETECTIONS, _SWAP, _REST, _DROPS = (
+    "ranges and weights", "channels and images of the largest values", "where the error grows",
+    "layers by themselves", "detections against FP32", "the swap test", "all but one layer",
+    "the worst layers by mAP",
+)  # fmt: skip
+
+
+@dataclass
+class _Findings:
+    """What is known so far."""
+
+    tensors: tuple[TensorDiagnosis, ...] = ()
+    weights: tuple[WeightDiagnosis, ...] = ()
+    channel_amax: Mapping[str, FloatArray] = field(default_factory=dict)
+    growth: list[NoiseGrowth] = field(default_factory=list)
+    sensitivity: list[Sensitivity] = field(default_factory=list)
+    detections: list[DetectionDifferences] = field(default_factory=list)
+    swap: SwapTest | None = None
+    left_out: list[str] = field(default_factory=list)
+
+
+def diagnose(case: Case, folder: Path, budget: float | None, progress: Progress) -> Diagnosis:
+    """Diagnose a study. folder: the run's. budget: seconds; what it does not reach is said in ``left_out``.
+
+    A part that fails is left out with its reason. Raises SettingsError where the task cannot compare models.
+    """
+    task = case.study.task
+    if not isinstance(task, ComparingTask):
+        raise SettingsError(f"task {task.name} cannot compare models, so nothing can be diagnosed")
+    clock = Clock(budget)
+    with tempfile.TemporaryDirectory(prefix="calibrant-") as scratch:
+        laboratory = Laboratory(case.study, task, Path(scratch), progress)
+        found = _Investigation(case, laboratory, clock, Path(scratch), progress).findings()
+    causes = causes_of(case, str(folder), found.tensors, found.channel_amax, found.sensitivity, found.swap)
+    return Diagnosis(
+        model=str(case.study.plan.model.path),
+        losing=case.losing,
+        winning=case.winning,
+        verdict=verdict_of(case, causes, found.swap, found.sensitivity, found.detections),
+        causes=causes,
+        tensors=found.tensors,
+        weights=found.weights,
+        sensitivity=tuple(found.sensitivity),
+        growth=tuple(found.growth),
+        swap=found.swap,
+        detections=tuple(found.detections),
+        left_out=tuple(found.left_out),
+        budget_seconds=budget,
+        seconds=clock.seconds,
+    )
+
+
+class _Investigation:
+    """Gathers evidence in the order of what it costs."""
+
+    def __init__(
+        self, case: Case, laboratory: Laboratory, clock: Clock, scratch: Path, progress: Progress
+    ) -> None:
+        self._case, self._laboratory, self._clock = case, laboratory, clock
+        self._scratch, self._progress = scratch, progress
+        self._found = _Findings()
+
+    def findings(self) -> _Findings:
+        """All that the budget reaches."""
+        parts: Sequence[tuple[str, Callable[[], None]]] = (
+            (_RANGES, self._ranges),
+            (_GROWTH, self._growth),
+            (_PEAKS, self._peaks),
+            (_ALONE, self._layers_alone),
+            (_DETECTIONS, self._detections),
+            (_SWAP, self._swap),
+            (_REST, self._rests),
+            (_DROPS, self._drops),
+        )
+        for name, work in parts:
+            self._do(name, work)
+        return self._found
+
+    def _do(self, name: str, work: Callable[[], None]) -> None:
+        if not self._clock.allows():
+            self._leave_out(f"{name}: no time left")
+            return
+        with self._clock.part(name):
+            try:
+                work()
+            except OutputError:
+                raise
+            except CalibrantError as error:
+                self._leave_out(f"{name}: {error}")
+
+    def _leave_out(self, words: str) -> None:
+        self._found.left_out.append(words)
+
+    def _ranges(self) -> None:
+        self._found.tensors = tensors_of(self._case)
+        self._found.weights = weights_diagnosed(self._case)
+
+    def _growth(self) -> None:
+        for trial in self._case.held:
+            self._found.growth.append(growth_of(self._case, trial, self._scratch))
+
+    def _peaks(self) -> None:
+        found, case = self._found, self._case
+        channels = channels_of(case, found.tensors, self._progress)
+        found.tensors = with_peaks(found.tensors, channels, case.study.calibration)
+        found.channel_amax = {tensor: seen.amax for tensor, seen in channels.items()}
+
+    def _layers_alone(self) -> None:
+        case, trial = self._case, self._case.held[0]
+        errors = {found.tensor: found.error(trial.calibrator) for found in self._found.tensors}
+        order = suspects_first(case, {name: error.sqnr_db for name, error in errors.items() if error})
+        found = sensitivity_of(case, trial, order, self._laboratory, self._clock, self._progress)
+        if found is not None:
+            self._found.sensitivity.append(found)
+        self._note_unfinished(_ALONE, len(found.layers) if found else 0, len(order))
+
+    def _detections(self) -> None:
+        task = self._case.study.task
+        if not isinstance(task, DetectionTask):
+            raise SettingsError(f"task {task.name} has no detections")
+        fp32 = self._laboratory.fp32()
+        for trial in self._case.held:
+            if not self._clock.allows():
+                self._leave_out(f"{_DETECTIONS} of {trial.calibrator}: no time left")
+                return
+            scored = self._laboratory.scored(trial.calibrator, trial.encodings)
+            differences = task.differences(
+                trial.calibrator,
+                self._case.study.test,
+                (fp32.predictions, fp32.score),
+                (scored.predictions, scored.score),
+            )
+            self._found.detections.append(differences)
+
+    def _swap(self) -> None:
+        case = self._case
+        if case.losing == case.winning:
+            self._leave_out(f"{_SWAP}: there is only one candidate")
+            return
+        tester = SwapTester(case, self._found.tensors, self._laboratory, self._clock)
+        if not tester.has_gap:
+            self._leave_out(f"{_SWAP}: {case.losing} cannot be told from {case.winning} (gap {tester.gap})")
+            return
+        self._found.swap = tester.test(self._progress)
+        if self._found.swap is None or not (self._found.swap.is_complete or self._clock.allows()):
+            self._leave_out(f"{_SWAP}: no time left for all its steps")
+
+    def _rests(self) -> None:
+        for index, found in enumerate(self._found.sensitivity):
+            finished = with_rests(found, self._case, self._laboratory, self._clock, self._progress)
+            self._found.sensitivity[index] = finished
+            measured = [layer for layer in finished.layers if layer.agreement_without is not None]
+            self._note_unfinished(_REST, len(measured), len(finished.layers))
+
+    def _drops(self) -> None:
+        for index, found in enumerate(self._found.sensitivity):
+            self._found.sensitivity[index] = with_drops(found, self._case, self._laboratory, self._clock)
+
+    def _note_unfinished(self, name: str, done: int, planned: int) -> None:
+        if done < planned:
+            self._leave_out(f"{name}: {planned - done} of {planned} layers, no time left")

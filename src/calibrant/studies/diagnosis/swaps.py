@@ -1,0 +1,145 @@
+"""The swap test on two candidates: ordered by agreement, confirmed by mAP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from calibrant.core.progress import Progress
+from calibrant.core.types import Encoding
+from calibrant.stages.diagnosis.range_errors import bounds_of
+from calibrant.stages.diagnosis.swap import ENOUGH, differing, swapped
+from calibrant.stages.recommend import Drop, shown
+from calibrant.studies.diagnosis.case import Case
+from calibrant.studies.diagnosis.clock import Clock
+from calibrant.studies.diagnosis.laboratory import Laboratory
+from calibrant.studies.diagnosis.result import SwapStep, SwapTest, TensorDiagnosis
+
+MOST_STEPS = 16
+"""The test ends after so many tensors: what is spread over more is no matter of single tensors."""
+MOST_TRIED = 32
+"""Tensors that may be swapped: those whose ranges differ most."""
+_NAMED = 3
+
+
+class SwapTester:
+    """Gives the losing candidate the winner's ranges, tensor by tensor, until the gap is explained."""
+
+    def __init__(
+        self, case: Case, tensors: Sequence[TensorDiagnosis], laboratory: Laboratory, clock: Clock
+    ) -> None:
+        self._case, self._laboratory, self._clock = case, laboratory, clock
+        self._losing, self._winning = (
+            case.candidates[name].encodings for name in (case.losing, case.winning)
+        )
+        self._tensors = {found.tensor: found for found in tensors}
+        self._winner = laboratory.scored(case.winning, self._winning)
+        self._loser = laboratory.scored(case.losing, self._losing)
+        self.gap = laboratory.drop(self._winner, self._loser)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the losing candidate loses beyond chance."""
+        return self.gap.is_real and self.gap.points > 0
+
+    def test(self, progress: Progress) -> SwapTest | None:
+        """The steps as far as the time goes; None where it did not reach the first."""
+        order = self._by_damage(progress)
+        steps: list[SwapStep] = []
+        with progress.stage("Swapping ranges", MOST_STEPS) as advance:
+            while len(steps) < min(MOST_STEPS, len(order)) and self._clock.allows():
+                steps.append(self._step(order[: len(steps) + 1], steps[-1:]))
+                advance()
+                if steps[-1].explained >= ENOUGH:
+                    break
+        return self._result(order, steps) if steps else None
+
+    def _by_damage(self, progress: Progress) -> tuple[str, ...]:
+        """Tensors in the order of what the losing range of each, alone, takes from the winner's agreement.
+
+        In the winner a single range shows; in the losing candidate the others' errors may hide it.
+        """
+        tried = differing(self._losing, self._winning)[:MOST_TRIED]
+        left: dict[str, float] = {}
+        with progress.stage("Trying ranges", len(tried)) as advance:
+            for tensor in tried:
+                if not self._clock.allows():
+                    break
+                left[tensor] = self._agreement(swapped(self._winning, self._losing, [tensor]))
+                advance()
+        return tuple(sorted(left, key=lambda tensor: left[tensor]))
+
+    def _step(self, taken: Sequence[str], before: Sequence[SwapStep]) -> SwapStep:
+        tensor = taken[-1]
+        mixed = swapped(self._losing, self._winning, taken)
+        found = self._laboratory.scored(self._name(len(taken)), mixed)
+        drop = self._laboratory.drop(self._winner, found)
+        left_before = before[0].drop.points if before else self.gap.points
+        known = self._tensors.get(tensor)
+        error = known.error(self._case.losing) if known else None
+        return SwapStep(
+            tensor=tensor,
+            readers=known.readers if known else (),
+            losing=_larger_side(self._losing[tensor]),
+            winning=_larger_side(self._winning[tensor]),
+            clipped=error.clipped if error else 0.0,
+            agreement=self._agreement(mixed),
+            map50_95=100 * found.score.value,
+            drop=drop,
+            gained=left_before - drop.points,
+            explained=1 - drop.points / self.gap.points,
+        )
+
+    def _result(self, order: Sequence[str], steps: Sequence[SwapStep]) -> SwapTest:
+        case, laboratory = self._case, self._laboratory
+        mixed = swapped(self._losing, self._winning, order[: len(steps)])
+        last = laboratory.scored(self._name(len(steps)), mixed)
+        return SwapTest(
+            losing=case.losing,
+            winning=case.winning,
+            images=laboratory.images,
+            gap=self.gap,
+            explained=laboratory.drop(last, self._loser),
+            is_complete=steps[-1].explained >= ENOUGH,
+            steps=tuple(steps),
+            sentence=sentence(case.losing, case.winning, self.gap, steps, self._tensors),
+        )
+
+    def _agreement(self, encodings: Mapping[str, Encoding]) -> float:
+        return self._laboratory.agreement(self._laboratory.points, encodings)
+
+    def _name(self, count: int) -> str:
+        return f"{self._case.losing} with {count} ranges of {self._case.winning}"
+
+
+def sentence(
+    losing: str,
+    winning: str,
+    gap: Drop,
+    steps: Sequence[SwapStep],
+    tensors: Mapping[str, TensorDiagnosis],
+) -> str:
+    """The test in words: how much is lost, how many tensors account for how much, and what ails them."""
+    gaining = sorted((step for step in steps if step.gained > 0), key=lambda step: -step.gained)
+    explained = gap.points - steps[-1].drop.points
+    lost = f"{losing} loses {shown(gap.points)} points against {winning} here (95 % interval {gap})"
+    if explained <= 0 or not gaining:
+        return f"{lost}; no single tensor accounts for it: {len(steps)} were given {winning}'s ranges"
+    count = len(steps)
+    noun, verb = ("tensor", "accounts") if count == 1 else ("tensors", "account")
+    named = "; ".join(_ailment(step, losing, tensors.get(step.tensor)) for step in gaining[:_NAMED])
+    more = f"; and {count - _NAMED} more" if count > _NAMED else ""
+    return f"{lost}; {count} {noun} {verb} for {shown(explained)} of them: {named}{more}"
+
+
+def _ailment(step: SwapStep, losing: str, tensor: TensorDiagnosis | None) -> str:
+    """A tensor with what its losing range does: it is clipped too early, or its step is too coarse."""
+    name = f"{step.tensor!r} (+{shown(step.gained)})"
+    if step.losing < step.winning:
+        error = tensor.error(losing) if tensor else None
+        where = f"at {error.ratio:.0%} of its range" if error else f"at {step.losing:.3g}"
+        return f"{name} clipped {where}"
+    return f"{name} with steps {step.losing / step.winning:.1f} times as large"
+
+
+def _larger_side(encoding: Encoding) -> float:
+    return max(abs(bound) for bound in bounds_of(encoding))
