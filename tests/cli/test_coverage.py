@@ -129,3 +129,14 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
     np.save(work / "arrays.npy", np.zeros((2, 3, 64, 64), np.float32))
     assert words in run("coverage", "m.onnx", "--calib", "calib", *options).error
     assert not (work / "runs").exists()
+
+
+def test_names_of_files_are_printed_as_they_are(run: Run, work: Path) -> None:
+    scenery(work / "pool", 3, seed=5)
+    shutil.move(work / "pool" / "5-00.png", work / "pool" / "[bold]0[red].png")
+    answer = run(
+        "coverage", "m.onnx", "--calib", "calib", "--pool", "pool", "--shuffles", 2, "--calibrators", "minmax",
+        "--out", "out",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "[bold]0[red].png" in answer.out.replace("\n", "")
