@@ -14,6 +14,7 @@ from calibrant.api.evaluation import evaluate as evaluate
 from calibrant.api.inspection import inspect as inspect
 from calibrant.api.optimization import apply_recipe as apply_recipe
 from calibrant.api.optimization import optimize as optimize
+from calibrant.api.report import report as report
 from calibrant.api.studies import compare as compare
 from calibrant.api.studies import study as study
 from calibrant.studies.caches import cache_from_json as cache_from_json

@@ -16,6 +16,7 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
+from calibrant.report.files import accompany
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.plan import StudySettings
@@ -85,7 +86,9 @@ def study(
     prepared = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     with output_folder(target) as folder, kept_request(folder, request):
-        return run_study(prepared, folder, listener, results_cache(listener) if cache else None)
+        result = run_study(prepared, folder, listener, results_cache(listener) if cache else None)
+        accompany(folder, listener)
+        return result
 
 
 def results_cache(progress: Progress) -> Cache:

@@ -17,6 +17,7 @@ from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
 from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
+from calibrant.cli.report import report
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -37,6 +38,7 @@ for command in (
     compare,
     coverage,
     optimize,
+    report,
     inspect,
     demo,
     cache,

@@ -1,0 +1,52 @@
+"""A run's report as a file: HTML, PDF or Markdown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from calibrant.artifacts.store import remove, write_bytes
+from calibrant.core.progress import Progress
+from calibrant.report.browser import print_pdf, require_browser
+from calibrant.report.html.page import report_html
+from calibrant.report.markdown import markdown_summary
+from calibrant.report.material import load_material
+
+REPORT = "report.html"
+
+
+def write_html(run: Path, out: Path) -> None:
+    """Write the report of a run's folder as one HTML file. Raises DataError, SettingsError or OutputError."""
+    write_bytes(out, report_html(load_material(run)).encode())
+
+
+def write_pdf(run: Path, out: Path) -> None:
+    """Print the report. Raises also SettingsError where no browser is found."""
+    require_browser()
+    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+        page = Path(folder) / REPORT
+        write_html(run, page)
+        print_pdf(page, out)
+
+
+def write_markdown(run: Path, out: Path) -> None:
+    """Write the summary for a pull request, which needs no extra. Raises DataError or OutputError."""
+    write_bytes(out, markdown_summary(load_material(run)).encode())
+
+
+FORMS: dict[str, Callable[[Path, Path], None]] = {
+    "html": write_html,
+    "pdf": write_pdf,
+    "md": write_markdown,
+}
+"""By the suffix of the file."""
+
+
+def accompany(run: Path, progress: Progress) -> None:
+    """Write report.html at the end of a study, whose results stand already: a failure is only a note."""
+    try:
+        write_html(run, run / REPORT)
+    except Exception as error:
+        progress.note(f"no report.html: {' '.join(str(error).split()) or type(error).__name__}")
+        remove(run / REPORT)

@@ -1,0 +1,142 @@
+"""The report as one HTML file: sections rendered, scripts, styles and data inlined."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from calibrant import __version__
+from calibrant.core.errors import SettingsError
+from calibrant.report.html.blocks import Plot, Section
+from calibrant.report.html.sections import sections_of
+from calibrant.report.material import Material
+from calibrant.report.verdict import headline, verdict
+from calibrant.report.words import interval, points
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+EXTRA_MISSING = "report.html needs jinja2, which is not installed; pip install 'calibrant[report]'"
+_VENDOR = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
+_PLOTS = ("ranking", "waterfall", "histogram", "growth", "bars", "groups", "learning", "front")
+_SCRIPTS = ("marks", *_PLOTS, "page")
+"""Ours, in the order of their use: the shared marks first, and last what draws and listens."""
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure of the headline: what it is, and its value."""
+
+    label: str
+    value: str
+    note: str
+
+
+def report_html(material: Material) -> str:
+    """The whole page. Raises SettingsError where the extra ``report`` is not installed."""
+    environment = _environment()
+    sections = sections_of(material)
+    plots = _plots(sections)
+    position_of = {id(plot): position for position, plot in enumerate(plots)}
+    scripts = [_asset(name) for name in _VENDOR] + [_asset(f"assets/{name}.js") for name in _SCRIPTS]
+    return environment.get_template("page.html").render(
+        title=f"{material.model_name}: {headline(material)}",
+        material=material,
+        headline=headline(material),
+        verdict=verdict(material),
+        figures=_figures(material),
+        sections=sections,
+        plot_id=lambda plot: position_of[id(plot)],
+        data=_script_safe([{"kind": plot.kind, **plot.data} for plot in plots]),
+        styles=_markup(_asset("assets/report.css")),
+        scripts=[_markup(script) for script in scripts],
+        policy=_policy(scripts),
+        version=__version__,
+    )
+
+
+def _figures(material: Material) -> tuple[_Figure, ...]:
+    """FP32's score, the recommended candidate's, and what is lost."""
+    full = _Figure("FP32", points(material.study["baseline"]["map50_95"]), "mAP50-95")
+    chosen = material.recommended
+    if chosen is None:
+        return (full,)
+    within = f"95 % interval {interval(*chosen['drop_ci95'])}"
+    return (
+        full,
+        _Figure(f"INT8, {chosen['calibrator']}", points(chosen["map50_95"]), "mAP50-95"),
+        _Figure("lost", points(chosen["drop"]), within),
+    )
+
+
+def _plots(sections: tuple[Section, ...]) -> list[Plot]:
+    return [block for section in sections for block in section.blocks if isinstance(block, Plot)]
+
+
+def _script_safe(content: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return _markup(text)
+
+
+def _policy(scripts: list[str]) -> str:
+    """A Content-Security-Policy: these scripts, inline styles, embedded images, and nothing from anywhere."""
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@cache
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise SettingsError(EXTRA_MISSING) from error
+    environment = Environment(
+        loader=PackageLoader("calibrant.report.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["coded"] = _coded
+    return environment
+
+
+def _coded(text: str) -> Markup:
+    """Escaped text in which what stood between backticks is code."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a lone backtick is none of ours
+        return escape(text)
+    shown = (
+        Markup("<code>{}</code>").format(part) if position % 2 else escape(part)
+        for position, part in enumerate(parts)
+    )
+    return Markup("").join(shown)
+
+
+def _markup(text: str) -> Markup:
+    """Text of our own, or escaped already."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704

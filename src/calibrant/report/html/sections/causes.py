@@ -1,0 +1,52 @@
+"""Why: the causes that the diagnosis found, with their evidence and remedies."""
+
+from __future__ import annotations
+
+from calibrant.report.html.blocks import Block, Command, Finding, Findings, Paragraph, Section
+from calibrant.report.material import Material
+from calibrant.report.words import listed, percent, points
+from calibrant.studies.diagnosis.result import Cause
+
+
+def causes(material: Material) -> Section:
+    """The causes, the gravest first; without a diagnosis the command that makes one."""
+    return Section("causes", "Why", _without_diagnosis(material) or _with_diagnosis(material))
+
+
+def _without_diagnosis(material: Material) -> tuple[Block, ...]:
+    if material.diagnosis is not None:
+        return ()
+    told = "Why candidates lose, which tensors cost the accuracy and which boxes change is not known yet:"
+    return (Paragraph(told), Command(f"calibrant diagnose {material.run.folder}"))
+
+
+def _with_diagnosis(material: Material) -> tuple[Block, ...]:
+    assert material.diagnosis is not None
+    found = material.diagnosis
+    blocks: list[Block] = []
+    if found.causes:
+        blocks.append(Findings(tuple(_finding(cause) for cause in found.causes)))
+    else:
+        blocks.append(Paragraph("No cause was found that the evidence would carry."))
+    blocks += [Paragraph(f"Left out: {left}", is_note=True) for left in found.left_out]
+    return tuple(blocks)
+
+
+def _finding(cause: Cause) -> Finding:
+    nodes = [node for node in cause.nodes if node != cause.tensor]
+    where = [f"tensor `{cause.tensor}`"] if cause.tensor else []
+    where += [f"read by `{listed(nodes)}`"] if nodes else []
+    where += [f"under {listed(cause.calibrators)}"] if cause.calibrators else []
+    return Finding(
+        cause.title,
+        cause.text,
+        tuple(where),
+        _cost(cause),
+        tuple((remedy.text, remedy.command) for remedy in cause.remedies),
+    )
+
+
+def _cost(cause: Cause) -> str:
+    if cause.cost is not None:
+        return f"{points(cause.cost)} points"
+    return f"{percent(cause.loss_alone)} of agreement" if cause.loss_alone is not None else ""

@@ -1,0 +1,113 @@
+"""The same image with FP32's and INT8's boxes side by side, worst cases first."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibrant.core.errors import CalibrantError
+from calibrant.report.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
+from calibrant.report.material import Material
+from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
+from calibrant.tasks.detection.images import read_image
+
+_IMAGES = 6
+_LONGEST_SIDE = 480
+_QUALITY = 72
+_LEFT_PART = 0.6
+"""Boxes that begin further right have their label end at their right side, so that it stays in the image."""
+_NOTES = {"lost": "lost: ", "gained": "new: ", "moved": "moved: "}
+_BUDGET = 2_000_000
+"""Bytes of base64 text for all photographs together; those that do not fit keep their boxes only."""
+
+
+@dataclass
+class _Budget:
+    left: int = _BUDGET
+
+    def take(self, text: str) -> str | None:
+        if len(text) > self.left:
+            return None
+        self.left -= len(text)
+        return text
+
+
+def images(material: Material) -> Section | None:
+    """None where the diagnosis compared no boxes, or all are the same."""
+    budget = _Budget()
+    blocks: list[Block] = []
+    for found in _winner_first(material):
+        worst = [image for image in found.worst_images[:_IMAGES] if image.fp32 or image.int8]
+        if worst:
+            photos = tuple(_photo(image, budget) for image in worst)
+            blocks += [Heading(f"{found.calibrator}, worst first"), Photos(found.calibrator, photos)]
+            threshold = found.fp32.threshold
+    if not blocks:
+        return None
+    told = (
+        f"Boxes with a score of {threshold:.2f} or more, FP32's best threshold. A solid line is a box that "
+        "both models have; dashes mark one that FP32 has and INT8 lost, a double line one that only "
+        "INT8 has, and dots one that moved."
+    )
+    return Section("images", "The images that changed most", (Paragraph(told), *blocks))
+
+
+def _winner_first(material: Material) -> list[DetectionDifferences]:
+    found = material.diagnosis.detections if material.diagnosis else ()
+    return sorted(found, key=lambda difference: difference.calibrator != material.winning)
+
+
+def _photo(image: ImageDifference, budget: _Budget) -> Photo:
+    source, width, height, scale = _thumbnail(Path(image.path), budget)
+    if source is None and not width:
+        width, height, scale = _frame_of((*image.fp32, *image.int8))
+    return Photo(
+        name=image.image,
+        summary=f"{image.lost} lost, {image.gained} new, {image.moved} moved",
+        width=width,
+        height=height,
+        source=source,
+        fp32=tuple(_drawn(box, scale, width) for box in image.fp32),
+        int8=tuple(_drawn(box, scale, width) for box in image.int8),
+    )
+
+
+def _thumbnail(path: Path, budget: _Budget) -> tuple[str | None, int, int, float]:
+    """A small JPEG as a data: address, its size, and its scale; nothing where the file is gone."""
+    import cv2
+
+    try:
+        pixels = read_image(path)
+    except CalibrantError:
+        return None, 0, 0, 1.0
+    height, width = pixels.shape[:2]
+    scale = min(1.0, _LONGEST_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    made, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    text = f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}" if made else ""
+    return budget.take(text) or None, *size, scale
+
+
+def _frame_of(boxes: tuple[Box, ...]) -> tuple[int, int, float]:
+    """The size of an image of which only boxes are known, and their scale."""
+    right, bottom = max(box.x2 for box in boxes), max(box.y2 for box in boxes)
+    scale = min(1.0, _LONGEST_SIDE / max(right, bottom, 1.0))
+    return max(1, round(right * scale)), max(1, round(bottom * scale)), scale
+
+
+def _drawn(box: Box, scale: float, width: int) -> DrawnBox:
+    left, top, right, bottom = (round(corner * scale, 1) for corner in (box.x1, box.y1, box.x2, box.y2))
+    is_at_right = left > _LEFT_PART * width
+    return DrawnBox(
+        x=left,
+        y=top,
+        width=round(max(right - left, 0.0), 1),
+        height=round(max(bottom - top, 0.0), 1),
+        label=f"{_NOTES.get(box.fate, '')}{box.label} {box.score:.2f}",
+        label_x=min(right, width - 2.0) if is_at_right else max(left, 2.0),
+        label_y=max(top - 3, 11.0),
+        ends_at_x=is_at_right,
+        fate=box.fate,
+    )

@@ -1,0 +1,188 @@
+"""Tensors: the histograms of the telling ones with every threshold, and a table of all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from calibrant.core.statistics import TensorStatistics
+from calibrant.core.types import Encoding, Range
+from calibrant.report.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
+from calibrant.report.html.sections.histogram import Threshold, histogram_plot
+from calibrant.report.html.sections.roles import role_of
+from calibrant.report.material import Material
+from calibrant.report.words import NOTHING, decibel, figure, percent
+from calibrant.studies.diagnosis.result import Diagnosis, RangeError, TensorDiagnosis
+
+_TELLING = 8
+_MOST_ROWS = 4000
+"""So many rows of the table of all tensors are about one megabyte."""
+
+
+def telling_tensors(material: Material) -> Section | None:
+    """Histograms of the tensors that explain most; None where the run kept no statistics."""
+    names = _telling_names(material)
+    if not names:
+        return None
+    why = (
+        "The tensors that the causes and the swap test name"
+        if material.diagnosis
+        else f"The tensors on which {material.losing} and {material.winning} disagree most"
+    )
+    told = (
+        f"{why}: how often each magnitude occurred in the calibration images, on a logarithmic scale, and "
+        "below it where every candidate clips."
+    )
+    plots = (_plot(name, material) for name in names)
+    return Section("tensors", "Telling tensors", (Paragraph(told), *plots))
+
+
+def _plot(tensor: str, material: Material) -> Plot:
+    assert material.statistics is not None
+    thresholds = [
+        Threshold(calibrator, role_of(calibrator, material), range_of(encodings[tensor]))
+        for calibrator, encodings in (material.encodings or {}).items()
+        if tensor in encodings
+    ]
+    found = material.diagnosis.tensor(tensor) if material.diagnosis else None
+    return histogram_plot(tensor, material.statistics.tensors[tensor], thresholds, found)
+
+
+def range_of(encoding: Encoding) -> Range:
+    """The real interval that a per-tensor encoding can hold."""
+    spec, scale, zero = encoding.spec, float(encoding.scale), int(encoding.zero_point)
+    lowest = -spec.qmax if spec.symmetric and spec.qmin < 0 else spec.qmin
+    return Range((lowest - zero) * scale, (spec.qmax - zero) * scale)
+
+
+def _telling_names(material: Material) -> list[str]:
+    if material.statistics is None or not material.encodings:
+        return []
+    named = _from_diagnosis(material.diagnosis) if material.diagnosis else _most_disputed(material)
+    known = (name for name in dict.fromkeys(named) if name in material.statistics.tensors)
+    return [name for _, name in zip(range(_TELLING), known, strict=False)]
+
+
+def _from_diagnosis(found: Diagnosis) -> Iterator[str]:
+    if found.swap is not None:
+        yield from (step.tensor for step in found.swap.steps)
+    yield from (cause.tensor for cause in found.causes if cause.tensor is not None)
+    for sensitivity in found.sensitivity[:1]:
+        yield from (tensor for layer in sensitivity.worst for tensor in layer.tensors)
+
+
+def _most_disputed(material: Material) -> list[str]:
+    """The tensors of which the loser and the winner keep the most different ranges."""
+    encodings = material.encodings or {}
+    losing, winning = (encodings.get(name or "", {}) for name in (material.losing, material.winning))
+    ratios = {
+        tensor: abs(math.log(range_of(losing[tensor]).amax / range_of(winning[tensor]).amax))
+        for tensor in losing.keys() & winning.keys()
+    }
+    disputed = sorted((tensor for tensor in ratios if ratios[tensor] > 0), key=lambda t: (-ratios[t], t))
+    return disputed[: _TELLING - 2]
+
+
+def all_tensors(material: Material) -> Section | None:
+    """Every quantized activation under every candidate, as one sortable table."""
+    if material.diagnosis is not None and material.diagnosis.tensors:
+        table = _diagnosed_table(material.diagnosis, material)
+    elif material.statistics is not None and material.encodings:
+        table = _plain_table(material)
+    else:
+        return None
+    return Section("all-tensors", "All tensors", (table,))
+
+
+def _diagnosed_table(found: Diagnosis, material: Material) -> Table:
+    shown = _shown_calibrators(found, material)
+    pairs = [
+        (position, tensor, error)
+        for position, tensor in enumerate(found.tensors)
+        for error in tensor.errors
+        if error.calibrator in shown
+    ]
+    titles = (
+        "lowest",
+        "highest",
+        "keeps from",
+        "to",
+        "of minmax",
+        "clipped",
+        "SQNR (dB)",
+        "clipping's share",
+    )
+    more = ("dead levels", "kurtosis", "tail")
+    return Table(
+        f"{len(found.tensors)} tensors under {len(shown)} candidates; a click on a title sorts",
+        (
+            Column("#", "number"),
+            Column("tensor", "name"),
+            *(Column(title, "number") for title in (*titles, *more)),
+            Column("largest in", "name"),
+        ),
+        tuple(_diagnosed_row(*pair) for pair in pairs),
+        is_open=True,
+        groups=tuple(error.calibrator for _, _, error in pairs),
+        group_title="candidate",
+        shown_group=material.winning or "",
+    )
+
+
+def _shown_calibrators(found: Diagnosis, material: Material) -> list[str]:
+    """All calibrators, or the winner and the loser where all would make the page too large."""
+    names = list(dict.fromkeys(error.calibrator for tensor in found.tensors for error in tensor.errors))
+    if len(names) * len(found.tensors) <= _MOST_ROWS:
+        return names
+    return [name for name in names if name in (material.winning, material.losing)]
+
+
+def _diagnosed_row(position: int, tensor: TensorDiagnosis, error: RangeError) -> tuple[Cell, ...]:
+    numbers = (tensor.low, tensor.high, error.low, error.high)
+    shares = (error.ratio, error.clipped)
+    return (
+        Cell(str(position), position),
+        Cell(tensor.tensor),
+        *(Cell(figure(number), number) for number in numbers),
+        *(Cell(percent(share), share) for share in shares),
+        Cell(decibel(error.sqnr_db), error.sqnr_db),
+        Cell(percent(error.clipping_share), error.clipping_share),
+        Cell(percent(error.dead_levels), error.dead_levels),
+        Cell(figure(tensor.kurtosis), tensor.kurtosis),
+        Cell(figure(tensor.tail), tensor.tail),
+        Cell(f"{tensor.peaks.image}, channel {tensor.peaks.channel}" if tensor.peaks else NOTHING),
+    )
+
+
+def _plain_table(material: Material) -> Table:
+    assert material.statistics is not None
+    pairs = [
+        (position, tensor, seen, calibrator)
+        for position, (tensor, seen) in enumerate(material.statistics.tensors.items())
+        for calibrator, encodings in (material.encodings or {}).items()
+        if tensor in encodings
+    ]
+    titles = ("lowest", "highest", "keeps from", "to", "of the largest")
+    return Table(
+        f"{len(material.statistics.tensors)} tensors; a click on a title sorts",
+        (Column("#", "number"), Column("tensor", "name"), *(Column(title, "number") for title in titles)),
+        tuple(
+            _plain_row(position, tensor, seen, range_of((material.encodings or {})[calibrator][tensor]))
+            for position, tensor, seen, calibrator in pairs
+        ),
+        is_open=True,
+        groups=tuple(calibrator for *_, calibrator in pairs),
+        group_title="candidate",
+        shown_group=material.winning or "",
+    )
+
+
+def _plain_row(position: int, tensor: str, seen: TensorStatistics, kept: Range) -> tuple[Cell, ...]:
+    share = kept.amax / seen.amax if seen.amax else None
+    numbers = (seen.low, seen.high, kept.low, kept.high)
+    return (
+        Cell(str(position), position),
+        Cell(tensor),
+        *(Cell(figure(number), number) for number in numbers),
+        Cell(percent(share), share),
+    )
