@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from calibrant.core.errors import DataError
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
 from calibrant.tasks.detection.agreement import agreement
+from calibrant.tasks.detection.comparing import Scored, detection_differences
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import describe_shape
+from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.images import read_image
 from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
@@ -100,8 +102,20 @@ class DetectionTask:
         """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""
         return score(samples, predictions, self.categories)
 
-    def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> NDArray[np.float64]:
-        """What two models found together and each, image by image: see :func:`agreement.agreement`."""
+    def differences(
+        self,
+        calibrator: str,
+        samples: Sequence[DetectionSample],
+        reference: tuple[Sequence[Detections], Score],
+        candidate: tuple[Sequence[Detections], Score],
+    ) -> DetectionDifferences:
+        """What a user notices of a candidate against FP32; both as predictions with their score."""
+        return detection_differences(
+            calibrator, samples, Scored(*reference), Scored(*candidate), self.categories
+        )
+
+    def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> float:
+        """How far two models find the same boxes with the same scores, 0..1; no labels needed."""
         return agreement(reference, found)
 
     def pack(self, predictions: Sequence[Detections]) -> dict[str, NDArray[Any]]:
