@@ -9,6 +9,7 @@ from calibrant.api.calibration import CalibratedCandidate as CalibratedCandidate
 from calibrant.api.calibration import CalibrationResult as CalibrationResult
 from calibrant.api.calibration import calibrate as calibrate
 from calibrant.api.coverage import coverage as coverage
+from calibrant.api.diagnosis import diagnose as diagnose
 from calibrant.api.evaluation import EvaluationResult as EvaluationResult
 from calibrant.api.evaluation import evaluate as evaluate
 from calibrant.api.inspection import inspect as inspect

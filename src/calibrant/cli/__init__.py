@@ -15,6 +15,7 @@ from calibrant.cli.caches import cache, migrate
 from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
 from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
+from calibrant.cli.diagnose import diagnose
 from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
 from calibrant.cli.report import report
@@ -36,6 +37,7 @@ for command in (
     calibrate,
     evaluate,
     compare,
+    diagnose,
     coverage,
     optimize,
     report,

@@ -24,8 +24,8 @@ STEPS = 127
 class Evidence:
     """All that is known of one tensor. ``images``: calibration images; ``channel_amax``: None: not measured.
 
-    ``layers``: those that read it, measured by themselves under the losing candidate. ``losing``, ``winning``:
-    the calibrators that are held against each other.
+    ``layers``: those that read it, measured by themselves under the losing candidate. ``losing`` and
+    ``winning``: the calibrators that are held against each other.
     """
 
     tensor: TensorDiagnosis

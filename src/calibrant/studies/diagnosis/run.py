@@ -99,22 +99,24 @@ class _Investigation:
 
     def findings(self) -> _Findings:
         """All that the budget reaches."""
-        parts: Sequence[tuple[str, Callable[[], None]]] = (
-            (_RANGES, self._ranges),
-            (_GROWTH, self._growth),
-            (_PEAKS, self._peaks),
-            (_ALONE, self._layers_alone),
-            (_DETECTIONS, self._detections),
-            (_SWAP, self._swap),
-            (_REST, self._rests),
-            (_DROPS, self._drops),
+        test, calibration = len(self._case.study.test), len(self._case.study.calibration)
+        # The last figure: runs of the model that a part cannot be broken off in.
+        parts: Sequence[tuple[str, Callable[[], None], int]] = (
+            (_RANGES, self._ranges, 0),
+            (_GROWTH, self._growth, 0),
+            (_PEAKS, self._peaks, calibration),
+            (_ALONE, self._layers_alone, 2 * self._laboratory.proxy_images),
+            (_DETECTIONS, self._detections, 2 * test),
+            (_SWAP, self._swap, test),
+            (_REST, self._rests, self._laboratory.proxy_images),
+            (_DROPS, self._drops, test),
         )
-        for name, work in parts:
-            self._do(name, work)
+        for name, work, runs in parts:
+            self._do(name, work, runs)
         return self._found
 
-    def _do(self, name: str, work: Callable[[], None]) -> None:
-        if not self._clock.allows():
+    def _do(self, name: str, work: Callable[[], None], runs: int) -> None:
+        if not self._clock.allows(runs * self._seconds_a_run):
             self._leave_out(f"{name}: no time left")
             return
         with self._clock.part(name):
@@ -135,6 +137,12 @@ class _Investigation:
     def _growth(self) -> None:
         for trial in self._case.held:
             self._found.growth.append(growth_of(self._case, trial, self._scratch))
+
+    @property
+    def _seconds_a_run(self) -> float:
+        """What a run of the model takes, at most: those that looked for the error's growth were no faster."""
+        runs = sum(2 * found.images for found in self._found.growth)
+        return self._clock.seconds.get(_GROWTH, 0.0) / runs if runs else 0.0
 
     def _peaks(self) -> None:
         found, case = self._found, self._case

@@ -1,0 +1,27 @@
+"""Why candidates lose: a finished study diagnosed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibrant.api.arguments import PathLike
+from calibrant.core.progress import Progress, Silent
+from calibrant.studies.diagnosis.of_run import diagnose_run
+from calibrant.studies.diagnosis.result import Diagnosis
+
+
+def diagnose(
+    run: PathLike,
+    *,
+    losing: str | None = None,
+    winning: str | None = None,
+    budget: float | None = 300.0,
+    progress: Progress | None = None,
+) -> Diagnosis:
+    """Say which tensors, layers and images cost a study's candidates their accuracy, and what helps.
+
+    run: the folder that study wrote; its model and images have to be where they were. losing, winning:
+    calibrators to hold against each other (default: the worst and the recommended one). budget: seconds, the
+    cheapest evidence first; None: no limit. Writes diagnosis.json into the folder. Raises CalibrantError.
+    """
+    return diagnose_run(Path(run), progress or Silent(), losing, winning, budget)

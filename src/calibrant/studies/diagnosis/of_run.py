@@ -1,0 +1,63 @@
+"""Diagnosing a run's folder: read, open again, diagnose, write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibrant.core.errors import CalibrantError, DataError
+from calibrant.core.progress import Progress
+from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.studies.diagnosis.case import case_of
+from calibrant.studies.diagnosis.files import write_diagnosis
+from calibrant.studies.diagnosis.result import Diagnosis
+from calibrant.studies.diagnosis.run import diagnose
+from calibrant.studies.request import open_study
+from calibrant.studies.run import Study
+from calibrant.studies.runs import Run, load_run
+
+SHARE_OF_STUDY = 0.2
+"""Share of a study's own time that its diagnosis may take when nothing else is asked for."""
+
+
+def diagnose_run(
+    folder: Path,
+    progress: Progress,
+    losing: str | None = None,
+    winning: str | None = None,
+    budget: float | None = None,
+    study: Study | None = None,
+) -> Diagnosis:
+    """Diagnose the study in ``folder`` and write diagnosis.json beside it.
+
+    losing, winning: calibrators to hold against each other; None: the worst and the recommended one. budget:
+    seconds; None: no limit. study: the one that has just run, else it is opened again from its request.
+    Raises CalibrantError.
+    """
+    run = load_run(folder)
+    opened = study or _opened(run, progress)
+    known = {name: run.encodings(name) for name in run.names[1:]}
+    encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
+    case = case_of(opened, run.statistics(), encodings, run.content, losing, winning)
+    found = diagnose(case, folder, budget, progress)
+    write_diagnosis(found, folder)
+    return found
+
+
+def diagnose_after(study: Study, folder: Path, budget: float, progress: Progress) -> None:
+    """Diagnose a study that has just run, within ``budget`` seconds; what fails is a remark."""
+    try:
+        diagnose_run(folder, progress, budget=budget, study=study)
+    except CalibrantError as error:
+        progress.note(f"no diagnosis was made: {error}")
+
+
+def _opened(run: Run, progress: Progress) -> Study:
+    """The run's study, on the reference runtime: what is diagnosed needs no other."""
+    # No calibrator is asked again, so that functions of the user's are not missed.
+    study = open_study(run.request(), progress, calibrators=(), runtime=runtime_named(REFERENCE))
+    if study.plan.model.sha256 != run.content["model"]["sha256"]:
+        raise DataError(
+            f"{study.plan.model.path} is no longer the model of {run.folder}; put that back, or run the "
+            "study again"
+        )
+    return study
