@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class ToyTask:
 
     def interpret(self, raw: NDArray[np.float32], sample: ToySample) -> NDArray[np.float32]:
         return raw.copy()
+
+    def pack(self, predictions: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        return {"values": np.stack(predictions)}
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        return list(arrays["values"])
 
     def score(self, samples: Sequence[ToySample], predictions: Sequence[Any]) -> Score:
         values = []
