@@ -148,7 +148,8 @@ def test_whatever_decides_predictions_is_in_their_key(tmp_path: Path, field_: st
     cache, again = Cache(tmp_path / "cache"), Counting()
     run_study(prepared(tmp_path, Counting()), tmp_path / "a", Silent(), cache)
     study = prepared(tmp_path, again)
-    other = replace(study, context=replace(study.context, **{field_: "other"}))
+    changed: dict[str, Any] = {field_: "other"}
+    other = replace(study, context=replace(study.context, **changed))
     run_study(other, tmp_path / "b", Silent(), cache)
     assert "toy.onnx" in again.opened
 
