@@ -31,7 +31,7 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
 
     first = searched_levers(NAMES, noted, lambda: True, seed=3, most=20)
     assert tried[0] == Recipe("minmax", Equalize(0.5))
-    assert Recipe("minmax") in tried[:9]
+    assert Recipe("minmax") in tried[:12]
     assert searched_levers(NAMES, agreement, lambda: True, seed=3, most=20) == first
     assert list(first) == sorted(first, key=agreement, reverse=True)
 

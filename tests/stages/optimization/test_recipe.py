@@ -11,6 +11,7 @@ recipes = st.builds(
     Recipe,
     names,
     st.none() | st.builds(Equalize, st.sampled_from([0.0, 0.5])),
+    st.booleans(),
     st.dictionaries(tensors, names).map(lambda ranges: tuple(sorted(ranges.items()))),
     st.lists(tensors, unique=True).map(tuple),
 )

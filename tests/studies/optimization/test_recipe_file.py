@@ -13,6 +13,7 @@ recipes = st.builds(
     Recipe,
     words,
     st.none() | st.builds(Equalize, st.floats(0, 1), st.sampled_from(["peak", "typical"]), st.floats(0, 1)),
+    st.booleans(),
     st.dictionaries(words, words, max_size=3).map(lambda ranges: tuple(sorted(ranges.items()))),
     st.lists(words, max_size=3, unique=True).map(tuple),
 )

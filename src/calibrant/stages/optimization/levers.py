@@ -53,11 +53,11 @@ def _new_study(seed: int) -> Any:
 
 
 def _first_settings(calibrators: Sequence[str]) -> list[dict[str, Any]]:
-    """Equalization of both kinds under each of the best calibrators, and none."""
+    """Equalization of both kinds under each of the best calibrators, with corrected biases or not; none."""
     rest = {"channels": PEAK, "least_gain": 0.0, "multiply": True}
     return [
-        {"equalize": kind, "strength": strength, "calibrator": name, **rest}
-        for kind, strength in ((ALL, 0.5), (DEPTHWISE, 0.3), (NONE, 0.3))
+        {"equalize": kind, "strength": 0.5, "calibrator": name, "correct_bias": corrected, **rest}
+        for kind, corrected in ((ALL, False), (ALL, True), (DEPTHWISE, False), (NONE, False))
         for name in calibrators[:3]
     ]
 
@@ -66,10 +66,11 @@ def _recipe_of(trial: Any, calibrators: Sequence[str]) -> Recipe:
     """The levers of one trial. The settings of an equalization only exist where there is one."""
     calibrator = trial.suggest_categorical("calibrator", tuple(calibrators))
     kind = trial.suggest_categorical("equalize", (NONE, DEPTHWISE, ALL))
+    correct_bias = trial.suggest_categorical("correct_bias", (False, True))
     if kind == NONE:
-        return Recipe(calibrator)
+        return Recipe(calibrator, correct_bias=correct_bias)
     strength = trial.suggest_categorical("strength", STRENGTHS) if kind == ALL else 0.0
     channels = trial.suggest_categorical("channels", (PEAK, TYPICAL))
     least_gain = trial.suggest_categorical("least_gain", LEAST_GAINS)
     multiply = trial.suggest_categorical("multiply", (True, False))
-    return Recipe(calibrator, Equalize(strength, channels, least_gain, multiply))
+    return Recipe(calibrator, Equalize(strength, channels, least_gain, multiply), correct_bias)

@@ -34,11 +34,13 @@ class Recipe:
     """How a quantized model is made, in the order of making.
 
     calibrator: gives every activation its range, but for those in ``ranges``: (tensor, calibrator) pairs in
-    which ``a~b`` is the geometric mean of two calibrators' ranges. keep_float: nodes that stay in float.
+    which ``a~b`` is the geometric mean of two calibrators' ranges. correct_bias: whether what rounding the
+    weights adds on average is taken off the biases. keep_float: nodes that stay in float.
     """
 
     calibrator: str
     equalize: Equalize | None = None
+    correct_bias: bool = False
     ranges: tuple[tuple[str, str], ...] = ()
     keep_float: tuple[str, ...] = ()
 
@@ -64,6 +66,7 @@ class Recipe:
         """The levers that it pulls, in words."""
         pulled = {
             "equalization": self.equalize is not None,
+            "bias correction": self.correct_bias,
             "ranges per tensor": bool(self.ranges),
             "sparing": bool(self.keep_float),
         }
@@ -73,6 +76,7 @@ class Recipe:
         """The same recipe with one of its levers left alone."""
         left: dict[str, Mapping[str, Any]] = {
             "equalization": {"equalize": None},
+            "bias correction": {"correct_bias": False},
             "ranges per tensor": {"ranges": ()},
             "sparing": {"keep_float": ()},
         }

@@ -84,7 +84,7 @@ def _remarks(recipe: RecipeFile, model_sha256: str, calibration_ids_sha256: str)
 
 
 def _require_known(recipe: Recipe, workshop: Workshop) -> None:
-    tensors = set(workshop.mended(recipe.equalize).plan.tensors)
+    tensors = set(workshop.mended(recipe).plan.tensors)
     unknown = [tensor for tensor, _ in recipe.ranges if tensor not in tensors]
     if unknown:
         raise SettingsError(

@@ -49,6 +49,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """JSON types only."""
     return {
         "equalize": asdict(recipe.equalize) if recipe.equalize else None,
+        "correct_bias": recipe.correct_bias,
         "calibrator": recipe.calibrator,
         "ranges": dict(recipe.ranges),
         "float": list(recipe.keep_float),
@@ -81,6 +82,7 @@ def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
     recipe = Recipe(
         calibrator=str(content["calibrator"]),
         equalize=Equalize(**equalize) if equalize is not None else None,
+        correct_bias=bool(content["correct_bias"]),
         ranges=tuple(sorted((str(tensor), str(choice)) for tensor, choice in content["ranges"].items())),
         keep_float=tuple(map(str, content["float"])),
     )

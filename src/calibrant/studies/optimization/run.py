@@ -176,6 +176,8 @@ def _name(recipe: Recipe) -> str:
     if recipe.equalize is not None:
         reach = f"all {recipe.equalize.strength:g}" if recipe.equalize.strength else "depthwise"
         parts.append(f"equalized ({reach}, {recipe.equalize.channels})")
+    if recipe.correct_bias:
+        parts.append("biases corrected")
     if recipe.ranges:
         parts.append(f"{len(recipe.ranges)} ranges")
     if recipe.keep_float:

@@ -94,7 +94,7 @@ class Search:
         return chosen(findings.all, self._goal.max_drop, self.bootstrap)
 
     def _calibrators(self, findings: Findings) -> None:
-        names = list(self._workshop.mended(None).ranges)
+        names = self._workshop.calibrators
         recipes = sorted(map(Recipe, names), key=lambda recipe: -self._agreement(recipe))
         for recipe in self._watched("Calibrators", recipes, len(recipes)):
             if not findings.singles or self._budget.until(CALIBRATORS_END)():
@@ -118,7 +118,7 @@ class Search:
 
     def _ranges(self, findings: Findings) -> None:
         start = self._most_agreeing(findings)
-        ranges = self._workshop.mended(start.equalize).ranges
+        ranges = self._workshop.mended(start).ranges
         with self._progress.stage("Ranges", 4 * len(ranges[start.calibrator])) as advance:
             improved = improved_ranges(start, ranges, self._counted(advance), self._budget.until(RANGES_END))
         self._measure(findings, improved)

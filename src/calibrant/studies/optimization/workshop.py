@@ -12,10 +12,11 @@ import onnx_ir as ir
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Encoding, Range, Runtime, Sample, Scheme, Statistics, Task
+from calibrant.core.types import Encoding, Range, Runtime, Sample, Statistics, Task
 from calibrant.graph.cost import costs
+from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
-from calibrant.graph.model import Model
+from calibrant.graph.mending.mended import Mended
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import with_qdq
 from calibrant.stages.calibrate import encodings_from, ranges_from
@@ -54,11 +55,11 @@ class Quantized:
         return with_qdq(plan.model, plan.points, self.encodings, plan.scheme, float_weights=float_weights)
 
     def explained(self, recipe: Recipe) -> str:
-        """A recipe in a sentence: "float: 2 of 60 layers; equalized: 12 folded, 3 scaled; ranges: 50 mse"."""
+        """A recipe in a sentence: "float: 2 of 60 layers; mended: 12 folded, 3 scaled; ranges: 50 mse"."""
         layers = len({point.node for point in self.plan.points.weights}) + len(recipe.keep_float)
         parts = [f"float: {len(recipe.keep_float)} of {layers} layers"]
-        if recipe.equalize is not None:
-            parts.append(f"equalized: {self.changes}")
+        if self.changes:
+            parts.append(f"mended: {self.changes}")
         counts = recipe.range_counts(len(self.plan.points.activations))
         parts.append("ranges: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
         return "; ".join(parts)
@@ -82,20 +83,21 @@ class Workshop:
         self._plan, self._task, self._collector = plan, task, collector
         self._calibration, self._calibrators = calibration, calibrators
         self._progress = progress
-        self._mended: dict[Equalize | None, Calibrated] = {}
+        self._mended: dict[tuple[Equalize | None, bool], Calibrated] = {}
 
-    def mended(self, equalize: Equalize | None) -> Calibrated:
-        """The float model after equalization, with its statistics and every calibrator's ranges.
+    def mended(self, recipe: Recipe) -> Calibrated:
+        """The float model after a recipe's mending, with its statistics and every calibrator's ranges.
 
         Raises CalibrantError when no calibrator gives any.
         """
-        if equalize not in self._mended:
-            self._mended[equalize] = self._calibrated(equalize)
-        return self._mended[equalize]
+        key = (recipe.equalize, recipe.correct_bias)
+        if key not in self._mended:
+            self._mended[key] = self._calibrated(*key)
+        return self._mended[key]
 
     def quantized(self, recipe: Recipe) -> Quantized:
         """Follow a recipe. Raises SettingsError where it names what the model does not have."""
-        mended = self.mended(recipe.equalize)
+        mended = self.mended(recipe)
         plan = self._planned(mended.plan, recipe.keep_float)
         choices = dict(recipe.ranges)
         ranges = {
@@ -106,6 +108,11 @@ class Workshop:
             for tensor in plan.tensors
         }
         return Quantized(plan, encodings_from(ranges, plan.scheme.activations), mended.changes)
+
+    @property
+    def calibrators(self) -> tuple[str, ...]:
+        """The calibrators that give the float model ranges, by name. Raises CalibrantError when none does."""
+        return tuple(self.mended(Recipe(self._calibrators[0].name)).ranges)
 
     @cached_property
     def macs(self) -> Mapping[str, int]:
@@ -127,16 +134,27 @@ class Workshop:
 
     @cached_property
     def _channels(self) -> Mapping[str, ChannelStatistics]:
-        tensors = [point.tensor for point in self._plan.points.activations]
+        return self._channels_of(self._plan)
+
+    def _channels_of(self, plan: QuantizationPlan) -> Mapping[str, ChannelStatistics]:
+        tensors = [point.tensor for point in plan.points.activations]
         return channel_statistics(
-            self._plan.model, tensors, self._task, self._collector, self._calibration, self._progress
+            plan.model, tensors, self._task, self._collector, self._calibration, self._progress
         )
 
-    def _calibrated(self, equalize: Equalize | None) -> Calibrated:
-        plan, changes = (self._plan, "") if equalize is None else self._equalized(equalize)
+    def _calibrated(self, equalize: Equalize | None, correct_bias: bool) -> Calibrated:
+        plan = self._plan
+        changes: list[str] = []
+        if equalize is not None:
+            plan = self._mended_by(self._equalized(equalize), changes)
+        if correct_bias:
+            plan = self._mended_by(self._corrected(plan), changes)
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
+        return Calibrated(plan, statistics, self._ranges(plan, statistics), ", ".join(changes))
+
+    def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Mapping[str, Mapping[str, Range]]:
         ranges: dict[str, Mapping[str, Range]] = {}
         failures: list[CalibrantError] = []
         for calibrator in self._calibrators:
@@ -148,9 +166,9 @@ class Workshop:
                 failures.append(error)
         if not ranges:
             raise failures[0]
-        return Calibrated(plan, statistics, ranges, changes)
+        return ranges
 
-    def _equalized(self, equalize: Equalize) -> tuple[QuantizationPlan, str]:
+    def _equalized(self, equalize: Equalize) -> Mended:
         amax = {
             tensor: found.amax if equalize.channels == PEAK else found.typical_amax
             for tensor, found in self._channels.items()
@@ -159,14 +177,18 @@ class Workshop:
             strength=equalize.strength, least_gain=equalize.least_gain, multiply=equalize.multiply
         )
         nodes = {point.node for point in self._plan.points.weights}
-        result = equalized(self._plan.model, nodes, amax, wanted)
-        plan = replace(self._plan, model=result.model, ties=_ties(result.model, self._plan.scheme))
-        return self._planned(plan, ()), str(result)
+        return equalized(self._plan.model, nodes, amax, wanted)
+
+    def _corrected(self, plan: QuantizationPlan) -> Mended:
+        channels = self._channels if plan is self._plan else self._channels_of(plan)
+        means = {tensor: found.mean for tensor, found in channels.items()}
+        return bias_corrected(plan.model, plan.points, plan.scheme.weights, means)
+
+    def _mended_by(self, mended: Mended, changes: list[str]) -> QuantizationPlan:
+        changes.append(str(mended))
+        ties = pooling_ties(mended.model) if self._plan.scheme.ties_pooling else {}
+        return self._planned(replace(self._plan, model=mended.model, ties=ties), ())
 
     def _planned(self, plan: QuantizationPlan, keep_float: Sequence[str]) -> QuantizationPlan:
         patterns = map(glob.escape, (*self._plan.points.kept_float, *keep_float))
         return replace(plan, points=quant_plan(plan.model, plan.scheme, tuple(patterns)))
-
-
-def _ties(model: Model, scheme: Scheme) -> Mapping[str, str]:
-    return pooling_ties(model) if scheme.ties_pooling else {}
