@@ -42,7 +42,7 @@ def require_browser() -> Path:
 
 
 def headless_command(browser: Path, profile: Path) -> list[str]:
-    """How to start a browser without a window, with a profile of its own, that asks nothing of any network."""
+    """How to start a browser without a window, with a profile of its own, and silent on the network."""
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
     own = (f"--user-data-dir={profile}", "--no-first-run", "--disable-gpu")
     command = [str(browser), "--headless", *own, *quiet]

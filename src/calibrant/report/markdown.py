@@ -79,12 +79,12 @@ def _causes(material: Material) -> Iterator[str]:
 
 def plain(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", text))
 
 
 def coded(text: str) -> str:
     """Text with what stands between backticks as code, and the rest as it is."""
-    parts = " ".join(text.split()).split("`")
+    parts = re.sub(r"\s+", " ", text).split("`")
     if len(parts) % 2 == 0:  # a lone backtick is none of ours
         return plain(text)
     return "".join(f"`{part}`" if position % 2 else plain(part) for position, part in enumerate(parts))

@@ -16,7 +16,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def points(value: float | None) -> str:
-    """MAP points to one decimal."""
+    """Points of mAP to one decimal."""
     return NOTHING if value is None else shown(value).replace("-", _MINUS)
 
 
@@ -38,17 +38,18 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     least = 10.0**-digits
     if 0 < 100 * fraction < least:
         return f"< {least:.{digits}f} %"
-    return f"{100 * fraction:.{digits}f} %"
+    return f"{100 * fraction:.{digits}f} %".replace("-", _MINUS)
 
 
 def figure(value: float | None, digits: int = 3) -> str:
     """A number in a few significant digits, without an exponent where it can be read without."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    if value != 0 and not 1e-3 <= abs(value) < 1e6:
-        return f"{value:.{digits - 1}e}".replace("-", _MINUS)
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{round(value, decimals) + 0.0:,.{min(decimals, 6)}f}".replace("-", _MINUS)
+    rounded = float(f"{value:.{digits}g}")
+    if rounded != 0 and not 1e-3 <= abs(rounded) < 1e6:
+        return f"{rounded:.{digits - 1}e}".replace("-", _MINUS)
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded)))) if rounded else 0
+    return f"{rounded + 0.0:,.{decimals}f}".replace("-", _MINUS)
 
 
 def decibel(value: float | None) -> str:

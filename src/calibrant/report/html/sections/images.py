@@ -24,7 +24,7 @@ _BUDGET = 2_000_000
 
 @dataclass
 class _Budget:
-    left: int = _BUDGET
+    left: int
 
     def take(self, text: str) -> str | None:
         if len(text) > self.left:
@@ -35,7 +35,7 @@ class _Budget:
 
 def images(material: Material) -> Section | None:
     """None where the diagnosis compared no boxes, or all are the same."""
-    budget = _Budget()
+    budget = _Budget(_BUDGET)
     blocks: list[Block] = []
     for found in _winner_first(material):
         worst = [image for image in found.worst_images[:_IMAGES] if image.fp32 or image.int8]

@@ -95,10 +95,16 @@ def all_tensors(material: Material) -> Section | None:
 
 
 def _diagnosed_table(found: Diagnosis, material: Material) -> Table:
-    shown = _shown_calibrators(found, material)
-    pairs = [
-        (position, tensor, error)
-        for position, tensor in enumerate(found.tensors)
+    names = dict.fromkeys(error.calibrator for tensor in found.tensors for error in tensor.errors)
+    shown = _that_fit(list(names), len(found.tensors), material)
+    tensors = list(enumerate(found.tensors))
+    told = f"{len(tensors)} tensors under {len(shown)} candidates"
+    if len(tensors) * len(shown) > _MOST_ROWS:
+        told = f"the {_MOST_ROWS // len(shown)} of {len(tensors)} tensors with the lowest SQNR"
+        tensors = sorted(tensors, key=lambda entry: _lowest_sqnr(entry[1]))[: _MOST_ROWS // len(shown)]
+    rows = [
+        (error.calibrator, _diagnosed_row(position, tensor, error))
+        for position, tensor in tensors
         for error in tensor.errors
         if error.calibrator in shown
     ]
@@ -113,28 +119,38 @@ def _diagnosed_table(found: Diagnosis, material: Material) -> Table:
         "clipping's share",
     )
     more = ("dead levels", "kurtosis", "tail")
+    columns = (
+        Column("#", "number"),
+        Column("tensor", "name"),
+        *(Column(title, "number") for title in (*titles, *more)),
+        Column("largest in", "name"),
+    )
+    return _by_candidate(told, columns, rows, material)
+
+
+def _by_candidate(
+    told: str, columns: tuple[Column, ...], rows: list[tuple[str, tuple[Cell, ...]]], material: Material
+) -> Table:
     return Table(
-        f"{len(found.tensors)} tensors under {len(shown)} candidates; a click on a title sorts",
-        (
-            Column("#", "number"),
-            Column("tensor", "name"),
-            *(Column(title, "number") for title in (*titles, *more)),
-            Column("largest in", "name"),
-        ),
-        tuple(_diagnosed_row(*pair) for pair in pairs),
+        f"{told}; a click on a title sorts",
+        columns,
+        tuple(row for _, row in rows),
         is_open=True,
-        groups=tuple(error.calibrator for _, _, error in pairs),
+        groups=tuple(calibrator for calibrator, _ in rows),
         group_title="candidate",
         shown_group=material.winning or "",
     )
 
 
-def _shown_calibrators(found: Diagnosis, material: Material) -> list[str]:
+def _that_fit(calibrators: list[str], tensors: int, material: Material) -> list[str]:
     """All calibrators, or the winner and the loser where all would make the page too large."""
-    names = list(dict.fromkeys(error.calibrator for tensor in found.tensors for error in tensor.errors))
-    if len(names) * len(found.tensors) <= _MOST_ROWS:
-        return names
-    return [name for name in names if name in (material.winning, material.losing)]
+    if len(calibrators) * tensors <= _MOST_ROWS:
+        return calibrators
+    return [name for name in calibrators if name in (material.winning, material.losing)] or calibrators[:1]
+
+
+def _lowest_sqnr(tensor: TensorDiagnosis) -> float:
+    return min((error.sqnr_db for error in tensor.errors if error.sqnr_db is not None), default=math.inf)
 
 
 def _diagnosed_row(position: int, tensor: TensorDiagnosis, error: RangeError) -> tuple[Cell, ...]:
@@ -156,25 +172,18 @@ def _diagnosed_row(position: int, tensor: TensorDiagnosis, error: RangeError) ->
 
 def _plain_table(material: Material) -> Table:
     assert material.statistics is not None
-    pairs = [
-        (position, tensor, seen, calibrator)
-        for position, (tensor, seen) in enumerate(material.statistics.tensors.items())
-        for calibrator, encodings in (material.encodings or {}).items()
-        if tensor in encodings
+    known = material.encodings or {}
+    tensors = list(enumerate(material.statistics.tensors.items()))
+    shown = _that_fit(list(known), len(tensors), material)
+    rows = [
+        (calibrator, _plain_row(position, tensor, seen, range_of(known[calibrator][tensor])))
+        for position, (tensor, seen) in tensors[: _MOST_ROWS // len(shown)]
+        for calibrator in shown
+        if tensor in known[calibrator]
     ]
     titles = ("lowest", "highest", "keeps from", "to", "of the largest")
-    return Table(
-        f"{len(material.statistics.tensors)} tensors; a click on a title sorts",
-        (Column("#", "number"), Column("tensor", "name"), *(Column(title, "number") for title in titles)),
-        tuple(
-            _plain_row(position, tensor, seen, range_of((material.encodings or {})[calibrator][tensor]))
-            for position, tensor, seen, calibrator in pairs
-        ),
-        is_open=True,
-        groups=tuple(calibrator for *_, calibrator in pairs),
-        group_title="candidate",
-        shown_group=material.winning or "",
-    )
+    columns = (Column("#", "number"), Column("tensor", "name"), *(Column(t, "number") for t in titles))
+    return _by_candidate(f"{len(tensors)} tensors under {len(shown)} candidates", columns, rows, material)
 
 
 def _plain_row(position: int, tensor: str, seen: TensorStatistics, kept: Range) -> tuple[Cell, ...]:

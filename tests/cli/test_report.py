@@ -1,0 +1,69 @@
+"""``calibrant report``, and the report that every study writes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from outcomes import Run
+
+
+def test_a_study_writes_its_report_and_report_writes_it_again(study: Run, run: Run, work: Path) -> None:
+    assert study().code == 0
+    written = (work / "out" / "report.html").read_text("utf-8")
+    assert written.startswith("<!doctype html>")
+    (work / "out" / "report.html").unlink()
+    answer = run("report", "out")
+    assert (answer.code, answer.out.strip()) == (0, str(Path("out") / "report.html"))
+    assert (work / "out" / "report.html").read_text("utf-8") == written
+
+
+def test_the_summary_goes_where_it_is_told(study: Run, run: Run, work: Path) -> None:
+    study()
+    assert run("report", "out", "--markdown").code == 0
+    assert run("report", "out", "--markdown", "--out", "elsewhere/summary.md").code == 0
+    assert (work / "elsewhere" / "summary.md").read_bytes() == (work / "out" / "report.md").read_bytes()
+    assert "| → | **minmax** |" in (work / "out" / "report.md").read_text("utf-8")
+
+
+def test_a_study_without_the_extra_says_how_to_get_it(
+    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    answer = study()
+    assert answer.code == 0
+    assert answer.err.count("pip install 'calibrant[report]'") == 1
+    assert not (work / "out" / "report.html").exists()
+    again = run("report", "out")
+    assert again.code == 2
+    assert again.err.startswith("error: report.html needs jinja2")
+    assert run("report", "out", "--markdown").code == 0
+
+
+def test_a_report_that_fails_never_fails_a_study(
+    study: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert study().code == 0
+    monkeypatch.setattr("calibrant.report.files.report_html", lambda _: 1 / 0)
+    answer = study()
+    assert answer.code == 0
+    assert "no report.html: division by zero" in answer.err
+    assert not (work / "out" / "report.html").exists(), "the old one tells of another study"
+
+
+def test_a_pdf_without_a_browser_is_refused_in_one_line(
+    study: Run, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study()
+    monkeypatch.setattr("calibrant.report.browser.BROWSERS", ("no-such-browser",))
+    answer = run("report", "out", "--pdf")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "a PDF needs Chromium, Chrome or Edge" in answer.err
+
+
+def test_what_is_no_run_is_refused(run: Run, work: Path) -> None:
+    assert "is no folder" in run("report", "nowhere").err
+    assert run("report", "calib").code == 2
+    assert "not both" in run("report", "calib", "--pdf", "--markdown").err
