@@ -115,9 +115,8 @@ def _changes(found: DetectionDifferences) -> Iterator[str]:
     yield "classes that lose most: " + ", ".join(
         f"{_group(group.name, group.fp32, group.int8)} ({group.boxes} boxes)" for group in worst
     )
-    yield "images that differ most: " + _listed(
-        [image.image for image in found.worst_images[:_SHOWN_CLASSES]]
-    )
+    images = [image.image for image in found.worst_images[:_SHOWN_IMAGES]]
+    yield f"images that differ most: {', '.join(images) or 'none'}"
 
 
 def _group(name: str, fp32: float | None, int8: float | None) -> str:

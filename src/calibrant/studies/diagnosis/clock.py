@@ -14,9 +14,9 @@ class Clock:
         self.budget, self._now, self._begun = budget, now, now()
         self.seconds: dict[str, float] = {}
 
-    def allows(self, needed: float = 0.0) -> bool:
-        """Whether so many more seconds are left."""
-        return self.budget is None or self._now() - self._begun + needed < self.budget
+    def allows(self, needed: float = 0.0, share: float = 1.0) -> bool:
+        """Whether so many more seconds are left, of the first ``share`` (0..1) of the budget."""
+        return self.budget is None or self._now() - self._begun + needed < share * self.budget
 
     @contextmanager
     def part(self, name: str) -> Iterator[Callable[[], float]]:

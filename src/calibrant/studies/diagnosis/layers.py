@@ -24,6 +24,8 @@ from calibrant.studies.diagnosis.result import (
 )
 
 GROWTH_IMAGES = 8
+ALONE_SHARE = 0.4
+"""The layers by themselves end at this share of the budget, so that there is time for the swap test."""
 WORST_LAYERS = 3
 """So many layers are measured by mAP, too."""
 
@@ -36,7 +38,7 @@ def sensitivity_of(
     layers: dict[str, LayerSensitivity] = {}
     with progress.stage(f"Layers of {trial.calibrator} alone", len(order)) as advance:
         for node in order:
-            if not clock.allows():
+            if not clock.allows(share=ALONE_SHARE):
                 break
             alone = laboratory.agreement(only(points, node), trial.encodings)
             layers[node] = LayerSensitivity(node, tensors_read(points, node), alone)

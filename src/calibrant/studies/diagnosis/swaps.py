@@ -18,6 +18,8 @@ MOST_STEPS = 16
 """The test ends after so many tensors: what is spread over more is no matter of single tensors."""
 MOST_TRIED = 32
 """Tensors that may be swapped: those whose ranges differ most."""
+TRYING_SHARE = 0.65
+"""Trying ends at this share of the budget: the steps that follow are what convinces."""
 _NAMED = 3
 
 
@@ -62,7 +64,7 @@ class SwapTester:
         left: dict[str, float] = {}
         with progress.stage("Trying ranges", len(tried)) as advance:
             for tensor in tried:
-                if not self._clock.allows():
+                if not self._clock.allows(share=TRYING_SHARE):
                     break
                 left[tensor] = self._agreement(swapped(self._winning, self._losing, [tensor]))
                 advance()
