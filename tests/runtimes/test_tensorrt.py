@@ -187,6 +187,39 @@ def test_a_dynamic_input_is_refused(tmp_path: Path) -> None:
         TensorRT().open(saved("Relu", tmp_path / "m.onnx", (1, 3, "height", "width")))
 
 
+@pytest.mark.parametrize(
+    ("version", "thorough", "quick"),
+    [
+        ("8.5.1.7", "[] None", "['ENABLE_TACTIC_HEURISTIC'] None"),
+        ("8.6.0", "[] None", "[] 2"),
+        ("10.3.0", "[] None", "[] 2"),
+        ("11.0.0", "[] None", "[] 2"),
+    ],
+)
+def test_each_version_is_asked_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, thorough: str, quick: str
+) -> None:
+    monkeypatch.setenv("STAND_IN_VERSION", version)
+    monkeypatch.setenv("STAND_IN_NOTES", str(tmp_path / "notes"))
+    model = saved("Relu", tmp_path / "m.onnx")
+    for effort in ("thorough", "quick", "quick"):  # the third is found in the cache
+        ran(TensorRT(effort=effort), model)
+    assert (tmp_path / "notes").read_text().splitlines() == [thorough, quick]
+
+
+def test_what_tensorrt_11_dropped_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STAND_IN_VERSION", "11.0.0")
+    with pytest.raises(
+        RuntimeFailedError, match="no FP16; its networks run in the types they are written in"
+    ):
+        TensorRT(precision="fp16").open(saved("Relu", tmp_path / "m.onnx"))
+    for int8 in ("cache", "calibrate"):
+        with pytest.raises(RuntimeFailedError, match="no IInt8MinMaxCalibrator; use int8=explicit"):
+            TensorRT(int8=int8).open_candidate(candidate(tmp_path, "TRT-8501-MinMaxCalibration"))
+    with TensorRT().open_candidate(candidate(tmp_path, "TRT-8501-MinMaxCalibration")) as session:
+        assert np.array_equal(session.run({"x": IMAGE})["y"], -IMAGE)
+
+
 # --- INT8 by calibration ------------------------------------------------------------------------------
 
 

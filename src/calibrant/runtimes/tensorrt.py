@@ -31,6 +31,7 @@ from calibrant.runtimes.tensorrt_worker.messages import PROTOCOL
 from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
 
 EXPLICIT, CACHE, CALIBRATE = "explicit", "cache", "calibrate"
+THOROUGH, QUICK = "thorough", "quick"
 WARMUP_RUNS = 20
 
 _START_SECONDS = 120.0
@@ -65,7 +66,8 @@ class TensorRT:
     python: the interpreter that has TensorRT. precision: what the layers in float may use, ``fp32`` or
     ``fp16`` (never TF32). int8: how a study's candidates are quantized: ``explicit`` (the Q/DQ model),
     ``cache`` (the float model with Calibrant's calibration cache) or ``calibrate`` (TensorRT's own
-    calibrator); the latter two up to TensorRT 10. timeout: seconds that a build may take. folder: where
+    calibrator); the latter two up to TensorRT 10. effort: ``thorough`` times kernels to choose among them,
+    ``quick`` leaves that to TensorRT's heuristics. timeout: seconds that a build may take. folder: where
     engines are kept. device: the GPU's number.
     """
 
@@ -80,11 +82,12 @@ class TensorRT:
         folder: Path | None = None,
         device: int | None = None,
         progress: Progress | None = None,
+        effort: str = THOROUGH,
     ) -> None:
         self._command = (python, "-c", _START, str(_WORKER))
         self._python, self._precision, self._int8, self._timeout = python, precision, int8, timeout
         self._folder, self._device = folder or _user_cache_folder(), device
-        self._progress = progress or Silent()
+        self._progress, self._effort = progress or Silent(), effort
         self._known: dict[str, str] | None = None
 
     @property
@@ -172,6 +175,7 @@ class TensorRT:
             "plan": str(plan),
             "timing_cache": str(self._home / f"timing-{_file_name(self._about['device'])}.bin"),
             "precision": self._precision,
+            "effort": self._effort,
             "algorithm": implicit and implicit.algorithm,
             "quantile": implicit and implicit.quantile,
             "scales": implicit and implicit.scales and str(implicit.scales),
@@ -234,6 +238,7 @@ class TensorRT:
     def _key(self, model: Path, implicit: Implicit | None, cache: Path | None) -> str:
         """What decides an engine: the model's content, the scales, TensorRT, the GPU and the precision."""
         parts = [_content_sha256(model), self._precision, self._about["device"], self._about["compute"]]
+        parts += [QUICK] if self._effort == QUICK else []
         if implicit is not None:
             scales = implicit.scales.read_text() if implicit.scales and not cache else ""
             parts += [implicit.algorithm, repr(implicit.quantile), scales, cache.name if cache else ""]
@@ -284,6 +289,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "python": str,
     "precision": one_of("fp32", "fp16"),
     "int8": one_of(EXPLICIT, CACHE, CALIBRATE),
+    "effort": one_of(THOROUGH, QUICK),
     "timeout": float,
     "folder": Path,
     "device": int,

@@ -4,7 +4,8 @@
 It has the few names of TensorRT 8.5's Python API that the worker uses. An engine is the ONNX file itself,
 run by ONNX Runtime on the CPU; device memory is host memory, behind the functions of CUDA's driver, which
 importing this module puts in libcuda's place. What TensorRT does wrong on a bad day can be asked for with
-STAND_IN in the environment: "crash", "hang", "noise" or "no-calibrators".
+STAND_IN in the environment: "crash", "hang", "noise" or "no-calibrators". STAND_IN_VERSION is the version
+that it plays: names that came later are missing from it, and those that a later one removed are gone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import struct
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,6 +25,8 @@ import onnxruntime as ort
 
 __version__ = os.environ.get("STAND_IN_VERSION", "8.5.1.7")
 _BAD_DAY = os.environ.get("STAND_IN", "")
+_MAJOR, _MINOR = (int(part) for part in __version__.split(".")[:2])
+_STRONGLY_TYPED_ONLY = _MAJOR >= 11  # no precision flags, no calibrators, no implicit batch to choose
 
 if _BAD_DAY == "noise":
     sys.stdout.write("TensorRT greets everybody on stdout\n")
@@ -118,13 +122,18 @@ class LayerType(enum.Enum):
 
 
 class NetworkDefinitionCreationFlag(enum.IntEnum):
-    EXPLICIT_BATCH = 0
+    STRONGLY_TYPED = 1
+    if not _STRONGLY_TYPED_ONLY:
+        EXPLICIT_BATCH = 0
 
 
 class BuilderFlag(enum.Enum):
     TF32 = 0
-    INT8 = 1
-    FP16 = 2
+    if not _STRONGLY_TYPED_ONLY:
+        INT8 = 1
+        FP16 = 2
+    if _MAJOR < 10:
+        ENABLE_TACTIC_HEURISTIC = 3
 
 
 class ILogger:
@@ -148,7 +157,7 @@ class _Calibrator:
         pass
 
 
-if _BAD_DAY != "no-calibrators":
+if _BAD_DAY != "no-calibrators" and not _STRONGLY_TYPED_ONLY:
 
     class IInt8MinMaxCalibrator(_Calibrator):
         algorithm = "MinMaxCalibration"
@@ -224,8 +233,21 @@ class _TimingCache:
 
 
 class _Config:
+    """Takes only the attributes that this version has."""
+
+    __slots__ = (
+        "_timing",
+        "avg_timing_iterations",
+        "flags",
+        *(() if _STRONGLY_TYPED_ONLY else ("int8_calibrator",)),
+        *(("max_workspace_size", "min_timing_iterations") if _MAJOR < 10 else ()),
+        *(("builder_optimization_level",) if (_MAJOR, _MINOR) >= (8, 6) else ()),
+    )
+
     def __init__(self):
-        self.flags, self.int8_calibrator, self._timing = {BuilderFlag.TF32}, None, None
+        self.flags, self._timing = {BuilderFlag.TF32}, None
+        for name in set(self.__slots__) - {"flags", "_timing"}:
+            setattr(self, name, None)
 
     def set_flag(self, flag):
         self.flags.add(flag)
@@ -258,7 +280,7 @@ class Builder:
         os.write(1, b"a library prints to stdout while it builds\n")
         self._have_a_bad_day()
         quantized = any(node.op_type == "QuantizeLinear" for node in network.model.graph.node)
-        if quantized and BuilderFlag.INT8 not in config.flags:
+        if quantized and not _STRONGLY_TYPED_ONLY and BuilderFlag.INT8 not in config.flags:
             self._logger.log(ILogger.Severity.ERROR, "Q/DQ layers need the INT8 flag")
             return None
         if BuilderFlag.TF32 in config.flags:
@@ -266,8 +288,10 @@ class Builder:
         if any(node.op_type == "Erf" for node in network.model.graph.node):
             self._logger.log(ILogger.Severity.ERROR, "10: Could not find any implementation for node Erf")
             return None
-        if config.int8_calibrator is not None and not _calibrated(network, config.int8_calibrator):
+        calibrator = getattr(config, "int8_calibrator", None)
+        if calibrator is not None and not _calibrated(network, calibrator):
             return None
+        _note(f"{sorted(flag.name for flag in config.flags)} {_level(config)}")
         return network.model.SerializeToString()
 
     def _have_a_bad_day(self):
@@ -279,6 +303,17 @@ class Builder:
             os.kill(os.getpid(), signal.SIGSEGV)
         if _BAD_DAY == "hang":
             time.sleep(600)
+
+
+def _level(config):
+    return getattr(config, "builder_optimization_level", None)
+
+
+def _note(text):
+    """Keep how an engine was built, where a test asks for it with STAND_IN_NOTES."""
+    if "STAND_IN_NOTES" in os.environ:
+        with Path(os.environ["STAND_IN_NOTES"]).open("a") as notes:
+            notes.write(f"{text}\n")
 
 
 def _calibrated(network, calibrator):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .cuda import Cuda
     from .messages import Channel
 
+QUICK = "quick"
+_HEURISTIC_LEVEL = 2  # what took the place of TensorRT 8.5's flag, by NVIDIA's documentation
+
 
 def build(
     trt: Any, cuda: Cuda, channel: Channel, logger: Any, request: Mapping[str, Any]
@@ -31,6 +34,8 @@ def build(
     config = builder.create_builder_config()
     calibrator = make_calibrator(trt, cuda, channel, request) if request["algorithm"] else None
     _configure(trt, config, network, request["precision"], calibrator)
+    if request["effort"] == QUICK:
+        _hurry(trt, config)
     remembers = _with_timing_cache(config, request["timing_cache"])
     plan = builder.build_serialized_network(network, config)
     if calibrator is not None and calibrator.complaint:
@@ -75,6 +80,14 @@ def _configure(trt: Any, config: Any, network: Any, precision: str, calibrator: 
         config.set_flag(flags.INT8)
     if calibrator is not None:
         config.int8_calibrator = calibrator
+
+
+def _hurry(trt: Any, config: Any) -> None:
+    """Let heuristics choose among the kernels, instead of timing each: results stay, latency may grow."""
+    if hasattr(config, "builder_optimization_level"):
+        config.builder_optimization_level = _HEURISTIC_LEVEL
+    elif hasattr(trt.BuilderFlag, "ENABLE_TACTIC_HEURISTIC"):
+        config.set_flag(trt.BuilderFlag.ENABLE_TACTIC_HEURISTIC)
 
 
 def _with_timing_cache(config: Any, path: str) -> bool:
