@@ -15,6 +15,7 @@ from calibrant.artifacts.trt_cache import (
 )
 from calibrant.core.types import Deployable, QuantizingRuntime, Runtime, Sample, Session, Task
 from calibrant.graph.model import Model
+from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_tensors import calibrated_tensors
 from calibrant.stages.sessions import model_inputs
 from calibrant.studies.candidates import CandidateFormat, CandidateModel
@@ -28,9 +29,17 @@ def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
         return CandidateFormat()
     has_calibrators = int(runtime.version.partition(".")[0]) <= LAST_WITH_CALIBRATORS
     version = version_named(runtime.version) if has_calibrators else DEFAULT_TENSORRT
-    reads_caches = isinstance(runtime, QuantizingRuntime) and runtime.reads_caches
-    calibrated = calibrated_tensors(model) if reads_caches else None
+    calibrated = calibrated_tensors(observed_model(runtime, model)) if _reads_caches(runtime) else None
     return CandidateFormat(version, calibrated=calibrated)
+
+
+def observed_model(runtime: Runtime, model: Model) -> Model:
+    """The model whose activations are collected: with all that TensorRT has, where it is to read caches."""
+    return with_inner_tensors(model) if _reads_caches(runtime) else model
+
+
+def _reads_caches(runtime: Runtime) -> bool:
+    return isinstance(runtime, QuantizingRuntime) and runtime.reads_caches
 
 
 def calibration_method(runtime: Runtime, candidate: CandidateModel) -> str | None:

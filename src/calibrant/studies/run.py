@@ -22,7 +22,7 @@ from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation
 from calibrant.studies import remarks
 from calibrant.studies.candidates import QuantizationPlan, write_candidates
-from calibrant.studies.deploy import format_for
+from calibrant.studies.deploy import format_for, observed_model
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
 from calibrant.studies.kept import KeptResults
@@ -119,9 +119,10 @@ def _collected(study: Study, tensors: Sequence[str], kept: KeptResults, progress
         "ids": [sample.id for sample in study.calibration],
         "contents": study.calibration_sha256,
     }
+    observed = observed_model(study.runtime, study.plan.model)
     return kept.statistics(
         decided_by if study.calibration_sha256 else None,
-        lambda: collect(study.plan.model, tensors, study.task, study.collector, study.calibration, progress),
+        lambda: collect(observed, tensors, study.task, study.collector, study.calibration, progress),
     )
 
 
