@@ -61,7 +61,8 @@ def _told(change: Change, found: Comparison) -> str:
     moved = f"{where}: {_gain(change.drop)} points"
     if change.interval is None:
         return f"{moved} (no evidence was kept, so nothing says whether that is real)"
-    verdict = "real" if change.is_real else "not to be told from chance"
+    shows = round(change.drop, 2) != 0
+    verdict = "real" if change.is_real and shows else "not to be told from chance"
     return f"{moved}, {verdict} (95 % interval {_gain(change.interval[1])} to {_gain(change.interval[0])})"
 
 
