@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import ModelError
+from calibrant.tasks.detection.decode import candidates
 from calibrant.tasks.detection.decode.candidates import (
     BoxFormat,
     Frame,
@@ -31,6 +32,21 @@ tables = st.integers(0, 2**32 - 1).map(
 def test_the_strongest_are_the_best_and_the_first_of_equals(values: list[int], most: int) -> None:
     expected = sorted(sorted(range(len(values)), key=lambda i: (-values[i], i))[:most])
     assert strongest(np.array(values, np.float32), most).tolist() == expected
+
+
+@given(st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=40), st.integers(1, 45))
+def test_scores_of_any_sign_and_size_are_ordered(values: list[float], most: int) -> None:
+    expected = sorted(sorted(range(len(values)), key=lambda i: (-values[i], i))[:most])
+    assert strongest(np.array(values, np.float32), most).tolist() == expected
+
+
+def test_of_very_many_pairs_the_best_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "MOST_CANDIDATES", 50)
+    table = np.random.default_rng(0).uniform(size=(40, 5)).astype(np.float32)
+    rows, classes, scores = pick(table, 0.1, multi_label=True)
+    assert sorted(scores.tolist()) == sorted(table.reshape(-1).tolist())[-50:]
+    assert table[rows, classes].tolist() == scores.tolist()
+    assert (np.diff(rows) >= 0).all()
 
 
 @given(tables, st.floats(0, 1))

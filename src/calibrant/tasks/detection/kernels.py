@@ -8,6 +8,26 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def bits_below_best(scores: NDArray[np.float32], most: int) -> int:
+    """The bits of a positive float that ``most`` of the scores (N,) reach, and few others.
+
+    0 where not so many are positive. Positive floats are ordered as their bits are, so the upper halves of
+    these are counted.
+    """
+    bits = scores.view(np.uint32)
+    counts = np.zeros(1 << 15, np.int64)
+    for index in range(len(scores)):
+        if scores[index] > 0:
+            counts[bits[index] >> np.uint32(16)] += 1
+    reached = 0
+    for upper in range(len(counts) - 1, -1, -1):
+        reached += counts[upper]
+        if reached >= most:
+            return upper << 16
+    return 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def greedily_kept(
     boxes: NDArray[np.float32], classes: NDArray[np.int64], class_count: int, iou: np.float32, most: int
 ) -> NDArray[np.int64]:

@@ -95,7 +95,10 @@ def pick(scores: FloatArray, confidence: float, multi_label: bool) -> tuple[IntA
     """
     flat = np.ascontiguousarray(scores).reshape(-1)
     if multi_label:
-        index = np.flatnonzero(flat > confidence)
+        above = flat > confidence
+        if np.count_nonzero(above) > MOST_CANDIDATES:
+            above &= flat >= _floor_of_best(flat, MOST_CANDIDATES)
+        index = np.flatnonzero(above)
     else:
         index = scores.argmax(axis=1) + np.arange(len(scores)) * scores.shape[1]
         index = index[flat[index] > confidence]
@@ -108,10 +111,18 @@ def strongest(scores: FloatArray, most: int) -> IntArray:
     """Indices, in order, of the ``most`` highest of ``scores`` (N,); of equal ones the first."""
     if len(scores) <= most:
         return np.arange(len(scores))
-    limit = np.partition(scores, -most)[-most]
+    limit = np.partition(scores[scores >= _floor_of_best(scores, most)], -most)[-most]
     chosen = scores > limit
     chosen[np.flatnonzero(scores == limit)[: most - chosen.sum()]] = True
     return np.flatnonzero(chosen)
+
+
+def _floor_of_best(scores: FloatArray, most: int) -> np.float32:
+    """A score that ``most`` of ``scores`` (N,) reach, and few others: what is below need not be sorted."""
+    from calibrant.tasks.detection.kernels import bits_below_best
+
+    bits = bits_below_best(scores, most)
+    return np.uint32(bits).view(np.float32) if bits else np.float32(-np.inf)
 
 
 def pick_with_objectness(
@@ -130,7 +141,7 @@ def boxes_at(rows: IntArray, boxes_of: Callable[[IntArray], FloatArray]) -> Floa
     ``boxes_of`` is asked for each row once.
     """
     fresh = np.diff(rows, prepend=-1) != 0
-    boxes: FloatArray = boxes_of(rows[fresh])[np.cumsum(fresh) - 1]
+    boxes: FloatArray = boxes_of(rows[fresh]).take(np.cumsum(fresh) - 1, axis=0)
     return boxes
 
 
