@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
+from calibrant.core.types import FloatArray
+from calibrant.graph.mending.equalize import equalizing_scales, expected_gain
 from calibrant.graph.model import Model
+from calibrant.graph.movement import value_sources
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 from calibrant.stages.diagnosis.weight_errors import kind_of
 
@@ -18,7 +22,7 @@ _GATES = ("Sigmoid", "HardSigmoid")
 class TensorFacts:
     """One activation in its graph.
 
-    is_input: the model's input. is_gated: the output of SiLU or Hardswish, whose negatives are small. parts:
+    is_input: the model's input, or values of it that were only moved. is_gated: the output of SiLU or Hardswish, whose negatives are small. parts:
     name and channels of what a Concat joined into it along the channels, in order. depthwise_readers: nodes
     that read it and work channel by channel. head_readers: nodes that read it and are the last convolutions
     or matrix products before an output (dfl_readers: those that only decode a box's distribution).
@@ -43,7 +47,28 @@ def facts_of(model: Model, tensors: Sequence[str]) -> dict[str, TensorFacts]:
         for node in walk_back(output, is_compute)
         if is_compute(node)
     }
-    return {tensor: _facts(values[tensor], head) for tensor in tensors if tensor in values}
+    fed = _moved_inputs(model)
+    return {tensor: _facts(values[tensor], head, tensor in fed) for tensor in tensors if tensor in values}
+
+
+def equalizing_bits(model: Model, facts: TensorFacts, channel_amax: FloatArray) -> float:
+    """Bits of resolution lost because the channels that depthwise convolutions read share one scale.
+
+    The noise behind such a convolution is one step for all channels, times each channel's weights; with a
+    scale for each channel it would follow the channel. Half the log2 of both powers' ratio, summed over
+    channels; 0 where nothing depthwise reads the tensor. channel_amax: (C,), real units.
+    """
+    nodes = {name_of(node): node for node in model.ir.graph}
+    weights = [constant_tensor(nodes[name].inputs[1]) for name in facts.depthwise_readers]
+    energies = [
+        np.square(weight.numpy()).reshape(channel_amax.size, -1).sum(axis=1)
+        for weight in weights
+        if weight is not None and weight.size % channel_amax.size == 0
+    ]
+    if not energies:
+        return 0.0
+    scales = equalizing_scales(channel_amax, np.ones_like(channel_amax), 1.0)
+    return expected_gain(channel_amax, np.sum(energies, axis=0), scales)
 
 
 def is_gated(node: ir.Node | None) -> bool:
@@ -64,10 +89,19 @@ def _gate_of(value: ir.Value | None) -> ir.Value | None:
     return producer.inputs[0] if producer is not None and is_standard(producer, *_GATES) else None
 
 
-def _facts(value: ir.Value, head: set[str]) -> TensorFacts:
+def _moved_inputs(model: Model) -> set[str]:
+    """The model's inputs, and tensors that hold nothing but their values."""
+    found = {name_of(value) for value in model.ir.graph.inputs}
+    for tensor, sources in value_sources(model).items():
+        if found.issuperset(sources):
+            found.add(tensor)
+    return found
+
+
+def _facts(value: ir.Value, head: set[str], is_input: bool) -> TensorFacts:
     readers = [use.node for use in value.uses() if use.idx == 0]
     return TensorFacts(
-        is_input=value.is_graph_input(),
+        is_input=is_input,
         is_gated=is_gated(value.producer()),
         parts=_parts(value),
         depthwise_readers=tuple(

@@ -102,7 +102,9 @@ def _integers(encoding: Encoding) -> int:
 
 def _moment(counts: NDArray[np.int64], edges: NDArray[np.float64], power: int, width: np.float64) -> float:
     """Sum of x**power over values uniform in bins of ``width``; edges (B + 1,) are x where bins meet."""
-    above = edges ** (power + 1)
+    above = edges.copy()
+    for _ in range(power):  # far quicker than a power
+        above *= edges
     return float(np.dot(counts, np.diff(above)) / (power + 1) / width)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calibrant.core.types import FloatArray
-from calibrant.stages.diagnosis.facts import facts_of
+from calibrant.stages.diagnosis.facts import equalizing_bits, facts_of
 from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.result import (
     Cause,
@@ -61,11 +61,13 @@ def causes_of(
     priced: list[_Priced] = []
     for tensor in tensors:
         read = tuple(layers[node] for node in tensor.readers if node in layers)
+        amax, known = channel_amax.get(tensor.tensor), facts[tensor.tensor]
         seen = Evidence(
             tensor=tensor,
-            facts=facts[tensor.tensor],
+            facts=known,
             images=len(case.study.calibration),
-            channel_amax=channel_amax.get(tensor.tensor),
+            channel_amax=amax,
+            equalizing_bits=equalizing_bits(case.study.plan.model, known, amax) if amax is not None else 0.0,
             layers=read,
             losing=case.losing,
             winning=case.winning,

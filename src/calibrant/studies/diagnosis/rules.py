@@ -24,8 +24,8 @@ STEPS = 127
 class Evidence:
     """All that is known of one tensor. ``images``: calibration images; ``channel_amax``: None: not measured.
 
-    ``layers``: those that read it, measured by themselves under the losing candidate. ``losing`` and
-    ``winning``: the calibrators that are held against each other.
+    ``layers``: those that read it, measured by themselves under the losing candidate. ``equalizing_bits``:
+    see facts.equalizing_bits. ``losing`` and ``winning``: the calibrators that are held against each other.
     """
 
     tensor: TensorDiagnosis
@@ -33,6 +33,7 @@ class Evidence:
     images: int = 0
     channel_amax: FloatArray | None = None
     layers: tuple[LayerSensitivity, ...] = ()
+    equalizing_bits: float = 0.0
     losing: str = ""
     winning: str = ""
 
@@ -92,7 +93,7 @@ def channel_outlier(seen: Evidence) -> Found | None:
     """At most 5 % of the channels (or a single one) reach half of the largest magnitude, 8 x the typical one.
 
     The typical channel is then left 16 of 127 steps or fewer. It hurts calibrators that keep half of the
-    range or more. Before a depthwise convolution it hurts most: there no other channel makes up for it.
+    range or more.
     """
     peaks = seen.tensor.peaks
     if peaks is None or peaks.channels < 4:
@@ -101,18 +102,39 @@ def channel_outlier(seen: Evidence) -> Found | None:
     if peaks.channels_above_half > few or seen.amax < 8 * peaks.typical_channel:
         return None
     count = max(1, round(peaks.channels_above_half * peaks.channels))
-    before = " before a depthwise convolution" if seen.facts.depthwise_readers else ""
     return Found(
         "channel-outlier",
-        f"An outlier channel{before}",
+        "An outlier channel",
         f"{count} of {peaks.channels} channels, first of all channel {peaks.channel}, reach {seen.amax:.3g} "
         f"where the median channel reaches {peaks.typical_channel:.3g}: one scale for all leaves it "
         f"{STEPS * peaks.typical_channel / seen.amax:.1f} of {STEPS} steps",
         seen.calibrators(lambda error: error.ratio >= 0.5),
         ("equalize", "other-calibrator", "keep-float"),
-        nodes=seen.facts.depthwise_readers,
         evidence={"channel": float(peaks.channel), "largest": seen.amax,
                   "typical_channel": peaks.typical_channel},
+    )  # fmt: skip
+
+
+def depthwise_outlier(seen: Evidence) -> Found | None:
+    """One scale for all channels costs a depthwise convolution 1 bit (6 dB) or more (facts.equalizing_bits).
+
+    There no other channel makes up for a coarse one, and large weights often stand on small channels. It
+    hurts calibrators that keep half of the range or more.
+    """
+    peaks = seen.tensor.peaks
+    if peaks is None or seen.equalizing_bits < 1:
+        return None
+    return Found(
+        "channel-outlier",
+        "An outlier channel before a depthwise convolution",
+        f"channel {peaks.channel} of {peaks.channels} reaches {seen.amax:.3g}, the median channel "
+        f"{peaks.typical_channel:.3g}, and a depthwise convolution weighs each by itself: one scale for all "
+        f"costs {seen.equalizing_bits:.1f} of 8 bits behind it",
+        seen.calibrators(lambda error: error.ratio >= 0.5),
+        ("equalize", "other-calibrator", "keep-float"),
+        nodes=seen.facts.depthwise_readers,
+        evidence={"channel": float(peaks.channel), "largest": seen.amax,
+                  "typical_channel": peaks.typical_channel, "bits": seen.equalizing_bits},
     )  # fmt: skip
 
 
@@ -265,7 +287,8 @@ def coarse(seen: Evidence) -> Found | None:
 
 
 SPECIFIC = (
-    few_image_outlier, channel_outlier, shared_scale, raw_input, small_negatives, box_head, constant_tensor,
+    few_image_outlier, depthwise_outlier, channel_outlier, shared_scale, raw_input, small_negatives,
+    box_head, constant_tensor,
 )  # fmt: skip
 GENERAL = (clipped, coarse)
 """They compare the two candidates' ranges, and are asked where no specific rule explains a coarse step."""
@@ -273,7 +296,8 @@ GENERAL = (clipped, coarse)
 
 def findings(seen: Evidence) -> list[Found]:
     """What the rules find in one tensor; a coarse step is told once, by its most specific reason."""
-    found = [cause for rule in SPECIFIC if (cause := rule(seen)) is not None]
+    specific = [cause for rule in SPECIFIC if (cause := rule(seen)) is not None]
+    found = [*{cause.kind: cause for cause in reversed(specific)}.values()][::-1]
     is_explained = bool({cause.kind for cause in found} & {"few-image-outlier", "channel-outlier"})
     general = [cause for rule in GENERAL if (cause := rule(seen)) is not None]
     return found + [cause for cause in general if not (is_explained and cause.kind == "coarse")]
