@@ -22,10 +22,11 @@ _GATES = ("Sigmoid", "HardSigmoid")
 class TensorFacts:
     """One activation in its graph.
 
-    is_input: the model's input, or values of it that were only moved. is_gated: the output of SiLU or Hardswish, whose negatives are small. parts:
-    name and channels of what a Concat joined into it along the channels, in order. depthwise_readers: nodes
-    that read it and work channel by channel. head_readers: nodes that read it and are the last convolutions
-    or matrix products before an output (dfl_readers: those that only decode a box's distribution).
+    is_input: the model's input, or values of it that were only moved. is_gated: the output of SiLU or
+    Hardswish, whose negatives are small. parts: name and channels of what a Concat joined into it along the
+    channels, in order. depthwise_readers: nodes that read it and work channel by channel. head_readers: nodes
+    that read it and are the last convolutions or matrix products before an output (dfl_readers: those that
+    only decode a box's distribution).
     """
 
     is_input: bool = False
