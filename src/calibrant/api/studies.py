@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
-from calibrant.report.files import accompany
 from calibrant.core.user_folder import user_cache_folder
+from calibrant.report.files import accompany
 from calibrant.studies.compare import Comparison, compare_runs
+from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.request import StudyRequest, kept_request, open_study
@@ -48,6 +50,7 @@ def study(
     race: bool = True,
     race_error: float = 0.01,
     cache: bool = True,
+    diagnose_budget: float | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
@@ -57,6 +60,8 @@ def study(
     QuantSpec) -> Range, or a mapping from names to such functions. keep_float: node names or patterns.
     race: stop candidates that are beaten beyond doubt; race_error: how often, at most, that may drop the
     eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
+    diagnose_budget: seconds for saying why candidates lose (see diagnose); None: a fifth of the study's own
+    time; 0: none.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
@@ -83,10 +88,15 @@ def study(
             race_error=race_error if race else None,
         ),
     )
+    started = time.monotonic()
     prepared = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_study(prepared, folder, listener, results_cache(listener) if cache else None)
+        taken = time.monotonic() - started
+        diagnose_after(
+            prepared, folder, SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget, listener
+        )
         accompany(folder, listener)
         return result
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from calibrant.cli.diagnose import optional_seconds
 from calibrant.cli.options import (
     CACHE,
     CALIB,
@@ -36,6 +37,8 @@ ALL_FAILED = 1
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
 )
 @options(RACE, CACHE)
+@click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
+              help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
     """Measure every calibrator on MODEL and recommend one."""
     from calibrant import api

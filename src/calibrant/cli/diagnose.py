@@ -13,6 +13,11 @@ from calibrant.cli.options import JSON, options
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
 
 
+def optional_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """A span of time in seconds, where one is given."""
+    return None if text is None else seconds_of(context, option, text)
+
+
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--losing", metavar="NAME", help="The calibrator to explain [default: the worst].")

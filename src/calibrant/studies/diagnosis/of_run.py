@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from calibrant.artifacts.store import remove
 from calibrant.core.errors import CalibrantError, DataError
 from calibrant.core.progress import Progress
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.diagnosis.case import case_of
-from calibrant.studies.diagnosis.files import write_diagnosis
+from calibrant.studies.diagnosis.files import DIAGNOSIS, write_diagnosis
 from calibrant.studies.diagnosis.result import Diagnosis
 from calibrant.studies.diagnosis.run import diagnose
 from calibrant.studies.request import open_study
@@ -44,7 +45,13 @@ def diagnose_run(
 
 
 def diagnose_after(study: Study, folder: Path, budget: float, progress: Progress) -> None:
-    """Diagnose a study that has just run, within ``budget`` seconds; what fails is a remark."""
+    """Diagnose a study that has just run, within ``budget`` seconds (0: not at all); what fails is a remark.
+
+    A diagnosis of an earlier study in the same folder is gone in any case.
+    """
+    remove(folder / DIAGNOSIS)
+    if budget <= 0:
+        return
     try:
         diagnose_run(folder, progress, budget=budget, study=study)
     except CalibrantError as error:
