@@ -24,6 +24,7 @@ from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.types import Deployable, Feeds, Latency, Observer
+from calibrant.core.user_folder import user_cache_folder
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.tensorrt_worker.files import write_atomically
@@ -86,7 +87,7 @@ class TensorRT:
     ) -> None:
         self._command = (python, "-c", _START, str(_WORKER))
         self._python, self._precision, self._int8, self._timeout = python, precision, int8, timeout
-        self._folder, self._device = folder or _user_cache_folder(), device
+        self._folder, self._device = folder or user_cache_folder(), device
         self._progress, self._effort = progress or Silent(), effort
         self._known: dict[str, str] | None = None
 
@@ -343,11 +344,6 @@ def _facts_of(plan: Path) -> dict[str, Any]:
     except (OSError, ValueError):  # kept for people and for reports; an engine runs without it
         return {}
     return facts
-
-
-def _user_cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "calibrant"
 
 
 def _file_name(text: str) -> str:
