@@ -1,0 +1,60 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from small_net import small_net
+
+from calibrant.core.quantize import encoding_of
+from calibrant.core.schemes import TENSORRT
+from calibrant.core.types import Range, Session
+from calibrant.graph.points import quant_plan
+from calibrant.graph.qdq import with_qdq
+from calibrant.runtimes import runtime_named
+from calibrant.stages.diagnosis.growth import noise_by_tensor
+from calibrant.stages.diagnosis.subsets import only
+
+
+@dataclass(frozen=True)
+class Sample:
+    id: str
+    values: NDArray[np.float32]
+
+
+class Driving:
+    name = "driving"
+
+    def drive(self, session: Session, sample: Sample) -> Any:
+        return session.run({"x": sample.values})
+
+    def interpret(self, raw: Any, sample: Any) -> Any:
+        return raw
+
+    def score(self, samples: Any, predictions: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_the_error_arises_where_a_layer_is_quantized_and_not_before(tmp_path: Path) -> None:
+    model = small_net(tmp_path)
+    points = only(quant_plan(model, TENSORRT), "deep")
+    encodings = {"gated": encoding_of(Range(-0.5, 0.5), TENSORRT.activations)}
+    quantized = replace(model, ir=with_qdq(model, points, encodings, TENSORRT))
+    random = np.random.default_rng(0)
+    samples = [Sample(str(i), random.normal(0, 1, (1, 1, 4, 4)).astype(np.float32)) for i in range(3)]
+    found = noise_by_tensor(
+        model, quantized, ("stemmed", "deep", "y"), Driving(), runtime_named("onnxruntime"), samples, tmp_path
+    )
+    assert found["stemmed"][1] == 0
+    assert found["deep"][1] > 0
+    assert found["y"][1] > 0
+    stem = sum(float(np.square(conv(model, sample.values)).sum()) for sample in samples)
+    assert found["stemmed"][0] == pytest.approx(stem, rel=1e-5)
+
+
+def conv(model: Any, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    weight = model.ir.graph.initializers["stem_w"].const_value.numpy()[:, :, 0, 0]
+    doubled = np.concatenate([values, values], axis=1)
+    result: NDArray[np.float32] = np.einsum("oi,nihw->nohw", weight, doubled)
+    return result
