@@ -1,0 +1,144 @@
+"""NNCF's quantize_with_accuracy_control on the split that calibrant optimize uses, in a process of its own.
+
+pip install calibrant nncf
+python benchmarks/optimize_nncf.py MODEL --calib DIR --data DATASET --max-drop 1.0 --minutes 10
+
+It calibrates on the same images, validates on the images that optimize selects on, and is measured on those
+that optimize reports on. Prints JSON. After --minutes the search ends: NNCF has no result until it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import nncf
+import onnx
+
+from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.progress import Silent
+from calibrant.graph.cost import costs
+from calibrant.graph.model import load_model
+from calibrant.stages.evaluate import evaluate
+from calibrant.stages.sessions import model_inputs
+from calibrant.studies.optimization.measure import split_in_two
+from calibrant.studies.request import StudyRequest, open_study
+
+
+class OutOfTimeError(Exception):
+    pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--calib", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--max-drop", type=float, default=1.0)
+    parser.add_argument("--minutes", type=float, default=10)
+    given = parser.parse_args()
+    request = StudyRequest(given.model, given.calib, given.data, DEFAULT_CALIBRATORS)
+    study = open_study(request, Silent())
+    halves = [[study.test[i] for i in half] for half in split_in_two(len(study.test), 0)]
+    found: dict[str, Any] = {
+        "model": Path(given.model).stem,
+        "nncf": nncf.__version__,
+        "minutes": given.minutes,
+    }
+    begun = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder, alarm(given.minutes):
+            model = searched(study, halves[0], given.max_drop, Path(folder))
+        found["seconds"] = round(time.perf_counter() - begun, 1)
+        found |= measured(study, model, halves[1])
+    except OutOfTimeError:
+        found["seconds"] = round(time.perf_counter() - begun, 1)
+        found["result"] = "none: the time was up"
+    print(json.dumps(found))
+
+
+class alarm:  # noqa: N801
+    """Raises OutOfTimeError in the main thread after so many minutes."""
+
+    def __init__(self, minutes: float) -> None:
+        self._seconds = minutes * 60
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, self._ring)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, *_: object) -> None:
+        raise OutOfTimeError
+
+
+def searched(study: Any, select: list[Any], max_drop: float, folder: Path) -> onnx.ModelProto:
+    """What NNCF makes of the model when it may lose ``max_drop`` points on ``select``."""
+    feeds = list(model_inputs(study.float_model, study.task, study.collector, study.calibration))
+
+    def validate(model: Any, _: Any) -> tuple[float, None]:
+        return score(study, model, select, folder), None
+
+    result: onnx.ModelProto = nncf.quantize_with_accuracy_control(
+        onnx.load(study.float_model),
+        nncf.Dataset([dict(one) for one in feeds]),
+        nncf.Dataset(select),
+        validate,
+        max_drop=max_drop / 100,
+        drop_type=nncf.DropType.ABSOLUTE,
+        subset_size=len(feeds),
+    )
+    return result
+
+
+def score(study: Any, model: Any, samples: list[Any], folder: Path) -> float:
+    path = folder / "candidate.onnx"
+    onnx.save(getattr(model, "model", model), path)
+    return evaluate(lambda: study.runtime.open(path), study.task, samples).score.value
+
+
+def measured(study: Any, model: onnx.ModelProto, report: list[Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        full = evaluate(lambda: study.runtime.open(study.float_model), study.task, report).score.value
+        reached = score(study, model, report, Path(folder))
+    return {
+        "fp32": round(100 * full, 2),
+        "map50_95": round(100 * reached, 2),
+        "drop": round(100 * (full - reached), 2),
+        "int8_share": round(int8_share(study, model), 4),
+        "per_channel_activations": per_channel_activations(model),
+    }
+
+
+def int8_share(study: Any, model: onnx.ModelProto) -> float:
+    """The share of multiply-accumulates whose weight and activation both come from DequantizeLinear."""
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    quantized = {
+        node.name
+        for node in model.graph.node
+        if len(node.input) > 1 and all(made.get(name) == "DequantizeLinear" for name in node.input[:2])
+    }
+    macs = {cost.node: cost.macs or 0 for cost in costs(load_model(study.float_model))}
+    return sum(count for node, count in macs.items() if node in quantized) / sum(macs.values())
+
+
+def per_channel_activations(model: onnx.ModelProto) -> int:
+    """How many activations have a scale for each channel, which TensorRT does not take."""
+    sizes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    scales = [
+        sizes.get(node.input[1], [])
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0] not in sizes
+    ]
+    return sum(len(scale) == 1 and scale[0] > 1 for scale in scales)
+
+
+if __name__ == "__main__":
+    main()
