@@ -3,7 +3,7 @@
 A paired bootstrap over the samples seen gives the spread of the difference of two candidates' metrics. The
 error level is shared out evenly among all tests that could drop the eventual winner: one against each
 opponent at each look (Bonferroni). Few samples have heavier tails than a normal distribution: a metric like
-mAP hangs on a few of them, so Student's t counts a quarter of them (decision 10).
+mAP hangs on a few of them, so Student's t counts a quarter of them (decision 11).
 """
 
 from __future__ import annotations
