@@ -63,10 +63,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def workload(model: Path, images: str, count: int) -> Workload:
+def workload(model: Path, images: str, count: int, distinct: int = DISTINCT) -> Workload:
     detector, settings = open_detector(model), StudySettings()
     task, catcher = detection_task(detector, settings), _Catcher()
-    for sample in open_calibration(images, min(count, DISTINCT), False).samples:
+    for sample in open_calibration(images, min(count, distinct), False).samples:
         task.drive(catcher, sample)  # type: ignore[arg-type]
     feeds = [catcher.feeds[index % len(catcher.feeds)] for index in range(count)]
     samples = [ReadySample(str(index), next(iter(fed.values()))) for index, fed in enumerate(feeds)]

@@ -1,0 +1,222 @@
+"""Calibrant beside other tools: seconds, memory and mAP of the model that comes out, as a page of Markdown.
+
+    pip install calibrant                                    # this environment
+    python -m venv nncf && nncf/bin/pip install nncf onnx onnxruntime
+    python -m venv onnxsim && onnxsim/bin/pip install onnxsim onnx onnxruntime
+    python benchmarks/peers.py yolov5n_640.onnx yolox_nano_416.onnx --calib train2017 \\
+        --data instances_val2017_300.json --python nncf=nncf/bin/python --python onnxsim=onnxsim/bin/python
+
+Every tool runs alone in a process, on the same model and inputs, with Q/DQ pairs at the same convolutions as
+far as its options go. A tool without a Python of its own runs in this one, and is left out where that lacks
+it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from synthetic import synthetic
+from workload import workload
+
+import calibrant.api
+from calibrant.core.processor import processor_name
+
+HERE = Path(__file__).parent
+ENTROPY_IMAGES = 32
+"""ONNX Runtime's Entropy and Percentile keep every activation; more images do not fit into memory."""
+
+TOOLS = {
+    "calibrant-statistics": "Calibrant, statistics for all calibrators",
+    "calibrant": "Calibrant, all calibrators' models",
+    "ort-minmax": "ONNX Runtime MinMax",
+    "ort-percentile": "ONNX Runtime Percentile",
+    "ort-entropy": "ONNX Runtime Entropy",
+    "onnxsim": "onnxsim pick_calibration (six methods)",
+    "nncf": "NNCF quantize",
+}
+PACKAGES = {"nncf": "nncf", "onnxsim": "onnxsim"}
+COUNTS = (32, 128, 1024)
+SYNTHETIC = ((320, 16), (640, 16), (1280, 16), (320, 64))
+"""Pixels a side and channels of the first stage."""
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--calib", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--images", type=int, default=128, help="to calibrate with (128)")
+    parser.add_argument("--limit", type=int, help="only the first test images")
+    parser.add_argument("--python", action="append", default=[], metavar="TOOL=PATH")
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--growth", type=Path, help="the model whose growth with images is measured")
+    given = parser.parse_args()
+    pythons = dict(pair.split("=", 1) for pair in given.python)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = {
+            model.stem: list(peers(model, given, pythons, Path(folder) / model.stem))
+            for model in given.models
+        }
+        growth = list(grown(given, Path(folder)))
+    given.page.write_text(page(measured, growth), encoding="utf-8")
+
+
+def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], folder: Path) -> Iterator[Row]:
+    inputs = folder / "inputs"
+    save_inputs(model, given.calib, given.images, inputs)
+    alone("calibrant", model, inputs, folder / "warm", 2)  # compiles what numba compiles once a machine
+    bare = alone("fp32", model, inputs, folder / "fp32", given.images)
+    yield {**bare, "map": points(model, model, given)}
+    for tool in TOOLS:
+        python = pythons.get(tool, sys.executable)
+        package = PACKAGES.get(tool)
+        if package and tool not in pythons and importlib.util.find_spec(package) is None:
+            continue
+        images = (
+            min(given.images, ENTROPY_IMAGES) if tool in ("ort-entropy", "ort-percentile") else given.images
+        )
+        out = folder / f"{tool}.onnx"
+        try:
+            row = alone(tool, model, inputs, out, images, python)
+        except subprocess.CalledProcessError as error:
+            yield {"tool": tool, "images": images, "failure": error.stderr.strip().splitlines()[-1]}
+            continue
+        yield {
+            **row,
+            "over_bare": row["peak_mib"] - bare["peak_mib"],
+            "map": result_of(tool, out, model, given),
+        }
+
+
+def result_of(tool: str, out: Path, model: Path, given: argparse.Namespace) -> str:
+    if tool == "calibrant-statistics":
+        return ""
+    if tool == "calibrant":
+        found = {
+            path.name.removesuffix(".qdq.onnx"): points(path, model, given) for path in out.glob("*.qdq.onnx")
+        }
+        ranked = sorted(found.items(), key=lambda item: -item[1])
+        return f"{ranked[0][1]:.1f} ({ranked[0][0]}) to {ranked[-1][1]:.1f} ({ranked[-1][0]})"
+    return f"{points(out, model, given):.1f}"
+
+
+def points(candidate: Path, model: Path, given: argparse.Namespace) -> float:
+    """mAP of any quantized model, read as its float model is."""
+    family = calibrant.api.inspect(model).family
+    found = calibrant.api.evaluate(candidate, given.data, family=family, limit=given.limit)
+    return found.figures["map50_95"] or 0.0
+
+
+def grown(given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Collecting for all calibrators, as images, pixels and weights grow."""
+    model = given.growth or given.models[0]
+    inputs = folder / model.stem / "inputs"
+    for count in COUNTS:
+        yield growth_row(f"{model.stem}, {count} images", model, inputs, folder, count)
+    for side, width in SYNTHETIC:
+        made = synthetic(folder / f"synthetic_{side}_{width}.onnx", side, width)
+        random = folder / f"random_{side}"
+        random.mkdir(exist_ok=True)
+        for index in range(4):
+            values = np.random.default_rng(index).random((1, 3, side, side), np.float32)
+            np.save(random / f"{index}.npy", values)
+        weights = sum(int(np.prod(tensor.dims)) for tensor in onnx.load(made).graph.initializer) / 1e6
+        yield growth_row(f"synthetic, {side} pixels, {weights:.1f} M weights", made, random, folder, 8)
+
+
+def growth_row(label: str, model: Path, inputs: Path, folder: Path, count: int) -> Row:
+    bare = alone("fp32", model, inputs, folder / "bare", count)
+    row = alone("calibrant-statistics", model, inputs, folder / "statistics.npz", count)
+    return {**row, "label": label, "over_bare": row["peak_mib"] - bare["peak_mib"]}
+
+
+def alone(tool: str, model: Path, inputs: Path, out: Path, images: int, python: str = sys.executable) -> Row:
+    command = [python, str(HERE / "contender.py"), tool, str(model), str(inputs), str(out)]
+    done = subprocess.run(
+        [*command, "--images", str(images)], check=True, capture_output=True, text=True
+    )  # fmt: skip
+    row: Row = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{model.stem:20} {tool:22} {row['seconds']:8.1f} s  {row['peak_mib']:6.0f} MiB", flush=True)
+    return row
+
+
+def save_inputs(model: Path, images: str, count: int, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for index, feeds in enumerate(workload(model, images, count, distinct=count).feeds):
+        np.save(folder / f"{index}.npy", next(iter(feeds.values())))
+
+
+def page(measured: Mapping[str, Sequence[Row]], growth: Sequence[Row]) -> str:
+    rows = [row for found in measured.values() for row in found]
+    versions = {row["package"]: row["version"] for row in rows if "package" in row}
+    named = ", ".join(f"{name} {number}" for name, number in versions.items())
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return "\n".join([
+        "# Benchmarks",
+        "",
+        "Every tool alone in a process, on the same model and inputs, held against T: plain FP32 inference",
+        "of ONNX Runtime's default session over the same inputs, in that process, before and after; the",
+        "lesser counts. Seconds include opening the model and writing what comes out; memory is the",
+        "process's peak over that of bare inference. ONNX Runtime's Percentile and Entropy keep every",
+        f"activation, so that they got {ENTROPY_IMAGES} images. onnxsim places its pairs by rules of its own",
+        "and stores activations in uint8.",
+        "",
+        f"Machine: {processor_name()}, {os.cpu_count()} cores; load average at the end {load}.",
+        f"Python {platform.python_version()}, {named}.",
+        "",
+        *(line for model, found in measured.items() for line in table(model, found)),
+        "## Growth",
+        "",
+        "Collecting the statistics for all calibrators; the synthetic models are stacks of convolutions.",
+        "",
+        "| | images | seconds | ratio to T | MiB over bare |",
+        "| --- | --- | --- | --- | --- |",
+        *(line_of(row["label"], row) for row in growth),
+        "",
+        "## The command",
+        "",
+        "```sh",
+        "python benchmarks/peers.py MODELS --calib train2017 --data instances_val2017_300.json",
+        "```",
+        "",
+        "Its `--help` says how to install the other tools.",
+        "",
+    ])  # fmt: skip
+
+
+def table(model: str, found: Sequence[Row]) -> Iterator[str]:
+    yield from (f"## {model}", "", f"FP32: {found[0]['map']:.1f} mAP.", "")
+    yield "| | images | seconds | ratio to T | MiB over bare | mAP |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for row in found[1:]:
+        name = TOOLS[row["tool"]]
+        if "failure" in row:
+            yield f"| {name} | {row['images']} | failed: {row['failure']} | | | |"
+        else:
+            yield f"{line_of(name, row)} {row['map']} |"
+    yield ""
+
+
+def line_of(name: str, row: Row) -> str:
+    ratio = row["seconds"] / row["t"]
+    return f"| {name} | {row['images']} | {row['seconds']:.1f} | {ratio:.1f} | {row['over_bare']:+.0f} |"
+
+
+if __name__ == "__main__":
+    main()
