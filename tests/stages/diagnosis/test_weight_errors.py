@@ -8,11 +8,10 @@ PER_CHANNEL = QuantSpec("int8", granularity=PerChannel(0), narrow=True)
 PER_TENSOR = QuantSpec("int8", granularity=PerTensor(), narrow=True)
 
 
-def weights() -> np.ndarray:
-    rng = np.random.default_rng(1)
-    return (rng.normal(0, 1, (4, 3, 3, 3)) * np.array([1, 10, 0.1, 1])[:, None, None, None]).astype(
-        np.float32
-    )
+def weights() -> NDArray[np.float32]:
+    sizes = np.array([1, 10, 0.1, 1]).reshape(4, 1, 1, 1)
+    weight = np.random.default_rng(1).normal(0, 1, (4, 3, 3, 3)) * sizes
+    return np.asarray(weight, np.float32)
 
 
 def test_the_spread_is_of_channel_maxima_whatever_the_axis() -> None:
