@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from calibrant.core.types import PerChannel, PerTensor, QuantSpec
 from calibrant.stages.diagnosis.weight_errors import weight_error
