@@ -182,3 +182,14 @@ def test_a_model_that_changed_is_not_diagnosed(studied: Path, run: Run) -> None:
     content["model"]["sha256"] = "0" * 64
     (studied / "study.json").write_text(json.dumps(content), "utf-8")
     assert "is no longer the model" in run("diagnose", studied).error
+
+
+def test_a_diagnosis_that_fails_is_a_remark(study: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("something of ours is broken")
+
+    monkeypatch.setattr("calibrant.studies.diagnosis.of_run.case_of", broken)
+    answer = study("--no-race")
+    assert answer.code == 0
+    assert "no diagnosis was made: RuntimeError: something of ours is broken" in answer.err
+    assert (work / "out" / "study.json").exists()

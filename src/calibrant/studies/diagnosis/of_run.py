@@ -54,8 +54,9 @@ def diagnose_after(study: Study, folder: Path, budget: float, progress: Progress
         return
     try:
         diagnose_run(folder, progress, budget=budget, study=study)
-    except CalibrantError as error:
-        progress.note(f"no diagnosis was made: {error}")
+    except Exception as error:  # the study is done and stands, whatever becomes of its diagnosis
+        words = str(error) if isinstance(error, CalibrantError) else f"{type(error).__name__}: {error}"
+        progress.note(f"no diagnosis was made: {words}")
 
 
 def _opened(run: Run, progress: Progress) -> Study:
