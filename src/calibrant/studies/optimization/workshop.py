@@ -111,8 +111,13 @@ class Workshop:
 
     @property
     def calibrators(self) -> tuple[str, ...]:
-        """The calibrators that give the float model ranges, by name. Raises CalibrantError when none does."""
-        return tuple(self.mended(Recipe(self._calibrators[0].name)).ranges)
+        """Calibrators by name that give the float model ranges, each other than those before.
+
+        Raises CalibrantError when none does.
+        """
+        ranges = self.mended(Recipe(self._calibrators[0].name)).ranges
+        distinct = {tuple(found.values()): name for name, found in reversed(list(ranges.items()))}
+        return tuple(name for name in ranges if name in distinct.values())
 
     @cached_property
     def macs(self) -> Mapping[str, int]:
