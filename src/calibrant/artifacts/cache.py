@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,13 @@ class Cache:
     ) -> None:
         self._folder, self._limit, self._note = folder, limit, note
         self._size: int | None = None
+        self._sizing = threading.Lock()
         self._is_writable = True
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the cache may hold."""
+        return self._limit
 
     def read(self, kind: str, key: str) -> bytes | None:
         """An entry's content; None where there is none, or a damaged one, which is removed."""
@@ -67,7 +74,8 @@ class Cache:
             self._is_writable = False
             self._note(f"nothing is cached: {self._folder}: {error.strerror or error}; set CALIBRANT_CACHE")
             return
-        self._grow_by(size)
+        with self._sizing:
+            self._grow_by(size)
 
     def remove(self, kind: str, key: str) -> None:
         """Forget an entry, if it is there."""

@@ -26,6 +26,7 @@ from calibrant.stages.evaluate import Predictions
 from calibrant.studies.environment import environment
 
 _STATISTICS, _PREDICTIONS = "statistics", "predictions"
+_FRAMES_SHARE = 1 / 4
 
 
 @runtime_checkable
@@ -41,6 +42,20 @@ class PackingTask(Task, Protocol):
         ...
 
 
+@runtime_checkable
+class FramingTask(Task, Protocol):
+    """A task that can keep its samples as it fitted them into a model's input."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """What one sample takes."""
+        ...
+
+    def keeping_frames(self, keeper: Cache) -> Task:
+        """The same task with a memory."""
+        ...
+
+
 class KeptResults:
     """Statistics and predictions of this machine, by what decides them.
 
@@ -51,6 +66,16 @@ class KeptResults:
         self._cache = cache
         self._task = task if isinstance(task, PackingTask) else None
         self._scope = _sha256([_code_sha256(), sorted(processor_flags()), *map(environment, runtimes)])
+
+    def framing(self, task: Task, samples: int) -> Task:
+        """``task`` with a memory for samples that are run again and again.
+
+        Not where they would push out of the cache what takes longer to compute.
+        """
+        if self._cache is None or not isinstance(task, FramingTask):
+            return task
+        fits = samples * task.frame_bytes <= _FRAMES_SHARE * self._cache.limit
+        return task.keeping_frames(self._cache) if fits else task
 
     def statistics(
         self, decided_by: Mapping[str, Any] | None, collect: Callable[[], Statistics]

@@ -70,7 +70,7 @@ def run_study(study: Study, out: Path, progress: Progress, cache: Cache | None =
     ``cache`` is not computed again.
     """
     kept = KeptResults(cache, study.task, (study.runtime, study.collector))
-    bench = TestBench(study.task, study.test, kept, progress)
+    bench = TestBench(kept.framing(study.task, len(study.test)), study.test, kept, progress)
     written_as = format_for(study.runtime, study.plan.model)
     tensors = written_as.tensors(study.plan)
     statistics, collecting = _timed(lambda: _collected(study, tensors, kept, progress))

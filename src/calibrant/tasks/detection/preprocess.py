@@ -69,14 +69,26 @@ def prepare(
     The tensor is float32, contiguous, (1, 3, height, width), or (1, height, width, 3) when the profile's
     layout is NHWC. Its values are (pixel / divide - mean) / std, in float32.
     """
+    pixels, where = framed(image, profile, height, width)
+    return normalised(pixels, profile), where
+
+
+def framed(
+    image: NDArray[np.uint8], profile: InputProfile, height: int, width: int
+) -> tuple[NDArray[np.uint8], Placement]:
+    """An image fitted into ``height`` x ``width`` pixels (uint8 BGR), and where it lies there."""
     where = placement(image.shape[0], image.shape[1], profile, height, width)
-    framed = _framed(image, profile, where, height, width)
-    tensor = np.empty((1, 3, height, width), np.float32)
+    return _framed(image, profile, where, height, width), where
+
+
+def normalised(pixels: NDArray[np.uint8], profile: InputProfile) -> FloatArray:
+    """The network's input for an image that fits it (uint8 BGR, H x W x 3)."""
+    tensor = np.empty((1, 3, *pixels.shape[:2]), np.float32)
     for index, channel in enumerate((2, 1, 0) if profile.colour == "rgb" else (0, 1, 2)):
-        _normalise(framed[:, :, channel], profile, index, tensor[0, index])
+        _normalise(pixels[:, :, channel], profile, index, tensor[0, index])
     if profile.layout == "nhwc":
         tensor = np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
-    return tensor, where
+    return tensor
 
 
 def _framed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,11 @@ from calibrant.tasks.detection.comparing import Scored, detection_differences
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import describe_shape
 from calibrant.tasks.detection.differences import DetectionDifferences
-from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.detection.frames import Keeper, fresh_frames, kept_frames
 from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 from calibrant.tasks.detection.packing import packed, unpacked
-from calibrant.tasks.detection.preprocess import Placement, prepare
+from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile
 from calibrant.tasks.detection.score import score
 from calibrant.tasks.detection.types import CalibrationSample, Category, Detections, DetectionSample
@@ -65,6 +66,7 @@ class DetectionTask:
         self._input = image_input(signature)
         self._frame = self._input.frame(imgsz)
         self._other_feeds = other_feeds(signature, self._frame)
+        self._frames = fresh_frames(profile.input, self._frame)
 
     def drive(self, session: Session, sample: DetectionSample | CalibrationSample) -> RawOutputs:
         """Run the model once on a sample's image, or on its array when it is already preprocessed.
@@ -76,10 +78,8 @@ class DetectionTask:
             return RawOutputs(session.run(self._feeds(self._checked(array, sample.id))), None)
         if sample.path is None:
             raise DataError(f"calibration sample '{sample.id}' has neither image nor array; give one of them")
-        tensor, where = prepare(
-            read_image(sample.path), self.profile.input, self._frame.height, self._frame.width
-        )
-        return RawOutputs(session.run(self._feeds(tensor)), where)
+        pixels, where = self._frames(sample.path)
+        return RawOutputs(session.run(self._feeds(normalised(pixels, self.profile.input))), where)
 
     def interpret(self, raw: RawOutputs, sample: DetectionSample) -> Detections:
         """The boxes in one image, best first, in pixels of the original image.
@@ -117,6 +117,17 @@ class DetectionTask:
     def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> float:
         """How far two models find the same boxes with the same scores, 0..1; no labels needed."""
         return agreement(reference, found)
+
+    @property
+    def frame_bytes(self) -> int:
+        """What one image takes when it is kept as it was fitted into the input."""
+        return 3 * self._frame.height * self._frame.width
+
+    def keeping_frames(self, keeper: Keeper) -> DetectionTask:
+        """The same task, which reads and fits each image once and then finds it with ``keeper``."""
+        task = copy(self)
+        task._frames = kept_frames(self.profile.input, self._frame, keeper)
+        return task
 
     def pack(self, predictions: Sequence[Detections]) -> dict[str, NDArray[Any]]:
         """Predictions as plain arrays by name."""

@@ -1,0 +1,75 @@
+"""Images fitted into the network's input, found again instead of read and resized again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from calibrant.tasks.detection.decode import Frame
+from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.detection.preprocess import Placement, framed
+from calibrant.tasks.detection.profile import InputProfile
+
+_KIND = "frames"
+
+
+class Keeper(Protocol):
+    """Keeps bytes by kind and key, or does not: nothing depends on it."""
+
+    def read(self, kind: str, key: str) -> bytes | None:
+        """What was written; None where it is gone."""
+        ...
+
+    def write(self, kind: str, key: str, content: bytes) -> None:
+        """Keep ``content``, if that is possible."""
+        ...
+
+
+FittedImage = tuple[NDArray[np.uint8], Placement]
+Frames = Callable[[Path], FittedImage]
+
+
+def fresh_frames(profile: InputProfile, frame: Frame) -> Frames:
+    """Reads an image and fits it into a frame. Raises ImageError."""
+    return lambda path: framed(read_image(path), profile, frame.height, frame.width)
+
+
+def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
+    """As :func:`fresh_frames`; what was fitted once is kept, by the file's content."""
+    fresh = fresh_frames(profile, frame)
+    decided_by = json.dumps([asdict(profile), astuple(frame), cv2.__version__, PIL.__version__])
+
+    def fitted(path: Path) -> FittedImage:
+        try:
+            content = path.read_bytes()
+        except (OSError, ValueError):
+            return fresh(path)  # which says what is wrong
+        key = f"{hashlib.sha256(content).hexdigest()} {decided_by}"
+        kept = keeper.read(_KIND, key)
+        if kept is not None:
+            return _unpacked(kept, frame)
+        found = fresh(path)
+        keeper.write(_KIND, key, _packed(*found))
+        return found
+
+    return fitted
+
+
+def _packed(pixels: NDArray[np.uint8], where: Placement) -> bytes:
+    return np.array(astuple(where), np.int64).tobytes() + pixels.tobytes()
+
+
+def _unpacked(content: bytes, frame: Frame) -> FittedImage:
+    fields = len(Placement.__dataclass_fields__)
+    where = Placement(*np.frombuffer(content, np.int64, fields).tolist())
+    pixels = np.frombuffer(content, np.uint8, offset=8 * fields)
+    return pixels.reshape(frame.height, frame.width, 3), where
