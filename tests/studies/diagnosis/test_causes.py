@@ -1,0 +1,140 @@
+"""What a finding costs decides whether it is a cause, and which comes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from calibrant.core.errors import DataError, SettingsError
+from calibrant.graph.model import load_model
+from calibrant.stages.recommend import Drop
+from calibrant.studies.diagnosis.case import Case, Trialed, case_of
+from calibrant.studies.diagnosis.causes import causes_of
+from calibrant.studies.diagnosis.result import (
+    Cause,
+    LayerSensitivity,
+    RangeError,
+    Sensitivity,
+    SwapStep,
+    SwapTest,
+    TensorDiagnosis,
+)
+
+TENSORS = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """A chain of five convolutions over the tensors a, b, c, d and e."""
+    names = (*TENSORS, "y")
+    nodes = [
+        helper.make_node("Conv", [names[i], f"w{i}"], [names[i + 1]], name=f"conv {names[i]}")
+        for i in range(len(TENSORS))
+    ]
+    shape = [1, 1, 2, 2]
+    first, last = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("a", "y"))
+    weights = [
+        numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), f"w{i}") for i in range(len(TENSORS))
+    ]
+    graph = helper.make_graph(nodes, "chain", [first], [last], weights)
+    path = tmp_path / "my model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    study = SimpleNamespace(
+        plan=SimpleNamespace(model=load_model(path)),
+        calibration=[None] * 20,
+        data=SimpleNamespace(calibration="calib", dataset="labels.json"),
+    )
+    trials = {name: Trialed(name, {}, drop) for name, drop in (("minmax", 9.0), ("mse", 3.0), ("best", 1.0))}
+    return Case(cast(Any, study), cast(Any, None), trials, "minmax", "best")
+
+
+def clipped(tensor: str) -> TensorDiagnosis:
+    def error(calibrator: str, ratio: float, clipping: float) -> RangeError:
+        return RangeError(calibrator, -ratio, ratio, ratio, 0.01, clipping, 10.0, None, None, 0.0)
+
+    errors = (error("minmax", 0.3, 0.99), error("mse", 0.9, 0.2), error("best", 1.0, 0.0))
+    return TensorDiagnosis(tensor, None, (f"conv {tensor}",), 100, -1.0, 1.0, 3.0, 1.5, None, errors)
+
+
+def alone(**losses: float) -> Sensitivity:
+    layers = (LayerSensitivity(f"conv {name}", (name,), 1 - loss) for name, loss in losses.items())
+    return Sensitivity("minmax", 24, 0.5, tuple(layers))
+
+
+def swap(**gained: float) -> SwapTest:
+    none = Drop(0.0, 0.0, 0.0)
+    steps = (SwapStep(n, (), 1.0, 2.0, 0.0, 0.9, 30.0, none, points, 0.0) for n, points in gained.items())
+    return SwapTest("minmax", "best", 300, Drop(8.0, 6.0, 10.0), none, True, tuple(steps), "")
+
+
+def found(case: Case, *args: Any) -> tuple[Cause, ...]:
+    return causes_of(case, "runs/it", [clipped(name) for name in TENSORS], {}, *args)
+
+
+def test_what_the_swap_test_charges_most_comes_first(case: Case) -> None:
+    causes = found(case, [], swap(b=1.0, a=5.0, c=0.1))
+    assert [(cause.tensor, cause.cost) for cause in causes[:2]] == [("a", 5.0), ("b", 1.0)]
+    assert "c" not in {cause.tensor for cause in causes}  # less than 3 % of the gap
+
+
+def test_a_layer_that_costs_nothing_has_no_cause(case: Case) -> None:
+    causes = found(case, [alone(a=0.2, b=0.001, c=0.0, d=0.0, e=0.0)], None)
+    assert [cause.tensor for cause in causes] == ["a"]
+    assert causes[0].loss_alone == pytest.approx(0.2)
+    assert causes[0].cost is None
+
+
+def test_without_measurements_all_that_rules_find_counts_three_of_a_kind(case: Case) -> None:
+    causes = found(case, [], None)
+    assert [cause.kind for cause in causes] == ["clipped"] * 3
+    assert "2 other tensors" in causes[-1].text
+
+
+def test_what_does_not_hurt_the_losing_candidate_is_no_cause(case: Case) -> None:
+    assert found(replace(case, losing="mse"), [alone(a=0.5)], None) == ()
+
+
+def test_remedies_are_commands_that_a_shell_takes(case: Case) -> None:
+    (cause,) = found(case, [alone(a=0.2, b=0, c=0, d=0, e=0)], None)
+    commands = [remedy.command for remedy in cause.remedies]
+    assert commands[0] is not None
+    assert commands[0].startswith("calibrant study '/")
+    assert commands[0].endswith("my model.onnx' --calib calib --data labels.json --calibrators best")
+    assert commands[1] == "calibrant optimize runs/it"
+
+
+CONTENT = {
+    "trials": [
+        {"calibrator": "minmax", "drop": 2.0},
+        {"calibrator": "mse", "drop": 9.0},
+        {"calibrator": "lost", "drop": 20.0},
+        {"calibrator": "failed", "drop": None},
+    ],
+    "recommended": {"calibrator": "minmax"},
+}
+ENCODINGS: dict[str, dict[str, Any]] = {"minmax": {}, "mse": {}, "failed": {}}
+
+
+def chosen(content: dict[str, Any] = CONTENT, **names: str) -> Case:
+    return case_of(cast(Any, None), cast(Any, None), ENCODINGS, content, **names)
+
+
+def test_the_worst_candidate_with_encodings_is_held_against_the_recommended() -> None:
+    assert (chosen().losing, chosen().winning) == ("mse", "minmax")
+    assert chosen(losing="minmax", winning="mse").losing == "minmax"
+    assert chosen({**CONTENT, "recommended": None}).winning == "minmax"
+    assert [trial.calibrator for trial in chosen(losing="minmax").held] == ["minmax"]
+
+
+def test_names_that_were_not_measured_are_refused() -> None:
+    with pytest.raises(SettingsError, match="measured no 'failed'; it has minmax, mse"):
+        chosen(losing="failed")
+    with pytest.raises(DataError, match="measured no candidate"):
+        chosen({"trials": [CONTENT["trials"][3]]})  # type: ignore[index]
