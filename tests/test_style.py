@@ -36,9 +36,11 @@ HOMES = {
     "hotcoco": ("tasks/detection",),
     "yaml": ("tasks",),
     "rich": ("report",),
+    "jinja2": ("report/html",),
+    "markupsafe": ("report/html",),
     "click": ("cli",),
 }
-HEAVY = {"numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
+HEAVY = {"jinja2", "numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:

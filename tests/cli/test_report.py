@@ -10,7 +10,9 @@ from outcomes import Run
 
 
 def test_a_study_writes_its_report_and_report_writes_it_again(study: Run, run: Run, work: Path) -> None:
-    assert study().code == 0
+    finished = study()
+    assert finished.code == 0
+    assert f"Report: {Path('out') / 'report.html'}" in finished.out
     written = (work / "out" / "report.html").read_text("utf-8")
     assert written.startswith("<!doctype html>")
     (work / "out" / "report.html").unlink()

@@ -11,9 +11,7 @@ from calibrant.core.progress import Progress
 from calibrant.report.browser import print_pdf, require_browser
 from calibrant.report.html.page import report_html
 from calibrant.report.markdown import markdown_summary
-from calibrant.report.material import load_material
-
-REPORT = "report.html"
+from calibrant.report.material import REPORT, load_material
 
 
 def write_html(run: Path, out: Path) -> None:

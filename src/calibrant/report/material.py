@@ -18,6 +18,7 @@ from calibrant.studies.run import STATISTICS
 from calibrant.studies.runs import Run, load_run
 
 COVERAGE, OPTIMIZATION = "coverage.json", "optimization.json"
+REPORT = "report.html"
 _READABLE = 1
 """The schema version of both."""
 
@@ -83,7 +84,7 @@ class Material:
         """The candidate whose loss is explained: the diagnosis', else the worst, if it is not the winner."""
         if self.diagnosis is not None:
             return self.diagnosis.losing
-        ranked = (*self.measured, *self.stopped)
+        ranked = [trial for trial in (*self.measured, *self.stopped) if not trial["same_as"]]
         worst = str(ranked[-1]["calibrator"]) if ranked else None
         return None if worst == self.winning else worst
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from calibrant.report.material import REPORT
 from calibrant.stages.recommend import shown
 from calibrant.studies.result import StudyResult, Trial
 
@@ -33,6 +35,8 @@ def print_study(result: StudyResult, console: Console) -> None:
         console.print(_latencies(result))
     console.print(_verdict(result))
     console.print(f"Files and study.json: {escape(result.out)}")
+    if (page := Path(result.out) / REPORT).is_file():
+        console.print(f"Report: {escape(str(page))}")
 
 
 def ranking_table(result: StudyResult, console: Console) -> Table:

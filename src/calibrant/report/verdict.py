@@ -14,18 +14,15 @@ def headline(material: Material) -> str:
 
 
 def verdict(material: Material) -> tuple[str, ...]:
-    """What was found and why: the diagnosis' sentences where there is one, else what the study knows."""
-    if material.diagnosis is not None and material.diagnosis.verdict:
-        return material.diagnosis.verdict[:3]
+    """What to deploy, and why the others lose: from the diagnosis where there is one."""
     chosen = material.study["recommended"]
     if chosen is None:
         return tuple(f"{trial['calibrator']}: {trial['reason']}." for trial in material.failed[:3])
     reason = str(chosen["reason"])
-    return (
-        f"{reason[:1].upper()}{reason[1:]}.",
-        *_of_the_losing(material),
-        _held_out(chosen["held_out_drop"]),
-    )
+    first = f"{reason[:1].upper()}{reason[1:]}."
+    if material.diagnosis is not None and material.diagnosis.verdict:
+        return (first, *material.diagnosis.verdict[:2])
+    return (first, *_of_the_losing(material), _held_out(chosen["held_out_drop"]))
 
 
 def _held_out(drop: float) -> str:

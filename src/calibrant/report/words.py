@@ -11,6 +11,7 @@ from calibrant.stages.recommend import shown
 from calibrant.studies.request import StudyRequest
 
 _MINUS = "\N{MINUS SIGN}"
+_SPACE = "\N{NO-BREAK SPACE}"
 NOTHING = "\N{EN DASH}"
 """Stands where there is no figure."""
 
@@ -37,8 +38,8 @@ def percent(fraction: float | None, digits: int = 1) -> str:
         return NOTHING
     least = 10.0**-digits
     if 0 < 100 * fraction < least:
-        return f"< {least:.{digits}f} %"
-    return f"{100 * fraction:.{digits}f} %".replace("-", _MINUS)
+        return f"<{_SPACE}{least:.{digits}f}{_SPACE}%"
+    return f"{100 * fraction:.{digits}f}{_SPACE}%".replace("-", _MINUS)
 
 
 def figure(value: float | None, digits: int = 3) -> str:

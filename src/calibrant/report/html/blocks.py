@@ -113,10 +113,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Causes, the gravest first."""
+    """Causes, the gravest first; only the first ``shown`` are open."""
 
     template: ClassVar[str] = "findings.html"
     findings: tuple[Finding, ...]
+    shown: int = 4
 
 
 @dataclass(frozen=True)

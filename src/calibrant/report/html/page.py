@@ -7,10 +7,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from calibrant import __version__
 from calibrant.core.errors import SettingsError
 from calibrant.report.html.blocks import Plot, Section
 from calibrant.report.html.sections import sections_of
@@ -57,7 +57,7 @@ def report_html(material: Material) -> str:
         styles=_markup(_asset("assets/report.css")),
         scripts=[_markup(script) for script in scripts],
         policy=_policy(scripts),
-        version=__version__,
+        version=version("calibrant"),
     )
 
 

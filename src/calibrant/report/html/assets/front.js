@@ -9,7 +9,10 @@ report.plots.front = ({ rows, fp32, x, y }, width) => {
     marginLeft: 44,
     marginBottom: 40,
     style: report.style,
-    x: { label: x, labelAnchor: "center", labelArrow: "none", nice: true },
+    x: {
+      label: x, labelAnchor: "center", labelArrow: "none", tickFormat: "~g",
+      domain: [Math.min(90, ...rows.map((row) => row.x - 2)), 101],
+    },
     y: { label: `↑ ${y}`, labelArrow: "none", grid: true, nice: true },
     marks: [
       Plot.ruleY([fp32], { strokeDasharray: "6 3" }),

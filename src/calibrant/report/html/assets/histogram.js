@@ -27,7 +27,7 @@ function histogramOf(counts, limit, rows, shared, axis) {
     marginTop: 22,
     marginBottom: 4,
     x: { ...axis, axis: null },
-    y: { type: "log", domain: [0.8, Math.max(10, ...counts)], label: "↑ values", labelArrow: "none", ticks: powers(counts), tickFormat: "~s", grid: true },
+    y: { type: "log", domain: [0.8, Math.max(10, ...counts)], label: "↑ values", labelArrow: "none", ticks: report.powers(1, Math.max(10, ...counts)), tickFormat: "~s", grid: true },
     marks: [
       Plot.rectY(bars, { x1: "x1", x2: "x2", y1: 0.8, y2: "count", fill: "var(--bar)" }),
       ...told.map((row) => {
@@ -61,10 +61,4 @@ function thresholdsOf(rows, names, room, shared, axis, label) {
       report.tip(placed, { x: "at", y: "position" }),
     ],
   });
-}
-
-// Powers of ten, every second one where there are many.
-function powers(counts) {
-  const most = Math.floor(Math.log10(Math.max(10, ...counts)));
-  return d3.range(0, most + 1, most > 4 ? 2 : 1).map((exponent) => 10 ** exponent);
 }

@@ -6,6 +6,8 @@ report.plots.learning = ({ lines, x, y, isLog, threshold }, width) => {
   const all = shown.flatMap((line) =>
     line.points.map((point) => ({ ...point, tip: `${line.name}, ${point.x} images: ${point.y.toPrecision(3)}` })),
   );
+  const heights = all.map((point) => point.y);
+  const yTicks = isLog ? report.powers(Math.min(...heights), Math.max(...heights) * 10) : 6;
   const box = document.createElement("div");
   box.append(legendOf(shown), Plot.plot({
     width,
@@ -14,7 +16,7 @@ report.plots.learning = ({ lines, x, y, isLog, threshold }, width) => {
     marginBottom: 40,
     style: report.style,
     x: { type: "log", base: 2, label: x, labelAnchor: "center", labelArrow: "none", ticks: [...new Set(all.map((point) => point.x))], tickFormat: "d" },
-    y: { type: isLog ? "log" : "linear", label: `↑ ${y}`, labelArrow: "none", grid: true, nice: true, tickFormat: "~g" },
+    y: { type: isLog ? "log" : "linear", label: `↑ ${y}`, labelArrow: "none", grid: true, nice: true, ticks: yTicks, tickFormat: "~g" },
     marks: [
       ...(threshold ? [Plot.ruleY([threshold], { strokeDasharray: "2 4" })] : []),
       ...shown.flatMap(lineMarks),

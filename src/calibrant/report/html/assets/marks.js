@@ -46,3 +46,9 @@ report.style = { background: "none", fontSize: "12px", overflow: "visible" };
 
 report.tip = (rows, channels) =>
   Plot.tip(rows, Plot.pointer({ ...channels, title: "tip", fill: "var(--surface)", stroke: "var(--line)", maxRadius: 40 }));
+
+// Ticks of a logarithmic axis: powers of ten, every second one where there are many.
+report.powers = (least, most) => {
+  const [first, last] = [Math.floor(Math.log10(least)), Math.floor(Math.log10(most))];
+  return d3.range(first, last + 1, last - first > 4 ? 2 : 1).map((exponent) => 10 ** exponent);
+};

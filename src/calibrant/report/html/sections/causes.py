@@ -28,7 +28,8 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
         blocks.append(Findings(tuple(_finding(cause) for cause in found.causes)))
     else:
         blocks.append(Paragraph("No cause was found that the evidence would carry."))
-    blocks += [Paragraph(f"Left out: {left}", is_note=True) for left in found.left_out]
+    if found.left_out:
+        blocks.append(Paragraph(f"Left out: {'; '.join(found.left_out)}.", is_note=True))
     return tuple(blocks)
 
 

@@ -169,7 +169,7 @@ def _contents(found: Mapping[str, Any]) -> list[Block]:
     if absent:
         names = listed([f"{feature['kind']} {feature['name']}" for feature in absent], _ABSENT)
         told.append(
-            f"Not in the calibration images, but in the {found['contents']['compared_with']}: {names}."
+            f"Not in the calibration images, but in the {found['contents']['compared_with']} images: {names}."
         )
     return [Heading("What the images show"), *map(Paragraph, told)] if told else []
 

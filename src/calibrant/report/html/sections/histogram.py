@@ -94,7 +94,7 @@ def _cells(threshold: Threshold, amax: float, found: TensorDiagnosis | None) -> 
         Cell(figure(kept.low), kept.low),
         Cell(figure(kept.high), kept.high),
         Cell(percent(share), share),
-        Cell(percent(error.clipped), error.clipped) if error else Cell(NOTHING),
+        Cell(percent(error.clipped, 2), error.clipped) if error else Cell(NOTHING),
         Cell(decibel(error.sqnr_db), error.sqnr_db) if error else Cell(NOTHING),
         Cell(percent(error.clipping_share), error.clipping_share) if error else Cell(NOTHING),
     )

@@ -6,11 +6,11 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibrant.core.errors import CalibrantError
+from calibrant.core.errors import ImageError
 from calibrant.report.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
 from calibrant.report.material import Material
 from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
-from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.detection.thumbnails import Thumbnail, thumbnail
 
 _IMAGES = 6
 _LONGEST_SIDE = 480
@@ -59,35 +59,31 @@ def _winner_first(material: Material) -> list[DetectionDifferences]:
 
 
 def _photo(image: ImageDifference, budget: _Budget) -> Photo:
-    source, width, height, scale = _thumbnail(Path(image.path), budget)
-    if source is None and not width:
-        width, height, scale = _frame_of((*image.fp32, *image.int8))
+    small = _thumbnail(Path(image.path))
+    width, height, scale = _frame_of((*image.fp32, *image.int8))
+    if small is not None:
+        width, height, scale = small.width, small.height, small.scale
     return Photo(
         name=image.image,
         summary=f"{image.lost} lost, {image.gained} new, {image.moved} moved",
         width=width,
         height=height,
-        source=source,
+        source=budget.take(_data_address(small.jpeg)) if small else None,
         fp32=tuple(_drawn(box, scale, width) for box in image.fp32),
         int8=tuple(_drawn(box, scale, width) for box in image.int8),
     )
 
 
-def _thumbnail(path: Path, budget: _Budget) -> tuple[str | None, int, int, float]:
-    """A small JPEG as a data: address, its size, and its scale; nothing where the file is gone."""
-    import cv2
-
+def _thumbnail(path: Path) -> Thumbnail | None:
+    """None where the file is gone or damaged."""
     try:
-        pixels = read_image(path)
-    except CalibrantError:
-        return None, 0, 0, 1.0
-    height, width = pixels.shape[:2]
-    scale = min(1.0, _LONGEST_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    made, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    text = f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}" if made else ""
-    return budget.take(text) or None, *size, scale
+        return thumbnail(path, _LONGEST_SIDE, _QUALITY)
+    except ImageError:
+        return None
+
+
+def _data_address(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _frame_of(boxes: tuple[Box, ...]) -> tuple[int, int, float]:

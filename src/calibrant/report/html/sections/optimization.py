@@ -45,7 +45,7 @@ def _front(found: Mapping[str, Any]) -> Plot:
         alt="; ".join(row["tip"] for row in rows),
         keys=(
             Key("recommended", "chosen"),
-            Key("tied", "other points of the front"),
+            Key("tied", "the rest of the front"),
             Key("fp32-line", "FP32"),
         ),
         table=_table(found),

@@ -73,7 +73,7 @@ def _step_cells(test: SwapTest) -> list[tuple[Cell, ...]]:
             Cell(", ".join(step.readers)),
             Cell(figure(step.losing), step.losing),
             Cell(figure(step.winning), step.winning),
-            Cell(percent(step.clipped), step.clipped),
+            Cell(percent(step.clipped, 2), step.clipped),
             Cell(points(step.map50_95), step.map50_95),
             Cell(signed(step.gained), step.gained),
             Cell(points(step.drop.points), step.drop.points),

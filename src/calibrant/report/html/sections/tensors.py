@@ -155,12 +155,12 @@ def _lowest_sqnr(tensor: TensorDiagnosis) -> float:
 
 def _diagnosed_row(position: int, tensor: TensorDiagnosis, error: RangeError) -> tuple[Cell, ...]:
     numbers = (tensor.low, tensor.high, error.low, error.high)
-    shares = (error.ratio, error.clipped)
     return (
         Cell(str(position), position),
         Cell(tensor.tensor),
         *(Cell(figure(number), number) for number in numbers),
-        *(Cell(percent(share), share) for share in shares),
+        Cell(percent(error.ratio), error.ratio),
+        Cell(percent(error.clipped, 2), error.clipped),
         Cell(decibel(error.sqnr_db), error.sqnr_db),
         Cell(percent(error.clipping_share), error.clipping_share),
         Cell(percent(error.dead_levels), error.dead_levels),
