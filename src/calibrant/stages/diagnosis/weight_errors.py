@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
@@ -58,13 +57,3 @@ def weights_of(model: Model, plan: QuantPlan) -> dict[WeightPoint, FloatArray]:
         assert tensor is not None
         found[point] = tensor.numpy().astype(np.float32)
     return found
-
-
-def kind_of(node: ir.Node) -> str:
-    """What a weighted node is: "depthwise" or "grouped" for such convolutions, else its operator."""
-    groups = node.attributes.get_int("group", 1)
-    if groups is None or groups == 1:
-        return node.op_type
-    weight = constant_tensor(node.inputs[1])
-    is_depthwise = weight is not None and weight.shape.numpy()[1] == 1
-    return "depthwise" if is_depthwise else "grouped"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calibrant.core.types import FloatArray
-from calibrant.stages.diagnosis.facts import equalizing_bits, facts_of
+from calibrant.graph.tensor_facts import equalizing_bits, facts_of
 from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.result import (
     Cause,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calibrant.core.types import FloatArray
-from calibrant.stages.diagnosis.facts import TensorFacts
+from calibrant.graph.tensor_facts import TensorFacts
 from calibrant.studies.diagnosis.result import LayerSensitivity, RangeError, TensorDiagnosis
 
 FEW = 0.05
@@ -25,7 +25,7 @@ class Evidence:
     """All that is known of one tensor. ``images``: calibration images; ``channel_amax``: None: not measured.
 
     ``layers``: those that read it, measured by themselves under the losing candidate. ``equalizing_bits``:
-    see facts.equalizing_bits. ``losing`` and ``winning``: the calibrators that are held against each other.
+    see graph.tensor_facts. ``losing`` and ``winning``: the calibrators that are held against each other.
     """
 
     tensor: TensorDiagnosis
@@ -116,9 +116,9 @@ def channel_outlier(seen: Evidence) -> Found | None:
 
 
 def depthwise_outlier(seen: Evidence) -> Found | None:
-    """One scale for all channels costs a depthwise convolution 1 bit (6 dB) or more (facts.equalizing_bits).
+    """One scale for all channels costs a depthwise convolution 1 bit (6 dB) or more.
 
-    There no other channel makes up for a coarse one, and large weights often stand on small channels. It
+    How much, says graph.tensor_facts.equalizing_bits. There no other channel makes up for a coarse one, and large weights often stand on small channels. It
     hurts calibrators that keep half of the range or more.
     """
     peaks = seen.tensor.peaks

@@ -11,10 +11,11 @@ from calibrant.core.progress import Progress
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Encoding, Sample
 from calibrant.graph.points import ActivationPoint
+from calibrant.graph.tensor_facts import kind_of
 from calibrant.graph.walk import name_of
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.diagnosis.range_errors import bounds_of, decibels, quantization_error, shape_of
-from calibrant.stages.diagnosis.weight_errors import WeightError, kind_of, weight_error, weights_of
+from calibrant.stages.diagnosis.weight_errors import WeightError, weight_error, weights_of
 from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.result import Peaks, RangeError, TensorDiagnosis, WeightDiagnosis
 

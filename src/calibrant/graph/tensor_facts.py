@@ -13,7 +13,6 @@ from calibrant.graph.mending.equalize import equalizing_scales, expected_gain
 from calibrant.graph.model import Model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
-from calibrant.stages.diagnosis.weight_errors import kind_of
 
 _GATES = ("Sigmoid", "HardSigmoid")
 
@@ -82,6 +81,16 @@ def is_gated(node: ir.Node | None) -> bool:
         return False
     one, two = node.inputs
     return any(_gate_of(gate) is value for gate, value in ((one, two), (two, one)) if value is not None)
+
+
+def kind_of(node: ir.Node) -> str:
+    """What a weighted node is: "depthwise" or "grouped" for such convolutions, else its operator."""
+    groups = node.attributes.get_int("group", 1)
+    if groups is None or groups == 1:
+        return node.op_type
+    weight = constant_tensor(node.inputs[1])
+    is_depthwise = weight is not None and weight.shape.numpy()[1] == 1
+    return "depthwise" if is_depthwise else "grouped"
 
 
 def _gate_of(value: ir.Value | None) -> ir.Value | None:
