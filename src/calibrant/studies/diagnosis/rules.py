@@ -118,8 +118,8 @@ def channel_outlier(seen: Evidence) -> Found | None:
 def depthwise_outlier(seen: Evidence) -> Found | None:
     """One scale for all channels costs a depthwise convolution 1 bit (6 dB) or more.
 
-    How much, says graph.tensor_facts.equalizing_bits. There no other channel makes up for a coarse one, and large weights often stand on small channels. It
-    hurts calibrators that keep half of the range or more.
+    How much, says graph.tensor_facts.equalizing_bits. There no other channel makes up for a coarse one, and
+    large weights often stand on small channels. It hurts calibrators that keep half of the range or more.
     """
     peaks = seen.tensor.peaks
     if peaks is None or seen.equalizing_bits < 1:
