@@ -46,16 +46,21 @@ class Work:
         return map(self.at, range(self.images))
 
 
-def plain(work: Work) -> float:
-    """T: seconds of inference alone, ONNX Runtime's default session."""
+def plain(work: Work) -> tuple[float, float]:
+    """T: wall and CPU seconds of inference alone, ONNX Runtime's default session."""
     session = ort.InferenceSession(str(work.model), providers=["CPUExecutionProvider"])
     session.run(None, next(work.feeds()))
-    seconds = 0.0
+    wall = cpu = 0.0
     for feeds in work.feeds():
-        started = time.perf_counter()
+        started = now()
         session.run(None, feeds)
-        seconds += time.perf_counter() - started
-    return seconds
+        ended = now()
+        wall, cpu = wall + ended[0] - started[0], cpu + ended[1] - started[1]
+    return wall, cpu
+
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def onnxruntime(method: str) -> Callable[[Work, Path], None]:
@@ -223,14 +228,16 @@ def main() -> None:
     given = parser.parse_args()
     work, tool = Work(given.model, given.inputs, given.images), TOOLS[given.tool]
     floats = [plain(work)]
-    started = time.perf_counter()
+    started = now()
     tool.quantize(work, given.out)
-    seconds = time.perf_counter() - started
+    ended = now()
     floats.append(plain(work))
     print(json.dumps({
         "tool": given.tool, "package": tool.package, "version": version(tool.package),
-        "onnxruntime": ort.__version__, "images": given.images, "seconds": seconds,
-        "t": min(floats), "peak_mib": peak_mib(),
+        "onnxruntime": ort.__version__, "images": given.images,
+        "seconds": ended[0] - started[0], "cpu": ended[1] - started[1],
+        "t": min(wall for wall, _ in floats), "t_cpu": min(cpu for _, cpu in floats),
+        "peak_mib": peak_mib(),
     }))  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def synthetic(path: Path, side: int, width: int) -> Path:
             ]  # fmt: skip
             tensor, channels = f"{name}_out", out
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, side, side])
-    result = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None)
+    left = side >> STAGES
+    result = helper.make_tensor_value_info(tensor, TensorProto.FLOAT, [1, channels, left, left])
     graph = helper.make_graph(nodes, "synthetic", [image], [result], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     return path
