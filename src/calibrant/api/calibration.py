@@ -18,6 +18,7 @@ from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tenso
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
+from calibrant.studies.deploy import as_tensorrt_computes
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import (
     AUTO,
@@ -87,8 +88,8 @@ def calibrate(
         listener.note(warning)
     if tensors == "all" and not plan.scheme.has_caches:
         raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")
-    observed = with_inner_tensors(detector.model) if tensors == "all" else detector.model
-    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, observed))
+    observed = as_tensorrt_computes(detector.model) if tensors == "all" else detector.model
+    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, detector.model))
     wanted = written_as.tensors(plan)
     task = detection_task(detector, settings)
     with output_folder(Path(out)) as folder:
@@ -107,7 +108,7 @@ def calibrate(
 
 def _calibrated_tensors(tensors: str, model: Model) -> CalibratedTensors | None:
     if tensors == "all":
-        return calibrated_tensors(model)
+        return calibrated_tensors(with_inner_tensors(model))
     if tensors == "quantized":
         return None
     raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")

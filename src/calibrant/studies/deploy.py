@@ -16,6 +16,7 @@ from calibrant.artifacts.trt_cache import (
 from calibrant.core.types import Deployable, QuantizingRuntime, Runtime, Sample, Session, Task
 from calibrant.graph.model import Model
 from calibrant.graph.tensorrt_inner import with_inner_tensors
+from calibrant.graph.tensorrt_sigmoid import with_tensorrt_sigmoid
 from calibrant.graph.tensorrt_tensors import calibrated_tensors
 from calibrant.stages.sessions import model_inputs
 from calibrant.studies.candidates import CandidateFormat, CandidateModel
@@ -29,13 +30,18 @@ def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
         return CandidateFormat()
     has_calibrators = int(runtime.version.partition(".")[0]) <= LAST_WITH_CALIBRATORS
     version = version_named(runtime.version) if has_calibrators else DEFAULT_TENSORRT
-    calibrated = calibrated_tensors(observed_model(runtime, model)) if _reads_caches(runtime) else None
+    calibrated = calibrated_tensors(with_inner_tensors(model)) if _reads_caches(runtime) else None
     return CandidateFormat(version, calibrated=calibrated)
 
 
 def observed_model(runtime: Runtime, model: Model) -> Model:
-    """The model whose activations are collected: with all that TensorRT has, where it is to read caches."""
-    return with_inner_tensors(model) if _reads_caches(runtime) else model
+    """The model whose activations are collected: computed as TensorRT does, where it is to read caches."""
+    return as_tensorrt_computes(model) if _reads_caches(runtime) else model
+
+
+def as_tensorrt_computes(model: Model) -> Model:
+    """A copy that also computes TensorRT's inner tensors, and rounds Sigmoid as TensorRT does."""
+    return with_tensorrt_sigmoid(with_inner_tensors(model))
 
 
 def _reads_caches(runtime: Runtime) -> bool:
