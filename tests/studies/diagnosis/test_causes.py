@@ -20,6 +20,8 @@ from calibrant.studies.diagnosis.causes import causes_of
 from calibrant.studies.diagnosis.result import (
     Cause,
     LayerSensitivity,
+    NoiseGrowth,
+    NoisePoint,
     RangeError,
     Sensitivity,
     SwapStep,
@@ -95,6 +97,14 @@ def test_without_measurements_all_that_rules_find_counts_three_of_a_kind(case: C
     causes = found(case, [], None)
     assert [cause.kind for cause in causes] == ["clipped"] * 3
     assert "2 other tensors" in causes[-1].text
+
+
+def test_without_prices_the_layer_behind_which_the_error_grows_comes_first(case: Case) -> None:
+    levels = {"a": 40.0, "b": 38.0, "c": 20.0, "d": 15.0, "e": 15.5}
+    points = (NoisePoint(i, f"conv {name}", "", db) for i, (name, db) in enumerate(levels.items()))
+    causes = found(case, [], None, [NoiseGrowth("minmax", 8, tuple(points))])
+    # Nothing lies before a, so that it cannot be said that the error grows there; b and e stay below 3 dB.
+    assert [cause.tensor for cause in causes] == ["c", "d", "a"]
 
 
 def test_what_does_not_hurt_the_losing_candidate_is_no_cause(case: Case) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from calibrant.core.types import FloatArray
 from calibrant.graph.tensor_facts import equalizing_bits, facts_of
@@ -12,6 +13,7 @@ from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.result import (
     Cause,
     LayerSensitivity,
+    NoiseGrowth,
     Remedy,
     Sensitivity,
     SwapStep,
@@ -24,6 +26,8 @@ LEAST_LOSS = 0.01
 """Agreement that a layer by itself has to lose so that its tensors' peculiarities are called causes."""
 LEAST_SHARE = 0.03
 """Share of the gap that a tensor's swap has to close for the same."""
+LEAST_FALL = 3.0
+"""Where neither was measured: dB by which the SQNR has to fall behind a layer that reads the tensor."""
 OF_A_KIND = 3
 """So many causes of a kind are told; the rest is counted."""
 _FREE_KINDS = frozenset({"constant-tensor"})  # told whatever they cost: nothing can be measured of them
@@ -35,10 +39,11 @@ class _Priced:
     tensor: TensorDiagnosis
     cost: float | None
     loss_alone: float | None
+    fall: float | None
 
     @property
-    def weight(self) -> tuple[float, float]:
-        return self.cost or 0.0, self.loss_alone or 0.0
+    def weight(self) -> tuple[float, float, float]:
+        return self.cost or 0.0, self.loss_alone or 0.0, self.fall or 0.0
 
 
 def causes_of(
@@ -48,16 +53,19 @@ def causes_of(
     channel_amax: Mapping[str, FloatArray],
     sensitivity: Sequence[Sensitivity],
     swap: SwapTest | None,
+    growth: Sequence[NoiseGrowth] = (),
 ) -> tuple[Cause, ...]:
     """The causes that cost something, the gravest first.
 
     A cause counts where the swap of its tensor closed 3 % of the gap or more, or a layer that reads it lost
-    1 % of agreement or more by itself; where nothing was measured of it, all that rules find counts.
-    folder: of the run, for the remedies' commands.
+    1 % of agreement or more by itself. Where neither was measured, it counts where the SQNR falls by 3 dB or
+    more behind such a layer; without that, all that rules find counts. folder: of the run, for the remedies'
+    commands.
     """
     facts = facts_of(case.study.plan.model, [found.tensor for found in tensors])
     layers = {layer.node: layer for found in sensitivity[:1] for layer in found.layers}
     steps = {step.tensor: step for step in swap.steps} if swap else {}
+    falls = falls_of(growth[0]) if growth else {}
     priced: list[_Priced] = []
     for tensor in tensors:
         read = tuple(layers[node] for node in tensor.readers if node in layers)
@@ -72,7 +80,8 @@ def causes_of(
             losing=case.losing,
             winning=case.winning,
         )
-        price = _price(steps.get(tensor.tensor), read)
+        fall = max((falls[node] for node in tensor.readers if node in falls), default=None)
+        price = (*_price(steps.get(tensor.tensor), read), fall)
         priced += [
             _Priced(found, tensor, *price)
             for found in findings(seen)
@@ -90,12 +99,28 @@ def _price(step: SwapStep | None, read: Sequence[LayerSensitivity]) -> tuple[flo
     return cost, max((layer.loss_alone for layer in read), default=None)
 
 
-def _counts(cost: float | None, loss: float | None, swap: SwapTest | None, found: Found, losing: str) -> bool:
+def falls_of(growth: NoiseGrowth) -> dict[str, float]:
+    """By layer, how far the SQNR lies below that of the layer before, dB; 0 where it is no lower."""
+    known = [point for point in growth.points if point.sqnr_db is not None]
+    return {
+        point.node: max((before.sqnr_db or 0.0) - (point.sqnr_db or 0.0), 0.0)
+        for before, point in pairwise(known)
+    }
+
+
+def _counts(
+    cost: float | None,
+    loss: float | None,
+    fall: float | None,
+    swap: SwapTest | None,
+    found: Found,
+    losing: str,
+) -> bool:
     """Whether a finding hurts the losing candidate and costs something, or may, for all that is known."""
     if found.calibrators and losing not in found.calibrators:
         return False
     if cost is None and loss is None:
-        return True
+        return fall is None or fall >= LEAST_FALL
     is_gap = swap is not None and cost is not None and cost >= LEAST_SHARE * swap.gap.points
     return is_gap or (loss is not None and loss >= LEAST_LOSS)
 

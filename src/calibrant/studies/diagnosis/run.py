@@ -35,10 +35,10 @@ from calibrant.studies.diagnosis.verdict import verdict_of
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.task import DetectionTask
 
-_RANGES, _PEAKS, _GROWTH, _ALONE, _DETECTIONS, _SWAP, _REST, _DROPS = (
+_RANGES, _PEAKS, _GROWTH, _ALONE, _DETECTIONS, _SWAP, _REST, _DROPS, _WINNERS_GROWTH = (
     "ranges and weights", "channels and images of the largest values", "where the error grows",
     "layers by themselves", "detections against FP32", "the swap test", "all but one layer",
-    "the worst layers by mAP",
+    "the worst layers by mAP", "where the winner's error grows",
 )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def diagnose(case: Case, folder: Path, budget: float | None, progress: Progress)
         model=str(case.study.plan.model.path),
         losing=case.losing,
         winning=case.winning,
-        verdict=verdict_of(case, causes, found.swap, found.sensitivity, found.detections),
+        verdict=verdict_of(case, causes, found.swap, found.sensitivity, found.detections, found.growth),
         causes=causes,
         tensors=found.tensors,
         weights=found.weights,
@@ -110,6 +110,7 @@ class _Investigation:
             (_SWAP, self._swap, test),
             (_REST, self._rests, self._laboratory.proxy_images),
             (_DROPS, self._drops, test),
+            (_WINNERS_GROWTH, self._winners_growth, 0),
         )
         for name, work, runs in parts:
             self._do(name, work, runs)
@@ -135,7 +136,10 @@ class _Investigation:
         self._found.weights = weights_diagnosed(self._case)
 
     def _growth(self) -> None:
-        for trial in self._case.held:
+        self._found.growth.append(growth_of(self._case, self._case.held[0], self._scratch))
+
+    def _winners_growth(self) -> None:
+        for trial in self._case.held[1:]:
             self._found.growth.append(growth_of(self._case, trial, self._scratch))
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from calibrant.stages.recommend import shown
 from calibrant.studies.diagnosis.case import Case
-from calibrant.studies.diagnosis.result import Cause, Sensitivity, SwapTest
+from calibrant.studies.diagnosis.causes import falls_of
+from calibrant.studies.diagnosis.result import Cause, NoiseGrowth, Sensitivity, SwapTest
 from calibrant.tasks.detection.differences import DetectionDifferences
 
 
@@ -16,25 +17,34 @@ def verdict_of(
     swap: SwapTest | None,
     sensitivity: Sequence[Sensitivity],
     detections: Sequence[DetectionDifferences],
+    growth: Sequence[NoiseGrowth],
 ) -> tuple[str, ...]:
     """What is lost and where, why, and what a user of the losing candidate would notice."""
     return tuple(
-        f"{sentence}." for part in (_where(case, swap, sensitivity), _why(causes), _felt(detections))
+        f"{sentence}." for part in (_where(case, swap, sensitivity, growth), _why(causes), _felt(detections))
         for sentence in part
     )  # fmt: skip
 
 
-def _where(case: Case, swap: SwapTest | None, sensitivity: Sequence[Sensitivity]) -> Iterator[str]:
+def _where(
+    case: Case, swap: SwapTest | None, sensitivity: Sequence[Sensitivity], growth: Sequence[NoiseGrowth]
+) -> Iterator[str]:
     if swap is not None:
         yield swap.sentence
-    elif sensitivity:
+        return
+    lost = f"{case.losing} loses {shown(case.candidates[case.losing].drop)} points against FP32"
+    falls = falls_of(growth[0]) if growth else {}
+    if sensitivity:
         worst = sensitivity[0].worst[0]
         yield (
-            f"{sensitivity[0].calibrator} loses {shown(case.candidates[case.losing].drop)} points; the layer "
-            f"that costs most by itself is {worst.node!r}, {worst.loss_alone:.1%} of agreement with FP32"
+            f"{lost}; the layer that costs most by itself is {worst.node!r}: {worst.loss_alone:.1%} of the "
+            "agreement with FP32's boxes"
         )
+    elif falls:
+        node = max(falls, key=lambda name: falls[name])
+        yield f"{lost}; its error grows most behind {node!r}, where the SQNR falls by {falls[node]:.0f} dB"
     else:
-        yield f"{case.losing} loses {shown(case.candidates[case.losing].drop)} points against FP32"
+        yield lost
 
 
 def _why(causes: Sequence[Cause]) -> Iterator[str]:
