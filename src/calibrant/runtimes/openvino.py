@@ -96,7 +96,7 @@ class OpenVINOSession(ClosesOnExit):
             return outputs
 
     def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
-        """Time up to ``runs`` runs on one thread, or half a second of them."""
+        """Time up to ``runs`` runs on one thread, or a quarter of a second of them."""
         return timed(lambda: self.run(feeds), runs)
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class OnnxRuntimeSession(ClosesOnExit):
         return outputs
 
     def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
-        """Time up to ``runs`` runs on the CPU, or half a second of them."""
+        """Time up to ``runs`` runs on the CPU, or a quarter of a second of them."""
         return timed(lambda: self.run(feeds), runs)
 
     def close(self) -> None:
