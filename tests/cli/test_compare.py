@@ -83,6 +83,19 @@ def test_a_model_that_no_longer_runs_ends_with_3(run: Run, runs: Path) -> None:
     assert "failed" in answer.out
 
 
+def test_a_model_that_was_stopped_has_no_drop_and_ends_with_3(run: Run, runs: Path) -> None:
+    def stop(content: Any) -> None:
+        content["trials"][0].update(status="stopped", reason="beaten beyond doubt after 25 images", images=25)
+        del content["trials"][0]["files"]["evidence"]
+
+    edited(runs / "b", stop)
+    answer = run("compare", "runs/a", "runs/b", "--fail-on-drop", "50")
+    assert answer.code == 3
+    assert "beaten after 25 images" in answer.out
+    assert "beaten beyond doubt after 25 images; study it with --no-race to know its mAP" in answer.err
+    assert run("compare", "runs/b", "runs/a", "--fail-on-drop", "50").code == 0
+
+
 def test_scales_that_moved_are_named(run: Run, runs: Path) -> None:
     cache = runs / "b" / "minmax.cache"
     lines = cache.read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -43,9 +44,9 @@ RESULT = StudyResult(
 )
 
 
-def printed(width: int, encoding: str = "utf-8") -> list[str]:
+def printed(width: int, encoding: str = "utf-8", result: StudyResult = RESULT) -> list[str]:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    print_study(RESULT, Console(file=stream, width=width, highlight=False))
+    print_study(result, Console(file=stream, width=width, highlight=False))
     stream.seek(0)
     return stream.read().splitlines()
 
@@ -62,6 +63,18 @@ def test_a_row_holds_its_figures() -> None:
     row = next(line for line in printed(100) if "percentile" in line)
     assert row.split() == ["percentile:99.999", "15.0", "40.0", "15.0", "0.0", "to", "100.0", "█" * 10]
     assert next(line for line in printed(100) if "entropy2" in line).rstrip().endswith("same as minmax")
+
+
+def test_who_was_stopped_stands_behind_the_measured_and_shows_no_accuracy() -> None:
+    stopped = Trial(
+        "legacy", "c", "stopped", "beaten beyond doubt", accuracy(45.0), Drop(20.0, 16.0, 24.0), images=25
+    )
+    lines = printed(100, result=replace(RESULT, trials=(stopped, *RESULT.trials)))
+    rows = [line.split() for line in lines if line.strip()]
+    assert ["legacy", "beaten", "20.0", "16.0", "to", "24.0", "after", "25", "images"] in rows
+    names = [row[0] for row in rows]
+    assert names.index("percentile:99.999") < names.index("legacy") < names.index("mse")
+    assert not any("legacy failed" in line for line in lines)
 
 
 def test_only_the_recommended_one_has_a_star() -> None:
