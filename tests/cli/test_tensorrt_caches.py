@@ -81,13 +81,13 @@ def test_every_scale_is_tensorrts(caches: Caches, model: str, algorithm: str) ->
     assert agreeing(ours, theirs) == set(theirs.scales)
 
 
-# Shares of all tensors, and of those that feed a quantized layer. YOLOX's two of 97 are flat minima.
+# Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum.
 @pytest.mark.parametrize(("model", "algorithm", "of_all", "of_quantized"), [
     (FASTESTDET, "entropy2", 0.99, 0.99),
     (FASTESTDET, "entropy", 0.99, 0.99),
     pytest.param(YOLO_FASTEST, "entropy2", 0.99, 0.99, marks=pytest.mark.slow),
     pytest.param(YOLO_FASTEST, "entropy", 0.96, 0.99, marks=pytest.mark.slow),
-    pytest.param(YOLOX, "entropy2", 0.95, 0.97, marks=pytest.mark.slow),
+    pytest.param(YOLOX, "entropy2", 0.98, 0.98, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_almost_every_entropy_scale_is_tensorrts(
     caches: Caches, shared: Path, model: str, algorithm: str, of_all: float, of_quantized: float
