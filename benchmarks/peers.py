@@ -133,7 +133,7 @@ def result_of(tool: str, out: Path, model: Path, given: argparse.Namespace) -> s
 
 def points(candidate: Path, model: Path, given: argparse.Namespace) -> float:
     """mAP of any quantized model, read as its float model is."""
-    family = calibrant.api.inspect(model).family
+    family = calibrant.api.inspect(model).family or "auto"
     found = calibrant.api.evaluate(candidate, given.data, family=family, limit=given.limit)
     return found.figures["map50_95"] or 0.0
 
