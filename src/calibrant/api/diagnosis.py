@@ -6,6 +6,7 @@ from pathlib import Path
 
 from calibrant.api.arguments import PathLike
 from calibrant.core.progress import Progress, Silent
+from calibrant.report.files import accompany
 from calibrant.studies.diagnosis.of_run import diagnose_run
 from calibrant.studies.diagnosis.result import Diagnosis
 
@@ -22,6 +23,10 @@ def diagnose(
 
     run: the folder that study wrote; its model and images have to be where they were. losing, winning:
     calibrators to hold against each other (default: the worst and the recommended one). budget: seconds, the
-    cheapest evidence first; None: no limit. Writes diagnosis.json into the folder. Raises CalibrantError.
+    cheapest evidence first; None: no limit. Writes diagnosis.json into the folder, and its report again.
+    Raises CalibrantError.
     """
-    return diagnose_run(Path(run), progress or Silent(), losing, winning, budget)
+    listener = progress or Silent()
+    found = diagnose_run(Path(run), listener, losing, winning, budget)
+    accompany(Path(run), listener)
+    return found

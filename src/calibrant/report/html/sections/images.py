@@ -17,7 +17,7 @@ _LONGEST_SIDE = 480
 _QUALITY = 72
 _LEFT_PART = 0.6
 """Boxes that begin further right have their label end at their right side, so that it stays in the image."""
-_NOTES = {"lost": "lost: ", "gained": "new: ", "moved": "moved: "}
+_NOTES = {"lost": "lost: ", "gained": "new: "}
 _BUDGET = 2_000_000
 """Bytes of base64 text for all photographs together; those that do not fit keep their boxes only."""
 
@@ -69,9 +69,14 @@ def _photo(image: ImageDifference, budget: _Budget) -> Photo:
         width=width,
         height=height,
         source=budget.take(_data_address(small.jpeg)) if small else None,
-        fp32=tuple(_drawn(box, scale, width) for box in image.fp32),
-        int8=tuple(_drawn(box, scale, width) for box in image.int8),
+        fp32=tuple(_drawn(box, scale, width) for box in _changed_last(image.fp32)),
+        int8=tuple(_drawn(box, scale, width) for box in _changed_last(image.int8)),
     )
+
+
+def _changed_last(boxes: tuple[Box, ...]) -> list[Box]:
+    """Boxes in the order of drawing, so that none hides a lost or a new one."""
+    return sorted(boxes, key=lambda box: box.fate in _NOTES)
 
 
 def _thumbnail(path: Path) -> Thumbnail | None:
