@@ -17,6 +17,7 @@ from calibrant.api.optimization import apply_recipe as apply_recipe
 from calibrant.api.optimization import optimize as optimize
 from calibrant.api.report import report as report
 from calibrant.api.studies import compare as compare
+from calibrant.api.studies import resume as resume
 from calibrant.api.studies import study as study
 from calibrant.studies.caches import cache_from_json as cache_from_json
 from calibrant.studies.caches import cache_to_json as cache_to_json

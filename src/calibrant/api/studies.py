@@ -1,4 +1,4 @@
-"""Studies: run one, compare several."""
+"""Studies: run one, go on with one, compare several."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from calibrant.api.arguments import (
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.errors import DataError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.report.files import accompany
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
+from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
-from calibrant.studies.request import StudyRequest, kept_request, open_study
+from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
-from calibrant.studies.run import run_study
+from calibrant.studies.run import Study, run_study
 
 
 def study(
@@ -92,13 +94,42 @@ def study(
     prepared = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     with output_folder(target) as folder, kept_request(folder, request):
-        result = run_study(prepared, folder, listener, results_cache(listener) if cache else None)
-        taken = time.monotonic() - started
-        diagnose_after(
-            prepared, folder, SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget, listener
-        )
-        accompany(folder, listener)
-        return result
+        return _run(prepared, folder, cache, diagnose_budget, started, listener)
+
+
+def resume(
+    run: PathLike,
+    *,
+    cache: bool = True,
+    diagnose_budget: float | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
+
+    What the user's cache folder kept of it is not computed again. Other arguments as for study.
+    Raises CalibrantError, for a folder without a request, and where model or data are gone.
+    """
+    folder, listener, started = Path(run), progress or Silent(), time.monotonic()
+    request = read_request(folder)
+    if (folder / MEASUREMENTS).is_dir():
+        raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
+    return _run(open_study(request, listener), folder, cache, diagnose_budget, started, listener)
+
+
+def _run(
+    prepared: Study,
+    folder: Path,
+    cache: bool,
+    diagnose_budget: float | None,
+    started: float,
+    progress: Progress,
+) -> StudyResult:
+    result = run_study(prepared, folder, progress, results_cache(progress) if cache else None)
+    taken = time.monotonic() - started
+    budget = SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget
+    diagnose_after(prepared, folder, budget, progress)
+    accompany(folder, progress)
+    return result
 
 
 def results_cache(progress: Progress) -> Cache:

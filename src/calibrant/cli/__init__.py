@@ -12,7 +12,7 @@ import click
 
 from calibrant import __version__
 from calibrant.cli.caches import cache, migrate
-from calibrant.cli.commands import calibrate, demo, evaluate, inspect, study
+from calibrant.cli.commands import calibrate, demo, evaluate, inspect, resume, study
 from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
 from calibrant.cli.diagnose import diagnose
@@ -34,6 +34,7 @@ def cli() -> None:
 
 for command in (
     study,
+    resume,
     calibrate,
     evaluate,
     compare,

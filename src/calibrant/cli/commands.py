@@ -49,6 +49,18 @@ def study(as_json: bool, **settings: Any) -> None:
 
 
 @click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@options(CACHE, JSON)
+def resume(as_json: bool, run: Path, **settings: Any) -> None:
+    """Go on with a study that was cut off, in its folder RUN."""
+    from calibrant import api
+
+    with progress_of(quiet=as_json) as progress:
+        result = api.resume(run, progress=progress, **given(settings))
+    _show_study(result, as_json)
+
+
+@click.command()
 @options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, JSON)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--tensors", type=click.Choice(["quantized", "all"]), default="quantized", show_default=True,
