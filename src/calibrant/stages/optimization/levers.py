@@ -58,11 +58,17 @@ def _first_settings(calibrators: Sequence[str]) -> list[dict[str, Any]]:
     Then what it is without either, under the best calibrators alone.
     """
     few = calibrators[:2]
-    plans = ((ALL, True, calibrators), (ALL, False, few), (DEPTHWISE, True, few), (NONE, True, few))
-    rest = {"strength": 0.5, "channels": PEAK, "least_gain": 0.0, "multiply": True}
+    plans = (
+        (ALL, 0.7, True, calibrators),
+        (ALL, 0.5, True, calibrators),
+        (ALL, 0.7, False, few),
+        (DEPTHWISE, 0.5, True, few),
+        (NONE, 0.5, True, few),
+    )
+    rest = {"channels": PEAK, "least_gain": 0.0, "multiply": True}
     return [
-        {"equalize": kind, "correct_bias": corrected, "calibrator": name, **rest}
-        for kind, corrected, names in plans
+        {"equalize": kind, "strength": strength, "correct_bias": corrected, "calibrator": name, **rest}
+        for kind, strength, corrected, names in plans
         for name in names
     ]
 

@@ -102,7 +102,7 @@ class Search:
                 findings.singles.append(recipe)
 
     def _levers(self, findings: Findings) -> None:
-        names = [recipe.calibrator for recipe in sorted(findings.singles, key=lambda r: -self._agreement(r))]
+        names = sorted(self._workshop.calibrators, key=lambda name: -self._agreement(Recipe(name)))
         with self._progress.stage("Levers", MOST_LEVER_TRIALS) as advance:
             best = searched_levers(
                 names,
