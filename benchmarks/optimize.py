@@ -57,7 +57,8 @@ def page(results: list[Result], budget: str) -> str:
         "",
         f"Scheme `{first['settings']['scheme']}`, {first['calibration_images']} calibration images; "
         f"models chosen on {first['select_images']} images of val2017 and reported on "
-        f"{first['report_images']} others that the search never looked at; {budget} each. mAP 50-95 in points; drops are against the float "
+        f"{first['report_images']} others that the "
+        f"search never looked at; {budget} each. mAP 50-95 in points; drops are against the float "
         "model on the same images, with 95 % intervals.",
         "",
         "| model | FP32 | best calibrator | optimized | drop | target | in INT8 | won over the calibrator |",

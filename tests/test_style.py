@@ -34,7 +34,7 @@ HOMES = {
     "PIL": ("tasks", "demo"),
     "dhash": ("tasks",),
     "hotcoco": ("tasks/detection",),
-    "yaml": ("tasks",),
+    "yaml": ("tasks", "artifacts"),
     "rich": ("report",),
     "jinja2": ("report/html",),
     "markupsafe": ("report/html",),

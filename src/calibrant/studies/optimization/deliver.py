@@ -29,7 +29,7 @@ def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles
         "encodings": f"{STEM}.encodings.json",
         "recipe": f"{STEM}.recipe.yaml",
     }
-    save_model(made.model(), out / stems["qdq"])
+    made.write(out / stems["qdq"])
     write_encodings(out / stems["encodings"], made.encodings, made.plan.scheme.name, made.plan.model.sha256)
     write_recipe(out / stems["recipe"], recipe)
     return OptimizationFiles(**stems, **_cache(recipe.recipe, made, out))

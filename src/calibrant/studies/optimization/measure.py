@@ -15,7 +15,6 @@ from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
 from calibrant.core.progress import Silent
 from calibrant.core.types import ComparingTask, Evidence, Latency, Runtime, Sample, Session
-from calibrant.graph.model import save_model
 from calibrant.stages.evaluate import Evaluation, evaluate
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.stages.parallel import in_order, workers_of
@@ -115,7 +114,7 @@ class Measurer:
 
     def _written(self, recipe: Recipe, folder: Path) -> Path:
         path = folder / f"{recipe.key}.qdq.onnx"
-        save_model(self._workshop.quantized(recipe).model(), path)
+        self._workshop.quantized(recipe).write(path)
         return path
 
     def _known(self, name: str) -> Mapping[str, Any] | None:

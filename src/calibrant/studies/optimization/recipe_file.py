@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from calibrant.artifacts.store import write_bytes
+from calibrant.artifacts.yaml_files import read_yaml, write_yaml
 from calibrant.core.errors import DataError
 from calibrant.stages.optimization.recipe import Equalize, Recipe
 
@@ -29,9 +27,9 @@ class RecipeFile:
     keep_float: tuple[str, ...] = ()
     imgsz: int | None = None
 
-    def to_text(self) -> str:
-        """The file's text."""
-        content = {
+    def to_dict(self) -> dict[str, Any]:
+        """The file's content; YAML types only."""
+        return {
             "calibrant_recipe": VERSION,
             "explanation": self.explanation,
             "model": self.model,
@@ -42,7 +40,6 @@ class RecipeFile:
             **recipe_to_dict(self.recipe),
             "kept_float_by_user": list(self.keep_float),
         }
-        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -58,19 +55,14 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 
 def write_recipe(path: Path, recipe: RecipeFile) -> None:
     """Write the file atomically. Raises OutputError."""
-    write_bytes(path, recipe.to_text().encode())
+    write_yaml(path, recipe.to_dict())
 
 
 def read_recipe(path: Path) -> RecipeFile:
     """Read a recipe. Raises DataError for a file that is missing, broken or something else."""
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return _recipe_file(content)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        words = " ".join(str(error).split())
-        raise DataError(f"{path} is no YAML: {words[:200]}; make it anew with calibrant optimize") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is no recipe ({error}); make one with calibrant optimize") from error
 

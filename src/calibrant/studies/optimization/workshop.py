@@ -6,8 +6,7 @@ import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-
-import onnx_ir as ir
+from pathlib import Path
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
@@ -17,6 +16,7 @@ from calibrant.graph.cost import costs
 from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
+from calibrant.graph.model import save_model
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import with_qdq
 from calibrant.stages.calibrate import encodings_from, ranges_from
@@ -48,11 +48,12 @@ class Quantized:
     encodings: Mapping[str, Encoding]
     changes: str
 
-    def model(self) -> ir.Model:
-        """The Q/DQ model, with weights as the scheme stores them."""
+    def write(self, path: Path) -> None:
+        """Write the Q/DQ model, with weights as the scheme stores them. Raises OutputError."""
         plan = self.plan
         float_weights = not plan.scheme.stores_integers
-        return with_qdq(plan.model, plan.points, self.encodings, plan.scheme, float_weights=float_weights)
+        model = with_qdq(plan.model, plan.points, self.encodings, plan.scheme, float_weights=float_weights)
+        save_model(model, path)
 
     def explained(self, recipe: Recipe) -> str:
         """A recipe in a sentence: "float: 2 of 60 layers; mended: 12 folded, 3 scaled; ranges: 50 mse"."""

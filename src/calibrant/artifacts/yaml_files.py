@@ -1,0 +1,32 @@
+"""YAML files for people to read and change: plain values only, nothing that a file could run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from calibrant.artifacts.store import write_bytes
+from calibrant.core.errors import DataError
+
+
+def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping atomically, in its own order. Raises OutputError."""
+    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=110)
+    write_bytes(path, text.encode())
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a mapping. Raises DataError naming the file when it is missing, broken or something else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise DataError(f"{path} is not valid YAML: {words[:200]}; make it anew") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no YAML mapping; make it anew")
+    return content
