@@ -22,6 +22,7 @@ from calibrant.studies.diagnosis.result import (
     LayerSensitivity,
     NoiseGrowth,
     NoisePoint,
+    Peaks,
     RangeError,
     Sensitivity,
     SwapStep,
@@ -118,6 +119,18 @@ def test_remedies_are_commands_that_a_shell_takes(case: Case) -> None:
     assert commands[0].startswith("calibrant study '/")
     assert commands[0].endswith("my model.onnx' --calib calib --data labels.json --calibrators best")
     assert commands[1] == "calibrant optimize runs/it"
+
+
+def test_width_is_no_reason_where_the_winner_is_wider(case: Case) -> None:
+    peaks = Peaks("7.jpg", None, 3, 0.9, 1.0, 64, 0.01, 1 / 64)
+    outlier = replace(clipped("a"), peaks=peaks)
+
+    def kinds(known: Case) -> set[str]:
+        causes = causes_of(known, "runs/it", [outlier], {}, [alone(a=0.2)], None)
+        return {cause.kind for cause in causes}
+
+    assert kinds(case) == {"clipped"}
+    assert kinds(replace(case, losing="best", winning="minmax")) == {"channel-outlier"}
 
 
 CONTENT = {

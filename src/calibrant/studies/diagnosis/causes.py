@@ -30,6 +30,12 @@ LEAST_FALL = 3.0
 """Where neither was measured: dB by which the SQNR has to fall behind a layer that reads the tensor."""
 OF_A_KIND = 3
 """So many causes of a kind are told; the rest is counted."""
+SAME_WIDTH = 0.99
+"""A range narrower than this share of the winner's cannot lose by its width."""
+_OF_WIDE_RANGES = frozenset({
+    "few-image-outlier", "channel-outlier", "shared-scale", "small-negatives", "coarse",
+})  # fmt: skip
+_OF_THE_LAYER = frozenset({"box-head", "raw-input"})  # no other range of theirs is the remedy
 _FREE_KINDS = frozenset({"constant-tensor"})  # told whatever they cost: nothing can be measured of them
 
 
@@ -81,22 +87,46 @@ def causes_of(
             winning=case.winning,
         )
         fall = max((falls[node] for node in tensor.readers if node in falls), default=None)
-        price = (*_price(steps.get(tensor.tensor), read), fall)
         priced += [
-            _Priced(found, tensor, *price)
+            each
             for found in findings(seen)
-            if found.kind in _FREE_KINDS or _counts(*price, swap, found, case.losing)
+            for each in [_priced(found, tensor, steps.get(tensor.tensor), read, fall)]
+            if found.kind in _FREE_KINDS or (_hurts(found, seen) and _counts(each, swap))
         ]
     priced.sort(key=lambda each: each.weight, reverse=True)
     remedies = _Remedies(case, folder)
     return tuple(_cause(each, others, remedies) for each, others in _gravest_of_each_kind(priced))
 
 
-def _price(step: SwapStep | None, read: Sequence[LayerSensitivity]) -> tuple[float | None, float | None]:
-    """Points and agreement that a tensor costs; None: not measured."""
+def _priced(
+    found: Found,
+    tensor: TensorDiagnosis,
+    step: SwapStep | None,
+    read: Sequence[LayerSensitivity],
+    fall: float | None,
+) -> _Priced:
+    """A finding with the points and the agreement that it costs; None: not measured."""
     drops = [layer.drop_alone.points for layer in read if layer.drop_alone is not None]
-    cost = step.gained if step is not None else max(drops, default=None)
-    return cost, max((layer.loss_alone for layer in read), default=None)
+    cost = step.gained if step is not None and found.kind not in _OF_THE_LAYER else max(drops, default=None)
+    return _Priced(found, tensor, cost, max((layer.loss_alone for layer in read), default=None), fall)
+
+
+def _hurts(found: Found, seen: Evidence) -> bool:
+    """Whether a finding hurts the losing candidate; where the winner's range is wider, width is no reason."""
+    if found.calibrators and seen.losing not in found.calibrators:
+        return False
+    losing, winning = seen.held
+    if losing is None or winning is None or found.kind not in _OF_WIDE_RANGES:
+        return True
+    return losing.ratio >= SAME_WIDTH * winning.ratio
+
+
+def _counts(each: _Priced, swap: SwapTest | None) -> bool:
+    """Whether a finding costs something, or may, for all that is known."""
+    if each.cost is None and each.loss_alone is None:
+        return each.fall is None or each.fall >= LEAST_FALL
+    is_gap = swap is not None and each.cost is not None and each.cost >= LEAST_SHARE * swap.gap.points
+    return is_gap or (each.loss_alone is not None and each.loss_alone >= LEAST_LOSS)
 
 
 def falls_of(growth: NoiseGrowth) -> dict[str, float]:
@@ -106,23 +136,6 @@ def falls_of(growth: NoiseGrowth) -> dict[str, float]:
         point.node: max((before.sqnr_db or 0.0) - (point.sqnr_db or 0.0), 0.0)
         for before, point in pairwise(known)
     }
-
-
-def _counts(
-    cost: float | None,
-    loss: float | None,
-    fall: float | None,
-    swap: SwapTest | None,
-    found: Found,
-    losing: str,
-) -> bool:
-    """Whether a finding hurts the losing candidate and costs something, or may, for all that is known."""
-    if found.calibrators and losing not in found.calibrators:
-        return False
-    if cost is None and loss is None:
-        return fall is None or fall >= LEAST_FALL
-    is_gap = swap is not None and cost is not None and cost >= LEAST_SHARE * swap.gap.points
-    return is_gap or (loss is not None and loss >= LEAST_LOSS)
 
 
 def _gravest_of_each_kind(priced: Sequence[_Priced]) -> Iterator[tuple[_Priced, int]]:
