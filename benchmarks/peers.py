@@ -76,7 +76,7 @@ def main() -> None:
             for model in given.models
         }
         growth = [] if given.no_growth else list(grown(given, Path(folder)))
-    given.page.write_text(page(measured, growth), encoding="utf-8")
+    given.page.write_text(page(given, measured, growth), encoding="utf-8")
 
 
 def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], folder: Path) -> Iterator[Row]:
@@ -177,7 +177,7 @@ def save_inputs(model: Path, images: str, count: int, folder: Path) -> None:
         np.save(folder / f"{index}.npy", next(iter(feeds.values())))
 
 
-def page(measured: Mapping[str, Sequence[Row]], growth: Sequence[Row]) -> str:
+def page(given: argparse.Namespace, measured: Mapping[str, Sequence[Row]], growth: Sequence[Row]) -> str:
     rows = [row for found in measured.values() for row in found]
     versions = {row["package"]: row["version"] for row in rows if "package" in row}
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
@@ -190,8 +190,10 @@ def page(measured: Mapping[str, Sequence[Row]], growth: Sequence[Row]) -> str:
         "lesser counts. Seconds include opening the model and writing what comes out; memory is the",
         "process's peak over that of bare inference. On a machine with other work on it the ratio by CPU",
         "time is the one to trust. ONNX Runtime's Percentile and Entropy keep every",
-        f"activation, so that they got {ENTROPY_IMAGES} images. onnxsim places its pairs by rules of its own",
+        f"activation, so that they got {ENTROPY_IMAGES} images at most. onnxsim places its pairs by rules of its own",
         "and stores activations in uint8.",
+        "",
+        f"mAP is of {given.limit or 'all'} test images, which tells tools apart that are far apart.",
         "",
         f"Machine: {processor_name()}, {os.cpu_count()} cores; load average at the end {load}.",
         f"Python {platform.python_version()}, {named}.",
