@@ -23,7 +23,8 @@ import onnx
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Silent
 from calibrant.graph.cost import costs
-from calibrant.graph.model import load_model
+from calibrant.graph.model import load_model, save_model
+from calibrant.graph.onnx_passes import with_opset
 from calibrant.stages.evaluate import evaluate
 from calibrant.stages.sessions import model_inputs
 from calibrant.studies.optimization.measure import split_in_two
@@ -86,8 +87,10 @@ def searched(study: Any, select: list[Any], max_drop: float, folder: Path) -> on
     def validate(model: Any, _: Any) -> tuple[float, None]:
         return score(study, model, select, folder), None
 
+    # Per-channel weights need opset 13, here as in Calibrant's own Q/DQ models.
+    save_model(with_opset(study.plan.model.ir, study.plan.scheme.min_opset), folder / "float.onnx")
     result: onnx.ModelProto = nncf.quantize_with_accuracy_control(
-        onnx.load(study.float_model),
+        onnx.load(folder / "float.onnx"),
         nncf.Dataset([dict(one) for one in feeds]),
         nncf.Dataset(select),
         validate,
