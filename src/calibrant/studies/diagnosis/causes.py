@@ -93,7 +93,8 @@ def causes_of(
             for each in [_priced(found, tensor, steps.get(tensor.tensor), read, fall)]
             if found.kind in _FREE_KINDS or (_hurts(found, seen) and _counts(each, swap))
         ]
-    priced.sort(key=lambda each: each.weight, reverse=True)
+    # Of equals, first what some calibrators do and others do not: it explains why candidates differ.
+    priced.sort(key=lambda each: (each.weight, bool(each.found.calibrators)), reverse=True)
     remedies = _Remedies(case, folder)
     return tuple(_cause(each, others, remedies) for each, others in _gravest_of_each_kind(priced))
 

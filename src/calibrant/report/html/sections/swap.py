@@ -18,7 +18,8 @@ def swap(material: Material) -> Section | None:
         return None
     how = (
         f"One tensor after the other of `{test.losing}` is given `{test.winning}`'s range, and mAP is "
-        f"measured over {test.images} test images; the tensor that brings most comes first."
+        f"measured over {test.images} test images; first comes the tensor whose range in `{test.losing}`, "
+        f"put alone into `{test.winning}`, takes most of its agreement with FP32."
     )
     return Section("swap", "Swap test", (Paragraph(test.sentence), _plot(test), Paragraph(how, is_note=True)))
 
