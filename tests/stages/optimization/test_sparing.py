@@ -14,23 +14,23 @@ def always() -> bool:
 
 
 def test_layers_are_spared_by_what_they_bring_for_their_cost() -> None:
-    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.9, agreement, always)]
+    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.9, agreement, always, always)]
     assert found == [("head",), ("head", "stem")]  # big costs too much, dull brings nothing
 
 
 def test_the_least_share_holds() -> None:
-    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.95, agreement, always)]
+    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.95, agreement, always, always)]
     assert found == [("head",)]
-    assert not list(spared(Recipe("mse"), MACS, 1.0, agreement, always))
+    assert not list(spared(Recipe("mse"), MACS, 1.0, agreement, always, always))
 
 
 def test_what_one_layer_made_superfluous_is_not_spared_too() -> None:
     def overlapping(recipe: Recipe) -> float:
         return max((WORTH[node] for node in recipe.keep_float), default=0.0)
 
-    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.9, overlapping, always)]
+    found = [r.keep_float for r in spared(Recipe("mse"), MACS, 0.9, overlapping, always, always)]
     assert found == [("head",)]
 
 
 def test_time_ends_it() -> None:
-    assert not list(spared(Recipe("mse"), MACS, 0.9, agreement, lambda: False))
+    assert not list(spared(Recipe("mse"), MACS, 0.9, agreement, lambda: False, always))

@@ -15,17 +15,20 @@ def spared(
     macs: Mapping[str, int],
     least_share: float,
     agreement: Callable[[Recipe], float],
+    may_try: Callable[[], bool],
     may_go_on: Callable[[], bool],
 ) -> Iterator[Recipe]:
     """Recipes with one more layer in float each, the most profitable first.
 
     macs: by node, of all that is quantized. Profit is agreement won for each multiply-accumulate; layers that
-    bring nothing are never spared. Ends when less than ``least_share`` of all multiply-accumulates would stay
-    in INT8, when nothing is left that brings anything, or when ``may_go_on`` says no.
+    bring nothing are never spared. Each is first tried alone while ``may_try`` says yes, the cheap ones
+    before others. Ends when less than ``least_share`` of all multiply-accumulates would stay in INT8, when
+    nothing is left that brings anything, or when ``may_go_on`` says no.
     """
     left = (1 - least_share) * sum(macs.values())
     reached = agreement(recipe)
-    gains = _gains(recipe, reached, [node for node in macs if macs[node] <= left], agreement, may_go_on)
+    affordable = sorted((node for node in macs if macs[node] <= left), key=lambda node: macs[node])
+    gains = _gains(recipe, reached, affordable, agreement, may_try)
     while may_go_on():
         able = [node for node in gains if macs[node] <= left and gains[node] > 0]
         best = sorted(able, key=lambda node: -_profit(gains, macs, node))[:REMEASURED]

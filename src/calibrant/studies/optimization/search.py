@@ -18,10 +18,11 @@ from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
 from calibrant.studies.optimization.workshop import Workshop
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
-CALIBRATORS_END, LEVERS_END, RANGES_END, SPARING_END = 0.25, 0.55, 0.7, 0.85
+CALIBRATORS_END, LEVERS_END, RANGES_END, TRYING_END, SPARING_END = 0.2, 0.45, 0.55, 0.75, 0.85
 MOST_LEVER_TRIALS = 40
 MEASURED_LEVERS = 4
-MOST_SPARED_POINTS = 6
+# After so many spared layers the model is measured on the test images.
+SPARED_POINTS = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,16 @@ class Search:
             self._workshop.quantized_macs,
             self._goal.least_int8,
             self._agreement,
+            self._budget.until(TRYING_END),
             self._budget.until(SPARING_END),
         )
-        for count, recipe in enumerate(self._watched("Sparing", recipes, MOST_SPARED_POINTS), start=1):
-            self._measure(findings, recipe)
-            if count == MOST_SPARED_POINTS:
-                return
+        last = None
+        for count, recipe in enumerate(self._watched("Sparing", recipes, SPARED_POINTS[-1]), start=1):
+            last = recipe
+            if count in SPARED_POINTS:
+                self._measure(findings, recipe)
+        if last is not None:
+            self._measure(findings, last)
 
     def _most_agreeing(self, findings: Findings) -> Recipe:
         return max(findings.all, key=lambda option: option.agreement).recipe
