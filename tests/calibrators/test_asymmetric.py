@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from calibrant.calibrators import calibrator_named
 from calibrant.core.quantize import dequantized, encoding_of, quantized
@@ -18,8 +19,9 @@ SPEC = ONNXRUNTIME.activations
 VALUES = hnp.arrays(np.float32, st.integers(1, 200), elements=st.floats(-1e4, 1e4, width=32))
 
 
-def silu(x: np.ndarray) -> np.ndarray:
-    return (x / (1 + np.exp(-x))).astype(np.float32)
+def silu(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = (x / (1 + np.exp(-x))).astype(np.float32)
+    return values
 
 
 @pytest.mark.parametrize("name", NAMES)

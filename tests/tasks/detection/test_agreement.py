@@ -54,7 +54,7 @@ def test_other_classes_and_far_boxes_do_not_agree() -> None:
 def test_a_shifted_box_counts_its_overlap_and_a_weak_one_its_score() -> None:
     shifted = Detections(ONE.boxes + np.array([2, 0, 2, 0], np.float32), ONE.scores, ONE.classes)
     assert share(ONE, shifted) == pytest.approx(80 / 120)
-    weaker = Detections(ONE.boxes, ONE.scores / 2, ONE.classes)
+    weaker = Detections(ONE.boxes, np.array([0.4], np.float32), ONE.classes)
     assert share(ONE, weaker) == pytest.approx(2 * 0.8 * 0.4 / (0.64 + 0.16))
 
 
