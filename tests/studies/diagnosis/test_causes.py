@@ -133,6 +133,17 @@ def test_width_is_no_reason_where_the_winner_is_wider(case: Case) -> None:
     assert kinds(replace(case, losing="best", winning="minmax")) == {"channel-outlier"}
 
 
+def test_a_layer_left_in_float_says_what_was_measured(case: Case) -> None:
+    peaks = Peaks("7.jpg", None, 3, 0.9, 1.0, 64, 0.01, 1 / 64)
+    outlier = replace(clipped("a"), peaks=peaks)
+    layer = LayerSensitivity("conv a", ("a",), 0.5, rest_drop=Drop(1.25, 0.5, 2.0))
+    known = replace(case, losing="best", winning="minmax")
+    (cause,) = causes_of(known, "runs/it", [outlier], {}, [Sensitivity("best", 24, 0.5, (layer,))], None)
+    assert "leave 'conv a' in float: best then loses 1.2 points (95 % interval 0.5 to 2.0)" in {
+        remedy.text for remedy in cause.remedies
+    }
+
+
 CONTENT = {
     "trials": [
         {"calibrator": "minmax", "drop": 2.0},

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from calibrant.core.types import FloatArray
 from calibrant.graph.tensor_facts import equalizing_bits, facts_of
+from calibrant.stages.recommend import shown
 from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.result import (
     Cause,
@@ -95,7 +96,7 @@ def causes_of(
         ]
     # Of equals, first what some calibrators do and others do not: it explains why candidates differ.
     priced.sort(key=lambda each: (each.weight, bool(each.found.calibrators)), reverse=True)
-    remedies = _Remedies(case, folder)
+    remedies = _Remedies(case, folder, layers)
     return tuple(_cause(each, others, remedies) for each, others in _gravest_of_each_kind(priced))
 
 
@@ -175,8 +176,8 @@ def _cause(each: _Priced, others: int, remedies: _Remedies) -> Cause:
 class _Remedies:
     """What Calibrant can apply, as commands for this study."""
 
-    def __init__(self, case: Case, folder: str) -> None:
-        self._case, self._folder = case, folder
+    def __init__(self, case: Case, folder: str, layers: Mapping[str, LayerSensitivity]) -> None:
+        self._case, self._folder, self._layers = case, folder, layers
         self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy]] = {
             "winner": self._winner,
             "other-calibrator": self._other_calibrator,
@@ -208,7 +209,14 @@ class _Remedies:
 
     def _keep_float(self, nodes: Sequence[str], _found: Found) -> Remedy:
         options = [part for node in nodes for part in ("--keep-float", node)]
-        return Remedy(f"leave {_listed(nodes)} in float", self._study(*options))
+        return Remedy(f"leave {_listed(nodes)} in float{self._measured(nodes)}", self._study(*options))
+
+    def _measured(self, nodes: Sequence[str]) -> str:
+        """What leaving a single layer in float was measured to bring."""
+        drop = self._layers[nodes[0]].rest_drop if len(nodes) == 1 and nodes[0] in self._layers else None
+        if drop is None:
+            return ""
+        return f": {self._case.losing} then loses {shown(drop.points)} points (95 % interval {drop})"
 
     def _keep_head_float(self, _nodes: Sequence[str], _found: Found) -> Remedy:
         return Remedy("leave the head's last layers in float", self._study("--keep-head-float"))
