@@ -27,9 +27,10 @@ def main() -> None:
     parser.add_argument("--scheme", default="tensorrt")
     parser.add_argument("--out", type=Path, default=Path("runs/optimize"))
     parser.add_argument("--page", type=Path, default=Path("docs/optimize-results.md"))
+    parser.add_argument("--remark", default="", help="what a reader should know of this run")
     given = parser.parse_args()
     results = [optimized(model, given) for model in sorted(given.models.glob("*.onnx"))]
-    given.page.write_text(page(results, given.budget), encoding="utf-8")
+    given.page.write_text(page(results, given.budget, given.remark), encoding="utf-8")
 
 
 def optimized(model: Path, given: argparse.Namespace) -> Result:
@@ -49,7 +50,7 @@ def optimized(model: Path, given: argparse.Namespace) -> Result:
     return content
 
 
-def page(results: list[Result], budget: str) -> str:
+def page(results: list[Result], budget: str, remark: str) -> str:
     first = results[0]
     environment = first["environment"]
     return "\n".join([
@@ -58,7 +59,7 @@ def page(results: list[Result], budget: str) -> str:
         f"Scheme `{first['settings']['scheme']}`, {first['calibration_images']} calibration images; "
         f"models chosen on {first['select_images']} images of val2017 and reported on "
         f"{first['report_images']} others that the "
-        f"search never looked at; {budget} each. mAP 50-95 in points; drops are against the float "
+        f"search never looked at. mAP 50-95 in points; drops are against the float "
         "model on the same images, with 95 % intervals.",
         "",
         "| model | FP32 | best calibrator | optimized | drop | target | in INT8 | won over the calibrator |",
@@ -92,7 +93,7 @@ def page(results: list[Result], budget: str) -> str:
         "```",
         "",
         f"Measured on {environment['cpu']}, {environment['cores']} cores, ONNX Runtime "
-        f"{environment['onnxruntime']}; {first['created'][:10]}.",
+        f"{environment['onnxruntime']}; {first['created'][:10]}. {remark}".rstrip(),
         "",
     ])  # fmt: skip
 

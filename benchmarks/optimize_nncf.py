@@ -31,8 +31,8 @@ from calibrant.studies.optimization.measure import split_in_two
 from calibrant.studies.request import StudyRequest, open_study
 
 
-class OutOfTimeError(Exception):
-    pass
+class OutOfTimeError(BaseException):
+    """Whatever catches exceptions below must not catch it."""
 
 
 def main() -> None:
@@ -84,8 +84,16 @@ def searched(study: Any, select: list[Any], max_drop: float, folder: Path) -> on
     """What NNCF makes of the model when it may lose ``max_drop`` points on ``select``."""
     feeds = list(model_inputs(study.float_model, study.task, study.collector, study.calibration))
 
-    def validate(model: Any, _: Any) -> tuple[float, None]:
-        return score(study, model, select, folder), None
+    def validate(model: Any, samples: Any) -> tuple[float, list[list[Any]]]:
+        """mAP, and every image's raw outputs, which NNCF compares to rank layers."""
+        path = folder / "candidate.onnx"
+        onnx.save(getattr(model, "model", model), path)
+        images = list(samples)
+        with study.runtime.open(path) as session:
+            raw = [study.task.drive(session, image) for image in images]
+        found = [study.task.interpret(one, image) for one, image in zip(raw, images, strict=True)]
+        value = study.task.score(images, found).value
+        return value, [list(one.outputs.values()) for one in raw]
 
     # Per-channel weights need opset 13, here as in Calibrant's own Q/DQ models.
     save_model(with_opset(study.plan.model.ir, study.plan.scheme.min_opset), folder / "float.onnx")
