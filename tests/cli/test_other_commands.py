@@ -12,13 +12,13 @@ from outcomes import Run
 CALIBRATE = ("calibrate", "m.onnx", "--calib", "calib", "--out", "out")
 
 
-def test_calibrate_writes_two_files_a_calibrator(run: Run, work: Path) -> None:
+def test_calibrate_writes_three_files_a_calibrator(run: Run, work: Path) -> None:
     answer = run(*CALIBRATE, "--calibrators", "minmax,percentile:99.9|99.99")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("4 images, 2 tensors\nminmax: out/minmax.cache, out/minmax.qdq.onnx\n")
     stems = ("minmax", "percentile-99.9", "percentile-99.99")
     assert {path.name for path in (work / "out").iterdir()} == {
-        f"{stem}.{suffix}" for stem in stems for suffix in ("cache", "qdq.onnx")
+        f"{stem}.{suffix}" for stem in stems for suffix in ("cache", "encodings.json", "qdq.onnx")
     }
 
 
