@@ -286,21 +286,26 @@ def coarse(seen: Evidence) -> Found | None:
     )  # fmt: skip
 
 
-SPECIFIC = (
+RULES = (
     few_image_outlier, depthwise_outlier, channel_outlier, shared_scale, raw_input, small_negatives,
-    box_head, constant_tensor,
+    box_head, constant_tensor, clipped, coarse,
 )  # fmt: skip
-GENERAL = (clipped, coarse)
-"""They compare the two candidates' ranges, and are asked where no specific rule explains a coarse step."""
+_EXPLAINS = {
+    "coarse": frozenset({"few-image-outlier", "channel-outlier"}),
+    "box-head": frozenset({"few-image-outlier", "channel-outlier", "shared-scale", "clipped", "coarse"}),
+}
+"""A kind is not told of a tensor of which one of these says more: a head that is clipped is not to blame."""
 
 
 def findings(seen: Evidence) -> list[Found]:
-    """What the rules find in one tensor; a coarse step is told once, by its most specific reason."""
-    specific = [cause for rule in SPECIFIC if (cause := rule(seen)) is not None]
-    found = [*{cause.kind: cause for cause in reversed(specific)}.values()][::-1]
-    is_explained = bool({cause.kind for cause in found} & {"few-image-outlier", "channel-outlier"})
-    general = [cause for rule in GENERAL if (cause := rule(seen)) is not None]
-    return found + [cause for cause in general if not (is_explained and cause.kind == "coarse")]
+    """What the rules find in one tensor, each kind once, less what another finding explains."""
+    every = [found for rule in RULES if (found := rule(seen)) is not None]
+    found = {cause.kind: cause for cause in reversed(every)}
+    return [
+        cause
+        for kind, cause in reversed(found.items())
+        if not _EXPLAINS.get(kind, frozenset()) & found.keys()
+    ]
 
 
 def _db(error: RangeError) -> str:
