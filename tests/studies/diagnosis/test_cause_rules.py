@@ -171,6 +171,14 @@ def test_the_head_counts_where_it_costs() -> None:
     assert rules.box_head(evidence(facts=TensorFacts(), layers=(costly,))) is None
 
 
+def test_a_head_that_is_clipped_is_not_to_blame() -> None:
+    layer = LayerSensitivity("last", ("t",), 0.5)
+    seen = evidence(facts=TensorFacts(head_readers=("last",)), layers=(layer,), errors=CLIPPING)
+    assert [found.kind for found in rules.findings(seen)] == ["clipped"]
+    unclipped = replace(seen, losing="entropy2", winning="minmax")
+    assert [found.kind for found in rules.findings(unclipped)] == ["box-head"]
+
+
 def test_a_constant_tensor() -> None:
     assert found_by(rules.constant_tensor, evidence(0.0, 0.0)).kind == "constant-tensor"
     assert rules.constant_tensor(evidence(0.0, 1e-6)) is None

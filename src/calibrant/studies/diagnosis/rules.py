@@ -299,12 +299,12 @@ _EXPLAINS = {
 
 def findings(seen: Evidence) -> list[Found]:
     """What the rules find in one tensor, each kind once, less what another finding explains."""
-    every = [found for rule in RULES if (found := rule(seen)) is not None]
-    found = {cause.kind: cause for cause in reversed(every)}
+    every = [cause for rule in RULES if (cause := rule(seen)) is not None]
+    by_kind = {cause.kind: cause for cause in reversed(every)}
     return [
         cause
-        for kind, cause in reversed(found.items())
-        if not _EXPLAINS.get(kind, frozenset()) & found.keys()
+        for kind, cause in reversed(by_kind.items())
+        if not _EXPLAINS.get(kind, frozenset()) & by_kind.keys()
     ]
 
 
