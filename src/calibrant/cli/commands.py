@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from calibrant.cli.diagnose import optional_seconds
 from calibrant.cli.options import (
     CACHE,
     CALIB,
@@ -23,6 +22,7 @@ from calibrant.cli.options import (
     PLACEMENT,
     RACE,
     SCORING,
+    optional_seconds,
     options,
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of

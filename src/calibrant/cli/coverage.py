@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from calibrant.cli.options import CALIB, CALIBRATORS, INPUT, JSON, PLACEMENT, options
+from calibrant.cli.options import CALIB, CALIBRATORS, INPUT, JSON, PLACEMENT, options, seconds_of
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
-
-
-def seconds_of(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    """A span of time such as ``90s``, ``5m`` or ``1h`` in seconds; a bare number is seconds."""
-    found = _DURATION.fullmatch(text.strip().lower())
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no span of time; write e.g. 90s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2] or "s"]
 
 
 @click.command()

@@ -8,14 +8,8 @@ from typing import Any
 
 import click
 
-from calibrant.cli.coverage import seconds_of
-from calibrant.cli.options import JSON, options
+from calibrant.cli.options import JSON, options, seconds_of
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
-
-
-def optional_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
-    """A span of time in seconds, where one is given."""
-    return None if text is None else seconds_of(context, option, text)
 
 
 @click.command()

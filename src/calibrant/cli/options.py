@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from calibrant.core.durations import duration_in_seconds
+
 Command: TypeAlias = Callable[..., Any]
 
 
@@ -20,6 +22,19 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
         return command
 
     return decorate
+
+
+def seconds_of(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """A span of time such as ``90s``, ``5m`` or ``1h`` in seconds; a bare number is seconds."""
+    seconds = duration_in_seconds(text)
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is no span of time; write e.g. 90s, 5m or 1h")
+    return seconds
+
+
+def optional_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """A span of time in seconds, where one is given."""
+    return None if text is None else seconds_of(context, option, text)
 
 
 MODEL = click.argument("model", type=click.Path(path_type=Path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,24 @@ class Predictions:
     found: Mapping[int, Any] = field(default_factory=dict)
     seconds: float = 0.0
     latency: Latency | None = None
+
+
+def predictions_of(
+    session: Session,
+    task: Task,
+    samples: Sequence[Sample],
+    watch: Callable[[Feeds], None] | None = None,
+) -> Iterator[Any]:
+    """What an open model predicts for each sample, in order; as many are under way as the session allows.
+
+    ``watch`` is shown every run's inputs before it runs.
+    """
+    driven = WatchedSession(session, watch) if watch else session
+
+    def predict(sample: Sample) -> Any:
+        return task.interpret(task.drive(driven, sample), sample)
+
+    return in_order(predict, samples, workers_of(session))
 
 
 class Predictor(ClosesOnExit):
@@ -71,13 +89,9 @@ class Predictor(ClosesOnExit):
             if not first_inputs:
                 first_inputs.append(feeds)
 
-        def predict(position: int) -> Any:
-            sample = self._samples[position]
-            return self._task.interpret(self._task.drive(watched, sample), sample)
-
-        watched = WatchedSession(session, keep_first)
+        samples = [self._samples[position] for position in missing]
         started = time.perf_counter()
-        predictions = in_order(predict, missing, workers_of(session))
+        predictions = predictions_of(session, self._task, samples, keep_first)
         for position, prediction in zip(missing, predictions, strict=True):
             self._found[position] = prediction
             advance()

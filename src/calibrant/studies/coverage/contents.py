@@ -16,7 +16,8 @@ from calibrant.core.progress import Progress
 from calibrant.core.types import IntArray, Runtime
 from calibrant.graph.model import Model
 from calibrant.stages.coverage_duplicates import near_pairs, near_pairs_within
-from calibrant.stages.parallel import in_order, workers_of
+from calibrant.stages.evaluate import predictions_of
+from calibrant.stages.parallel import in_order
 from calibrant.studies.coverage.result import Feature, SimilarPair
 from calibrant.studies.prepare import runnable_file
 from calibrant.tasks.detection import Category, Detections, DetectionTask, GroundTruth
@@ -88,11 +89,7 @@ def detected(
         runtime.open(file) as session,
         progress.stage(title, len(samples)) as advance,
     ):
-
-        def predict(sample: Any) -> Detections:
-            return task.interpret(task.drive(session, sample), sample)
-
-        for detections in in_order(predict, samples, workers_of(session)):
+        for detections in predictions_of(session, task, samples):
             found.append(detections)
             advance()
     return tuple(found)

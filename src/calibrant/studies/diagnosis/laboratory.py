@@ -17,7 +17,7 @@ from calibrant.core.types import ComparingTask, Encoding, Score
 from calibrant.graph.model import save_model
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.qdq import with_qdq
-from calibrant.stages.parallel import in_order, workers_of
+from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
 from calibrant.studies.run import Study
 
@@ -108,12 +108,8 @@ class Laboratory:
             self._study.collector.open(model) as session,
             progress.stage(title, len(samples)) as advance,
         ):
-
-            def predict(sample: Any) -> Any:
-                return self._task.interpret(self._task.drive(session, sample), sample)
-
             found = []
-            for prediction in in_order(predict, samples, workers_of(session)):
+            for prediction in predictions_of(session, self._task, samples):
                 found.append(prediction)
                 advance()
         return found

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
+from calibrant.core.durations import duration_in_seconds
 from calibrant.core.errors import SettingsError
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds_of(text: str) -> float:
     """Read a time such as ``90s``, ``10m`` or ``1.5h``; a bare number is seconds. Raises SettingsError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
-    if found is None or float(found[1]) == 0:
+    seconds = duration_in_seconds(text)
+    if not seconds:
         raise SettingsError(f"a budget of {text!r} is no time; use e.g. 10m, 90s or 1h")
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    return seconds
 
 
 class Budget:

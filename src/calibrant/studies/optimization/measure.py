@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,9 @@ from numpy.typing import NDArray
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
 from calibrant.core.progress import Silent
-from calibrant.core.types import ComparingTask, Evidence, Latency, Runtime, Sample, Session
-from calibrant.stages.evaluate import Evaluation, evaluate
+from calibrant.core.types import ComparingTask, Evidence, Latency, Runtime, Sample
+from calibrant.stages.evaluate import Evaluation, evaluate, predictions_of
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.parallel import in_order, workers_of
 from calibrant.studies.evidence import load_evidence, save_evidence
 from calibrant.studies.optimization.workshop import Workshop
 from calibrant.studies.result import Accuracy, accuracy_of
@@ -64,15 +65,14 @@ class Measurer:
         self._workshop, self._float_model, self._task = workshop, float_model, task
         self._runtime, self._samples = runtime, samples
         self._folder, self._identity = folder, identity
-        self._reference: list[Any] | None = None
         self.made = 0
 
     def agreement(self, recipe: Recipe) -> float:
         """How far a recipe's model finds on the proxy images what the float model finds, 0..1."""
         known = self._known(f"{recipe.key}-agreement")
         if known is None:
-            found = self._opened(recipe, lambda session: self._predictions(session))
-            known = {"agreement": self._task.agreement(self._float_predictions(), found)}
+            found = self._predictions(recipe)
+            known = {"agreement": self._task.agreement(self._float_predictions, found)}
             self._keep(f"{recipe.key}-agreement", known)
         return float(known["agreement"])
 
@@ -83,39 +83,28 @@ class Measurer:
         if known is not None:
             return self._measurement(known)
         samples = self._samples.select if part == SELECT else self._samples.report
-        if recipe is None:
-            found = self._evaluated(lambda: self._runtime.open(self._float_model), samples)
-        else:
-            with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-                path = self._written(recipe, Path(folder))
-                found = self._evaluated(lambda: self._runtime.open(path), samples)
+        with self._file_of(recipe) as file:
+            found = evaluate(partial(self._runtime.open, file), self._task, samples, "", Silent())
         return self._kept_measurement(name, found)
 
-    def _evaluated(self, open_model: Callable[[], Session], samples: Sequence[Any]) -> Evaluation:
-        return evaluate(open_model, self._task, samples, "", Silent())
-
+    @cached_property
     def _float_predictions(self) -> list[Any]:
-        if self._reference is None:
-            with self._runtime.open(self._float_model) as session:
-                self._reference = self._predictions(session)
-        return self._reference
+        return self._predictions(None)
 
-    def _predictions(self, session: Session) -> list[Any]:
-        def predict(sample: Sample) -> Any:
-            return self._task.interpret(self._task.drive(session, sample), sample)
+    def _predictions(self, recipe: Recipe | None) -> list[Any]:
+        with self._file_of(recipe) as file, self._runtime.open(file) as session:
+            return list(predictions_of(session, self._task, self._samples.proxy))
 
-        return list(in_order(predict, self._samples.proxy, workers_of(session)))
-
-    def _opened(self, recipe: Recipe, use: Callable[[Session], list[Any]]) -> list[Any]:
+    @contextmanager
+    def _file_of(self, recipe: Recipe | None) -> Iterator[Path]:
+        """A recipe's model for the time being, or the float model (None)."""
+        if recipe is None:
+            yield self._float_model
+            return
         with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-            path = self._written(recipe, Path(folder))
-            with self._runtime.open(path) as session:
-                return use(session)
-
-    def _written(self, recipe: Recipe, folder: Path) -> Path:
-        path = folder / f"{recipe.key}.qdq.onnx"
-        self._workshop.quantized(recipe).write(path)
-        return path
+            file = Path(folder) / f"{recipe.key}.qdq.onnx"
+            self._workshop.quantized(recipe).write(file)
+            yield file
 
     def _known(self, name: str) -> Mapping[str, Any] | None:
         """What was measured before; a damaged or foreign file is measured anew."""
