@@ -65,6 +65,13 @@ def with_qdq(
     return result
 
 
+def qdq_to_deploy(
+    model: Model, plan: QuantPlan, encodings: Mapping[str, Encoding], scheme: Scheme
+) -> ir.Model:
+    """As :func:`with_qdq`, with weights as the scheme's target takes them. Raises as with_qdq."""
+    return with_qdq(model, plan, encodings, scheme, float_weights=not scheme.stores_integers)
+
+
 @dataclass(frozen=True)
 class _Parameters:
     """Scale and zero point as graph values, and the axis they run along."""

@@ -15,7 +15,7 @@ from calibrant.core.types import Encoding, Range, Scheme, Statistics
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import QuantPlan
-from calibrant.graph.qdq import with_qdq
+from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.graph.tensorrt_tensors import CalibratedTensors
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
@@ -58,13 +58,11 @@ class CandidateModel:
 class CandidateFormat:
     """How candidates' files are written.
 
-    ``tensorrt``: the version that the caches say they are of. ``float_weights``: a Q/DQ pair on float
-    weights, which TensorRT takes from 8 on, instead of integers, which it takes from 10 on. ``calibrated``:
-    what TensorRT's own caches of the model name, to name just that; None: the tensors of the statistics.
+    ``tensorrt``: the version that the caches say they are of. ``calibrated``: what TensorRT's own caches of
+    the model name, to name just that; None: the tensors of the statistics.
     """
 
     tensorrt: Version = DEFAULT_TENSORRT
-    float_weights: bool = True
     calibrated: CalibratedTensors | None = None
 
     def tensors(self, plan: QuantizationPlan) -> tuple[str, ...]:
@@ -113,8 +111,7 @@ def _candidate(
         encodings = encodings_from(ranges, plan.scheme.activations)
         scales = _cached_scales(statistics, ranges, encodings, calibrator, written_as.calibrated)
         content = dumps(cache_of(scales, calibrator, written_as.tensorrt)) if plan.scheme.has_caches else None
-        float_weights = written_as.float_weights and not plan.scheme.stores_integers
-        quantized = with_qdq(plan.model, plan.points, encodings, plan.scheme, float_weights=float_weights)
+        quantized = qdq_to_deploy(plan.model, plan.points, encodings, plan.scheme)
         # All are made before any is written: a candidate has all its files or none.
         cache, qdq, encodings_file = (
             out / f"{calibrator.file_stem}{suffix}" for suffix in (".cache", ".qdq.onnx", ".encodings.json")

@@ -18,7 +18,7 @@ from calibrant.core.types import Encoding, PerTensor, QuantSpec, Scheme
 from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
-from calibrant.graph.qdq import with_qdq
+from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.studies.caches import printable
 from calibrant.studies.checks import AUTO, CheckResult, check_named
 
@@ -99,8 +99,7 @@ def migrate(
     _require_other_file(out, model, cache)
     found = _placed(loaded, rules, calibration.scales, tuple(keep_float), cache.name, allow_missing)
     require_writable(out.parent)
-    float_weights = not rules.stores_integers
-    save_model(with_qdq(loaded, found.plan, found.encodings, rules, float_weights=float_weights), out)
+    save_model(qdq_to_deploy(loaded, found.plan, found.encodings, rules), out)
     computed = set(activation_tensors(loaded))
     return Migration(
         model=str(model),

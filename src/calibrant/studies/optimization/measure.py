@@ -65,7 +65,6 @@ class Measurer:
         self._workshop, self._float_model, self._task = workshop, float_model, task
         self._runtime, self._samples = runtime, samples
         self._folder, self._identity = folder, identity
-        self.made = 0
 
     def agreement(self, recipe: Recipe) -> float:
         """How far a recipe's model finds on the proxy images what the float model finds, 0..1."""
@@ -118,7 +117,6 @@ class Measurer:
         return content if content.get("identity") == self._identity else None
 
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
-        self.made += 1
         write_json(self._folder / f"{name}.json", {"identity": self._identity, **content})
 
     def _kept_measurement(self, name: str, found: Evaluation) -> Measurement:

@@ -18,7 +18,7 @@ from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
 from calibrant.graph.model import save_model
 from calibrant.graph.points import pooling_ties, quant_plan
-from calibrant.graph.qdq import with_qdq
+from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
@@ -35,7 +35,6 @@ class Calibrated:
     """
 
     plan: QuantizationPlan
-    statistics: Statistics
     ranges: Mapping[str, Mapping[str, Range]]
     changes: str = ""
 
@@ -51,9 +50,7 @@ class Quantized:
     def write(self, path: Path) -> None:
         """Write the Q/DQ model, with weights as the scheme stores them. Raises OutputError."""
         plan = self.plan
-        float_weights = not plan.scheme.stores_integers
-        model = with_qdq(plan.model, plan.points, self.encodings, plan.scheme, float_weights=float_weights)
-        save_model(model, path)
+        save_model(qdq_to_deploy(plan.model, plan.points, self.encodings, plan.scheme), path)
 
     def explained(self, recipe: Recipe) -> str:
         """A recipe in a sentence: "float: 2 of 60 layers; mended: 12 folded, 3 scaled; ranges: 50 mse"."""
@@ -158,7 +155,7 @@ class Workshop:
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
-        return Calibrated(plan, statistics, self._ranges(plan, statistics), ", ".join(changes))
+        return Calibrated(plan, self._ranges(plan, statistics), ", ".join(changes))
 
     def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Mapping[str, Mapping[str, Range]]:
         ranges: dict[str, Mapping[str, Range]] = {}
