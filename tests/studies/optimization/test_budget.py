@@ -1,7 +1,7 @@
 import pytest
 
 from calibrant.core.errors import SettingsError
-from calibrant.studies.optimization.budget import Budget, seconds_of
+from calibrant.studies.optimization.budget import seconds_of
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,3 @@ def test_times_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is no time"):
         seconds_of(text)
-
-
-def test_a_budget_runs_out_by_shares() -> None:
-    clock = iter([0.0, 4.0, 6.0, 7.5])
-    budget = Budget(10, lambda: next(clock))
-    half = budget.until(0.5)
-    assert half()
-    assert not half()
-    assert budget.spent == 7.5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
 from calibrant.graph.model import save_model
 from calibrant.graph.qdq import with_qdq
@@ -26,12 +26,11 @@ ORDER_MATTERS = 0.001
 class MapMeter:
     """Measures candidates on the test set until the time is up; equal candidates are measured once.
 
-    seconds: the budget. The first measurement is always made, so that one knows what they take.
+    A measurement is begun where as much time is left as the longest so far took.
     """
 
-    def __init__(self, study: CoverageStudy, test: TestSet, seconds: float, progress: Progress) -> None:
-        self._study, self._test, self._progress = study, test, progress
-        self._ends = time.monotonic() + seconds
+    def __init__(self, study: CoverageStudy, test: TestSet, clock: Clock, progress: Progress) -> None:
+        self._study, self._test, self._clock, self._progress = study, test, clock, progress
         self._longest = 0.0
         self._known: dict[str, float] = {}
         self.wanted: set[str] = set()
@@ -48,16 +47,15 @@ class MapMeter:
         self.wanted.add(key)
         if key in self._known:
             return self._known[key]
-        if time.monotonic() + self._longest > self._ends:
+        if not self._clock.allows(self._longest):
             return None
-        started = time.monotonic()
-        plan = self._study.plan
+        plan, started = self._study.plan, self._clock.spent
         with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
             file = Path(folder) / "candidate.onnx"
             save_model(with_qdq(plan.model, plan.points, encodings, plan.scheme), file)
             opened = partial(self._study.runtime.open, file)
             found = evaluate(opened, self._study.task, self._test.samples, title, self._progress)
-        self._longest = max(self._longest, time.monotonic() - started)
+        self._longest = max(self._longest, self._clock.spent - started)
         self._known[key] = 100 * found.score.value
         return self._known[key]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from calibrant.artifacts.store import write_json
+from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
 from calibrant.core.types import Sample
 from calibrant.stages.evaluate import evaluate
@@ -71,13 +70,13 @@ def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> Coverag
 
     Raises CalibrantError.
     """
-    clock = _Clock()
-    with clock.timing("looking"):
+    clock = Clock()
+    with clock.part("looking"):
         shown = look_at_sets(study, progress)
-    with clock.timing("collecting"):
+    with clock.part("collecting"):
         seen = observe_sets(study, shown, progress)
         orders = {order.calibrator: order for order in order_spreads(seen.grown)}
-    with clock.timing("measuring"):
+    with clock.part("measuring"):
         maps = _maps(study, study.test, seen, orders, progress) if study.test else _NOTHING
     result = CoverageResult(
         out=str(out),
@@ -110,7 +109,7 @@ def _maps(
 ) -> _Maps:
     if study.settings.budget == 0:
         return _NOTHING
-    meter = MapMeter(study, test, study.settings.budget, progress)
+    meter = MapMeter(study, test, Clock(study.settings.budget), progress)
     with runnable_file(study.detector.model) as file:
         in_float = evaluate(
             lambda: study.runtime.open(file), study.task, test.samples, "Evaluating FP32", progress
@@ -193,16 +192,3 @@ def _sets(study: CoverageStudy) -> tuple[ImageSet, ...]:
 
 def _image_set(role: str, source: str, samples: Sequence[Sample]) -> ImageSet:
     return ImageSet(role, source, len(samples), ids_sha256(sample.id for sample in samples))
-
-
-class _Clock:
-    """How many seconds each phase took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def timing(self, phase: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[phase] = round(time.perf_counter() - started, 3)

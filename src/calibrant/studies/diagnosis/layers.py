@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.qdq import with_qdq
@@ -14,7 +15,6 @@ from calibrant.stages.diagnosis.growth import noise_by_tensor
 from calibrant.stages.diagnosis.range_errors import decibels
 from calibrant.stages.diagnosis.subsets import layers_of, only, tensors_read, without
 from calibrant.studies.diagnosis.case import Case, Trialed
-from calibrant.studies.diagnosis.clock import Clock
 from calibrant.studies.diagnosis.laboratory import Laboratory, spread
 from calibrant.studies.diagnosis.result import (
     LayerSensitivity,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError, OutputError, SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.types import ComparingTask, FloatArray
 from calibrant.studies.diagnosis.case import Case
 from calibrant.studies.diagnosis.causes import causes_of
-from calibrant.studies.diagnosis.clock import Clock
 from calibrant.studies.diagnosis.laboratory import Laboratory
 from calibrant.studies.diagnosis.layers import (
     growth_of,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
 from calibrant.core.types import Encoding
 from calibrant.stages.diagnosis.range_errors import bounds_of
 from calibrant.stages.diagnosis.swap import ENOUGH, differing, swapped
 from calibrant.stages.recommend import Drop, shown
 from calibrant.studies.diagnosis.case import Case
-from calibrant.studies.diagnosis.clock import Clock
 from calibrant.studies.diagnosis.laboratory import Laboratory
 from calibrant.studies.diagnosis.result import SwapStep, SwapTest, TensorDiagnosis
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
+from calibrant.core.clock import Clock as Budget
 from calibrant.core.durations import duration_in_seconds
 from calibrant.core.errors import SettingsError
+
+__all__ = ["Budget", "seconds_of"]
 
 
 def seconds_of(text: str) -> float:
@@ -15,19 +15,3 @@ def seconds_of(text: str) -> float:
     if not seconds:
         raise SettingsError(f"a budget of {text!r} is no time; use e.g. 10m, 90s or 1h")
     return seconds
-
-
-class Budget:
-    """A clock that runs from its making."""
-
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._seconds, self._now, self._begun = seconds, now, now()
-
-    @property
-    def spent(self) -> float:
-        """Seconds since the beginning."""
-        return self._now() - self._begun
-
-    def until(self, share: float) -> Callable[[], bool]:
-        """Asks whether less than ``share`` (0..1) of the time is gone."""
-        return lambda: self.spent < share * self._seconds

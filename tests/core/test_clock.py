@@ -1,4 +1,4 @@
-from calibrant.studies.diagnosis.clock import Clock
+from calibrant.core.clock import Clock
 
 
 class Time:
@@ -23,8 +23,20 @@ def test_a_budget_is_spent_from_the_beginning_on() -> None:
     assert not clock.allows()
 
 
+def test_a_budget_runs_out_by_shares() -> None:
+    time = Time()
+    clock = Clock(10, time)
+    half = clock.until(0.5)
+    time.now += 4
+    assert half()
+    time.now += 2
+    assert not half()
+    assert clock.spent == 6
+
+
 def test_without_a_budget_everything_is_allowed() -> None:
-    assert Clock(None).allows(1e9)
+    assert Clock().allows(1e9)
+    assert Clock().until(0.0)()
 
 
 def test_parts_are_timed_also_when_they_fail() -> None:

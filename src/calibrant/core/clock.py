@@ -1,4 +1,4 @@
-"""The time that a diagnosis may take, and what it went into."""
+"""The time that a piece of work may take, and what it went into."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Runs from its making. budget: seconds; None: no limit."""
+    """Runs from its making. budget: seconds; None: no limit. now: seconds from any beginning."""
 
-    def __init__(self, budget: float | None, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget: float | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self.budget, self._now, self._begun = budget, now, now()
         self.seconds: dict[str, float] = {}
 
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return self._now() - self._begun
+
     def allows(self, needed: float = 0.0, share: float = 1.0) -> bool:
         """Whether so many more seconds are left, of the first ``share`` (0..1) of the budget."""
-        return self.budget is None or self._now() - self._begun + needed < share * self.budget
+        return self.budget is None or self.spent + needed < share * self.budget
+
+    def until(self, share: float) -> Callable[[], bool]:
+        """Asks whether less than ``share`` (0..1) of the budget is gone."""
+        return lambda: self.allows(share=share)
 
     @contextmanager
     def part(self, name: str) -> Iterator[Callable[[], float]]:
