@@ -93,6 +93,7 @@ def test_who_is_beaten_beyond_doubt_is_stopped_and_says_why(tmp_path: Path) -> N
     assert stopped.files is not None
     assert (tmp_path / "out" / stopped.files.qdq).exists()
     assert result.ranking[-1].status == "stopped"
+    assert (stopped.latency is None, finished.latency is None) == (True, False)
     assert result.recommended is not None
     assert "fiftieth" not in (result.recommended.calibrator, *result.recommended.tied)
 

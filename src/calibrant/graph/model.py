@@ -153,6 +153,9 @@ def _write(model: ir.Model, draft: Path, data: Path) -> None:
 
 
 def _with_weights_in_memory(model: ir.Model) -> ir.Model:
+    weights = (value.const_value for graph in model.graphs() for value in graph.initializers.values())
+    if not any(isinstance(tensor, ir.ExternalTensor) for tensor in weights):
+        return model
     result = model.clone()
     for graph in result.graphs():
         for value in graph.initializers.values():

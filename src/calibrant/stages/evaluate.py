@@ -71,8 +71,8 @@ class Predictor(ClosesOnExit):
         self._found, self._seconds, self._latency = dict(known.found), known.seconds, known.latency
         self._session: Session | None = None
 
-    def run(self, positions: Sequence[int], advance: Advance = lambda: None) -> None:
-        """Predict these samples, where that is still to do.
+    def run(self, positions: Sequence[int], advance: Advance = lambda: None, *, timed: bool = True) -> None:
+        """Predict these samples, where that is still to do; ``timed``: and measure the latency, once.
 
         Raises RuntimeFailedError when the runtime refuses the model.
         """
@@ -96,7 +96,7 @@ class Predictor(ClosesOnExit):
             self._found[position] = prediction
             advance()
         self._seconds += time.perf_counter() - started
-        if self._latency is None and first_inputs and isinstance(session, TimedSession):
+        if timed and self._latency is None and first_inputs and isinstance(session, TimedSession):
             self._latency = session.latency(first_inputs[0])
 
     @property
