@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,6 @@ SOURCE = ROOT / "src" / "calibrant"
 CALIBRANT = str(Path(sys.executable).with_name("calibrant"))
 LONGEST_FILE = 400
 MOSTLY_UNDER = 25
-STARTUP_SECONDS = 1.0  # 0.3 s is the aim; a busy machine is no fault of ours
 
 ONNX_RUNTIME_GRAPHS = ("runtimes/ort_graph.py", "runtimes/ort_probe.py", "runtimes/ort_qdq.py")
 # Where a heavy package may be imported: files or folders below src/calibrant.
@@ -35,9 +34,9 @@ HOMES = {
     "dhash": ("tasks",),
     "hotcoco": ("tasks/detection",),
     "yaml": ("tasks", "artifacts"),
-    "rich": ("report",),
-    "jinja2": ("report/html",),
-    "markupsafe": ("report/html",),
+    "rich": ("reports",),
+    "jinja2": ("reports/html",),
+    "markupsafe": ("reports/html",),
     "click": ("cli",),
 }
 HEAVY = {"jinja2", "numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
@@ -112,13 +111,16 @@ def test_starting_loads_nothing_heavy(code: str) -> None:
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", [[sys.executable, "-c", "import calibrant"], [CALIBRANT, "--help"]])
-def test_starting_is_quick(command: list[str]) -> None:
-    seconds = min(_seconds(command) for _ in range(5))
-    assert seconds < STARTUP_SECONDS
+@pytest.mark.parametrize(
+    ("command", "most"), [([sys.executable, "-c", "import calibrant"], 0.2), ([CALIBRANT, "--help"], 0.3)]
+)
+def test_starting_is_quick(command: list[str], most: float) -> None:
+    assert min(_processor_seconds(command) for _ in range(5)) < most
 
 
-def _seconds(command: list[str]) -> float:
-    begin = time.perf_counter()
+def _processor_seconds(command: list[str]) -> float:
+    """What a command takes of the processor: a busy machine is no fault of ours."""
+    before = os.times()
     subprocess.run(command, capture_output=True, check=True)
-    return time.perf_counter() - begin
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system

@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from calibrant.api import calibrate, compare, evaluate, inspect, study
+    from calibrant.api import (
+        apply_recipe,
+        cache_from_json,
+        cache_to_json,
+        calibrate,
+        compare,
+        convert_cache,
+        coverage,
+        diagnose,
+        diff_caches,
+        evaluate,
+        inspect,
+        migrate,
+        optimize,
+        report,
+        resume,
+        show_cache,
+        study,
+    )
     from calibrant.core.errors import CalibrantError
     from calibrant.core.statistics import TensorStatistics
     from calibrant.core.types import QuantSpec, Range
 
 # Loaded on first use, so that `import calibrant` stays fast.
 _HOMES = {
-    "calibrate": "calibrant.api",
-    "compare": "calibrant.api",
-    "evaluate": "calibrant.api",
-    "inspect": "calibrant.api",
-    "study": "calibrant.api",
     "CalibrantError": "calibrant.core.errors",
     "QuantSpec": "calibrant.core.types",
     "Range": "calibrant.core.types",
@@ -32,18 +45,30 @@ __all__ = [
     "Range",
     "TensorStatistics",
     "__version__",
+    "apply_recipe",
+    "cache_from_json",
+    "cache_to_json",
     "calibrate",
     "compare",
+    "convert_cache",
+    "coverage",
+    "diagnose",
+    "diff_caches",
     "evaluate",
     "inspect",
+    "migrate",
+    "optimize",
+    "report",
+    "resume",
+    "show_cache",
     "study",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES.get(name, "calibrant.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from outcomes import Run
 import calibrant
 from calibrant import CalibrantError, QuantSpec, Range, TensorStatistics
 from calibrant.calibrators.registry import CALIBRATORS, NamedCalibrator
+from calibrant.cli import cli
 
 
 def whole(stats: TensorStatistics, spec: QuantSpec) -> Range:
@@ -24,7 +26,15 @@ def failing(stats: TensorStatistics, spec: QuantSpec) -> Range:
 def test_everything_public_is_there() -> None:
     for name in calibrant.__all__:
         assert getattr(calibrant, name) is not None
-    assert {"study", "calibrate", "evaluate", "inspect"} <= set(calibrant.__all__)
+    commands = set(cli.commands) - {"cache", "completion", "demo", "doctor", "runs", "sweep"}
+    assert len(commands) > 10
+    assert commands <= set(calibrant.__all__)
+
+
+def test_the_rooms_take_no_functions_place() -> None:
+    rooms = {module.name for module in pkgutil.iter_modules(calibrant.__path__)}
+    assert len(rooms) > 10
+    assert rooms & set(calibrant.__all__) == set()
 
 
 def test_the_four_functions_return_what_the_commands_print(work: Path) -> None:

@@ -9,6 +9,7 @@ from calibrant.api.arguments import Calibrators, PathLike, chosen_calibrators, n
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
+from calibrant.reports.files import accompany
 from calibrant.studies.coverage.prepare import CoverageSettings, open_coverage_study
 from calibrant.studies.coverage.result import CoverageResult
 from calibrant.studies.coverage.run import run_coverage
@@ -45,8 +46,8 @@ def coverage(
     or a list file) where no labels are given; images are chosen from the pool, or from the calibration set
     where there is none. shuffles: random orders of the calibration set, from ``seed`` on. budget: seconds
     for measuring mAP, which needs ``data``; 0 measures none. Other arguments as for study.
-    Writes coverage.json and selected.txt into ``out`` (default ``runs/<model>-coverage-<time>``).
-    Raises CalibrantError.
+    Writes coverage.json and selected.txt into ``out`` (default ``runs/<model>-coverage-<time>``), and the
+    report again where that is a study's folder. Raises CalibrantError.
     """
     listener = progress or Silent()
     study = open_coverage_study(
@@ -76,4 +77,6 @@ def coverage(
     with output_folder(
         Path(out) if out is not None else new_run_folder(f"{Path(model).stem}-coverage")
     ) as folder:
-        return run_coverage(study, folder, listener)
+        result = run_coverage(study, folder, listener)
+        accompany(folder, listener)
+    return result

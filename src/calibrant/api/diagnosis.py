@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calibrant.api.arguments import PathLike
 from calibrant.core.progress import Progress, Silent
-from calibrant.report.files import accompany
+from calibrant.reports.files import accompany
 from calibrant.studies.diagnosis.of_run import diagnose_run
 from calibrant.studies.diagnosis.result import Diagnosis
 

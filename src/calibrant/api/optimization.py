@@ -12,14 +12,15 @@ from calibrant.api.arguments import (
     new_run_folder,
     node_patterns,
 )
-from calibrant.artifacts.store import output_folder
+from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.reports.files import accompany
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
 from calibrant.studies.optimization.budget import Budget, seconds_of
 from calibrant.studies.optimization.result import OptimizationResult
-from calibrant.studies.optimization.run import run_optimization
+from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
@@ -56,8 +57,8 @@ def optimize(
     taken and other arguments here left alone. max_drop: points of mAP that may be lost. least_int8: percent
     of the multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
     random half of the test images and reported on the other. Writes optimization.json and the files to deploy
-    into ``out``; the same call continues an interrupted one. Other arguments as for study.
-    Raises CalibrantError.
+    into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json too, and
+    its report again. Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
     goal, seconds = Goal(max_drop, _share(least_int8), seed), seconds_of(budget)
@@ -90,7 +91,11 @@ def optimize(
     study = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
     with output_folder(target) as folder, kept_request(folder, request):
-        return run_optimization(study, goal, Budget(seconds), folder, listener)
+        result = run_optimization(study, goal, Budget(seconds), folder, listener)
+    if Path(model).is_dir():
+        write_json(Path(model) / RESULT, result.to_dict())
+        accompany(Path(model), listener)
+    return result
 
 
 def apply_recipe(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calibrant.api.arguments import PathLike
 from calibrant.core.errors import SettingsError
-from calibrant.report.files import FORMS
+from calibrant.reports.files import FORMS
 
 
 def report(run: PathLike, *, form: str = "html", out: PathLike | None = None) -> Path:

@@ -19,7 +19,7 @@ from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import DataError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.user_folder import user_cache_folder
-from calibrant.report.files import accompany
+from calibrant.reports.files import accompany
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.optimization.run import MEASUREMENTS

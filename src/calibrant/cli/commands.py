@@ -135,7 +135,7 @@ def _show_study(result: Any, as_json: bool) -> None:
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:
-        from calibrant.report.terminal import console_for, print_study
+        from calibrant.reports.terminal import console_for, print_study
 
         print_study(result, console_for(is_terminal(sys.stdout)))
     _require_one(trial.status == "ok" for trial in result.trials)

@@ -31,8 +31,8 @@ def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_js
     if as_json:
         print_json(found.to_dict())
     else:
-        from calibrant.report.comparison import print_comparison
-        from calibrant.report.terminal import console_for
+        from calibrant.reports.comparison import print_comparison
+        from calibrant.reports.terminal import console_for
 
         print_comparison(found, console_for(sys.stdout.isatty()))
     failures = found.fails(fail_on_drop) if fail_on_drop is not None else ()

@@ -42,7 +42,7 @@ def coverage(as_json: bool, model: Path | None, model_option: Path | None, **set
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:
-        from calibrant.report.coverage import print_coverage
-        from calibrant.report.terminal import console_for
+        from calibrant.reports.coverage import print_coverage
+        from calibrant.reports.terminal import console_for
 
         print_coverage(result, console_for(is_terminal(sys.stdout)))

@@ -30,8 +30,8 @@ def diagnose(as_json: bool, **settings: Any) -> None:
 
         print_json(diagnosis_to_dict(found))
     else:
-        from calibrant.report.diagnosis import print_diagnosis
-        from calibrant.report.terminal import console_for
+        from calibrant.reports.diagnosis import print_diagnosis
+        from calibrant.reports.terminal import console_for
 
         print_diagnosis(found, console_for(is_terminal(sys.stdout)))
         click.echo(f"All of it: {settings['run'] / 'diagnosis.json'}")

@@ -46,8 +46,8 @@ def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        from calibrant.report.optimization import print_optimization
-        from calibrant.report.terminal import console_for
+        from calibrant.reports.optimization import print_optimization
+        from calibrant.reports.terminal import console_for
 
         print_optimization(result, console_for(is_terminal(sys.stdout)))
 

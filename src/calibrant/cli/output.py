@@ -27,7 +27,7 @@ def print_json(content: Mapping[str, Any]) -> None:
 @contextmanager
 def progress_of(quiet: bool) -> Iterator[Progress]:
     """Bars on a terminal; otherwise only notes, on stderr."""
-    from calibrant.report.progress import Bars, Notes
+    from calibrant.reports.progress import Bars, Notes
 
     if not quiet and is_terminal(sys.stderr):
         with Bars() as bars:

@@ -16,7 +16,7 @@ import click
 def report(run: Path, pdf: bool, markdown: bool, out: Path | None) -> None:
     """Write the report of RUN as one HTML file: ranking, causes, histograms, images, settings.
 
-    `calibrant study` writes it too; write it again after diagnose, coverage or optimize.
+    `calibrant study` writes it too, and diagnose, coverage and optimize write it again.
     """
     from calibrant import api
 

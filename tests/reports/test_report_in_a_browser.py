@@ -10,8 +10,8 @@ from headless import Page, headless_page
 from made_run import made_run
 from test_report_page import EVIL
 
-from calibrant.report.browser import find_browser
-from calibrant.report.files import write_html, write_pdf
+from calibrant.reports.browser import find_browser
+from calibrant.reports.files import write_html, write_pdf
 
 WIDE, NARROW = 1280, 360
 

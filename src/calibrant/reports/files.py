@@ -8,10 +8,11 @@ from pathlib import Path
 
 from calibrant.artifacts.store import remove, write_bytes
 from calibrant.core.progress import Progress
-from calibrant.report.browser import print_pdf, require_browser
-from calibrant.report.html.page import report_html
-from calibrant.report.markdown import markdown_summary
-from calibrant.report.material import REPORT, load_material
+from calibrant.reports.browser import print_pdf, require_browser
+from calibrant.reports.html.page import report_html
+from calibrant.reports.markdown import markdown_summary
+from calibrant.reports.material import REPORT, load_material
+from calibrant.studies.run import RESULT
 
 
 def write_html(run: Path, out: Path) -> None:
@@ -42,7 +43,12 @@ FORMS: dict[str, Callable[[Path, Path], None]] = {
 
 
 def accompany(run: Path, progress: Progress) -> None:
-    """Write report.html at the end of a study, whose results stand already: a failure is only a note."""
+    """Write report.html beside a study's results, which stand already: a failure is only a note.
+
+    A folder without a study is left alone.
+    """
+    if not (run / RESULT).is_file():
+        return
     try:
         write_html(run, run / REPORT)
     except Exception as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calibrant.report.html.blocks import Key
-from calibrant.report.material import Material
+from calibrant.reports.html.blocks import Key
+from calibrant.reports.material import Material
 
 WINNING, LOSING, OTHER, FP32 = "winning", "losing", "other", "fp32"
 

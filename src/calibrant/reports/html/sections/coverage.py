@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Cell, Column, Heading, Paragraph, Plot, Section, Table
-from calibrant.report.material import Material
-from calibrant.report.words import NOTHING, figure, listed, percent, points
+from calibrant.reports.html.blocks import Block, Cell, Column, Heading, Paragraph, Plot, Section, Table
+from calibrant.reports.material import Material
+from calibrant.reports.words import NOTHING, figure, listed, percent, points
 
 _WORST, _PAIRS, _ABSENT = 30, 5, 8
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from calibrant.report.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
-from calibrant.report.html.sections.roles import LOSING, WINNING
-from calibrant.report.material import Material
-from calibrant.report.words import figure, interval, percent, points, short, signed
+from calibrant.reports.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
+from calibrant.reports.html.sections.roles import LOSING, WINNING
+from calibrant.reports.material import Material
+from calibrant.reports.words import figure, interval, percent, points, short, signed
 from calibrant.studies.diagnosis.result import SwapTest
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
-from calibrant.report.material import Material
-from calibrant.report.words import figure, interval, percent, points, signed
+from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
+from calibrant.reports.material import Material
+from calibrant.reports.words import figure, interval, percent, points, signed
 
 
 def optimization(material: Material) -> Section | None:

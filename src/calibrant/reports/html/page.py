@@ -12,11 +12,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from calibrant.core.errors import SettingsError
-from calibrant.report.html.blocks import Plot, Section
-from calibrant.report.html.sections import sections_of
-from calibrant.report.material import Material
-from calibrant.report.verdict import headline, verdict
-from calibrant.report.words import interval, points
+from calibrant.reports.html.blocks import Plot, Section
+from calibrant.reports.html.sections import sections_of
+from calibrant.reports.material import Material
+from calibrant.reports.verdict import headline, verdict
+from calibrant.reports.words import interval, points
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -111,7 +111,7 @@ def _environment() -> Environment:
     except ImportError as error:
         raise SettingsError(EXTRA_MISSING) from error
     environment = Environment(
-        loader=PackageLoader("calibrant.report.html"),
+        loader=PackageLoader("calibrant.reports.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

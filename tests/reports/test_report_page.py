@@ -21,8 +21,8 @@ from made_run import Names, made_run
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError, SettingsError
-from calibrant.report.html.page import _script_safe, report_html
-from calibrant.report.material import load_material
+from calibrant.reports.html.page import _script_safe, report_html
+from calibrant.reports.material import load_material
 
 EVERY_SECTION = [
     "ranking", "causes", "swap", "tensors", "growth", "detections", "images", "coverage", "optimization",
@@ -189,13 +189,13 @@ def test_a_large_model_stays_below_five_megabytes(tmp_path: Path) -> None:
 
 
 def test_of_a_huge_model_the_worst_tensors_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calibrant.report.html.sections.tensors._MOST_ROWS", 10)
+    monkeypatch.setattr("calibrant.reports.html.sections.tensors._MOST_ROWS", 10)
     page = Parsed(page_of(made_run(tmp_path)))
     assert "the 5 of 12 tensors with the lowest SQNR" in page.text
 
 
 def test_the_photographs_keep_to_their_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("calibrant.report.html.sections.images"), "_BUDGET", 10)
+    monkeypatch.setattr(import_module("calibrant.reports.html.sections.images"), "_BUDGET", 10)
     page = Parsed(page_of(made_run(tmp_path)))
     assert not page.with_name("image")
     assert "the image itself is not at hand" in page.text

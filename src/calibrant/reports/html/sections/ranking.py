@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
-from calibrant.report.material import Material
-from calibrant.report.words import NOTHING, figure, interval, points, signed
+from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
+from calibrant.reports.material import Material
+from calibrant.reports.words import NOTHING, figure, interval, points, signed
 
 _COLUMNS = ("mAP50-95", "mAP50", "small", "medium", "large", "lost", "from", "to", "ms per image", "images")
 _ACCURACY = ("map50_95", "map50", "map_small", "map_medium", "map_large")

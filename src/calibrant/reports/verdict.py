@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calibrant.report.material import Material
-from calibrant.report.words import interval, points
+from calibrant.reports.material import Material
+from calibrant.reports.words import interval, points
 
 
 def headline(material: Material) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from calibrant.report.terminal import print_study
+from calibrant.reports.terminal import print_study
 from calibrant.stages.recommend import Drop
 from calibrant.studies.result import (
     Accuracy,

@@ -10,8 +10,8 @@ import numpy as np
 from calibrant.core.histogram import BINS
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Range
-from calibrant.report.html.blocks import Cell, Column, Plot, Table
-from calibrant.report.words import NOTHING, decibel, figure, percent
+from calibrant.reports.html.blocks import Cell, Column, Plot, Table
+from calibrant.reports.words import NOTHING, decibel, figure, percent
 from calibrant.studies.diagnosis.result import TensorDiagnosis
 
 _BARS = 128

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Cell, Column, Paragraph, Plot, Section, Table
-from calibrant.report.html.sections.roles import FP32, keys_of, role_of
-from calibrant.report.material import Material
-from calibrant.report.words import NOTHING, percent, points, signed
+from calibrant.reports.html.blocks import Block, Cell, Column, Paragraph, Plot, Section, Table
+from calibrant.reports.html.sections.roles import FP32, keys_of, role_of
+from calibrant.reports.material import Material
+from calibrant.reports.words import NOTHING, percent, points, signed
 from calibrant.tasks.detection.differences import DetectionDifferences, GroupAccuracy
 
 _CLASSES = 20

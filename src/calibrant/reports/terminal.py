@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrant.report.material import REPORT
+from calibrant.reports.material import REPORT
 from calibrant.stages.recommend import shown
 from calibrant.studies.result import StudyResult, Trial
 

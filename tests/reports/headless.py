@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from calibrant.report.browser import headless_command
+from calibrant.reports.browser import headless_command
 
 _SECONDS = 60.0
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from calibrant.report.material import Material
-from calibrant.report.verdict import headline, verdict
-from calibrant.report.words import interval, points, repeat_command
+from calibrant.reports.material import Material
+from calibrant.reports.verdict import headline, verdict
+from calibrant.reports.words import interval, points, repeat_command
 
 _CAUSES = 5
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~@$&])")

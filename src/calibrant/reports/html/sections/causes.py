@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from calibrant.report.html.blocks import Block, Command, Finding, Findings, Paragraph, Section
-from calibrant.report.material import Material
-from calibrant.report.words import listed, percent, points
+from calibrant.reports.html.blocks import Block, Command, Finding, Findings, Paragraph, Section
+from calibrant.reports.material import Material
+from calibrant.reports.words import listed, percent, points
 from calibrant.studies.diagnosis.result import Cause
 
 

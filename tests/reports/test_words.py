@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.cli import cli
-from calibrant.report.words import (
+from calibrant.reports.words import (
     NOTHING,
     figure,
     interval,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from made_run import made_run
 from test_report_page import EVIL
 
-from calibrant.report.markdown import coded, markdown_summary, plain
-from calibrant.report.material import load_material
+from calibrant.reports.markdown import coded, markdown_summary, plain
+from calibrant.reports.material import load_material
 
 
 def summary_of(folder: Path) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Command, Facts, Heading, Paragraph, Section
-from calibrant.report.material import Material
-from calibrant.report.words import NOTHING, repeat_command
+from calibrant.reports.html.blocks import Block, Command, Facts, Heading, Paragraph, Section
+from calibrant.reports.material import Material
+from calibrant.reports.words import NOTHING, repeat_command
 
 
 def provenance(material: Material) -> Section:

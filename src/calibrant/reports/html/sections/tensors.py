@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Encoding, Range
-from calibrant.report.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
-from calibrant.report.html.sections.histogram import Threshold, histogram_plot
-from calibrant.report.html.sections.roles import role_of
-from calibrant.report.material import Material
-from calibrant.report.words import NOTHING, decibel, figure, percent
+from calibrant.reports.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
+from calibrant.reports.html.sections.histogram import Threshold, histogram_plot
+from calibrant.reports.html.sections.roles import role_of
+from calibrant.reports.material import Material
+from calibrant.reports.words import NOTHING, decibel, figure, percent
 from calibrant.studies.diagnosis.result import Diagnosis, RangeError, TensorDiagnosis
 
 _TELLING = 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from calibrant.report.html.blocks import Block, Cell, Column, Heading, Key, Paragraph, Plot, Section, Table
-from calibrant.report.html.sections.roles import keys_of, role_of
-from calibrant.report.material import Material
-from calibrant.report.words import decibel, percent, points, short
+from calibrant.reports.html.blocks import Block, Cell, Column, Heading, Key, Paragraph, Plot, Section, Table
+from calibrant.reports.html.sections.roles import keys_of, role_of
+from calibrant.reports.material import Material
+from calibrant.reports.words import decibel, percent, points, short
 from calibrant.studies.diagnosis.result import LayerSensitivity, NoiseGrowth, Sensitivity
 
 _STEEPEST, _SENSITIVE = 3, 15

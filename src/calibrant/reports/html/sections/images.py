@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibrant.core.errors import ImageError
-from calibrant.report.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
-from calibrant.report.material import Material
+from calibrant.reports.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
+from calibrant.reports.material import Material
 from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
 from calibrant.tasks.detection.thumbnails import Thumbnail, thumbnail
 
