@@ -33,10 +33,13 @@ from workload import workload
 import calibrant.api
 from calibrant.core.errors import CalibrantError
 from calibrant.core.processor import processor_name
+from studies import Run, measured
+from studies import table as studies_table
 
 HERE = Path(__file__).parent
-ENTROPY_IMAGES = 32
-"""ONNX Runtime's Entropy and Percentile keep every activation; more images do not fit into memory."""
+FEW_IMAGES = 32
+TAKES_FEW = ("ort-entropy", "ort-percentile", "onnxsim")
+"""ONNX Runtime's Entropy and Percentile keep every activation; onnxsim needs seconds an image."""
 
 TOOLS = {
     "calibrant-statistics": "Calibrant, statistics for all calibrators",
@@ -71,12 +74,15 @@ def main() -> None:
     given = parser.parse_args()
     pythons = dict(pair.split("=", 1) for pair in given.python)
     with tempfile.TemporaryDirectory() as folder:
-        measured = {
+        found = {
             model.stem: list(peers(model, given, pythons, Path(folder) / model.stem))
             for model in given.models
         }
         growth = [] if given.no_growth else list(grown(given, Path(folder)))
-    given.page.write_text(page(given, measured, growth), encoding="utf-8")
+    studies = {
+        model.stem: list(measured(model, given.calib, given.data, given.limit)) for model in given.models
+    }
+    given.page.write_text(page(given, found, growth, studies), encoding="utf-8")
 
 
 def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], folder: Path) -> Iterator[Row]:
@@ -91,9 +97,7 @@ def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], fo
         package = PACKAGES.get(tool)
         if package and tool not in pythons and importlib.util.find_spec(package) is None:
             continue
-        images = (
-            min(given.images, ENTROPY_IMAGES) if tool in ("ort-entropy", "ort-percentile") else given.images
-        )
+        images = min(given.images, FEW_IMAGES) if tool in TAKES_FEW else given.images
         out = folder / f"{tool}.onnx"
         try:
             row = alone(tool, model, inputs, out, images, python)
@@ -177,8 +181,13 @@ def save_inputs(model: Path, images: str, count: int, folder: Path) -> None:
         np.save(folder / f"{index}.npy", next(iter(feeds.values())))
 
 
-def page(given: argparse.Namespace, measured: Mapping[str, Sequence[Row]], growth: Sequence[Row]) -> str:
-    rows = [row for found in measured.values() for row in found]
+def page(
+    given: argparse.Namespace,
+    peers_of: Mapping[str, Sequence[Row]],
+    growth: Sequence[Row],
+    studies: Mapping[str, Sequence[Run]],
+) -> str:
+    rows = [row for found in peers_of.values() for row in found]
     versions = {row["package"]: row["version"] for row in rows if "package" in row}
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
@@ -190,15 +199,16 @@ def page(given: argparse.Namespace, measured: Mapping[str, Sequence[Row]], growt
         "lesser counts. Seconds include opening the model and writing what comes out; memory is the",
         "process's peak over that of bare inference. On a machine with other work on it the ratio by CPU",
         "time is the one to trust. ONNX Runtime's Percentile and Entropy keep every",
-        f"activation, so that they got {ENTROPY_IMAGES} images at most. onnxsim places its pairs by rules",
-        "of its own and stores activations in uint8.",
+        "activation, and onnxsim needs more than a second for each image, so that these three got",
+        f"{FEW_IMAGES} images at most. onnxsim places its pairs by rules of its own and stores activations",
+        "in uint8.",
         "",
         f"mAP is of {given.limit or 'all'} test images, which tells tools apart that are far apart.",
         "",
         f"Machine: {processor_name()}, {os.cpu_count()} cores; load average at the end {load}.",
         f"Python {platform.python_version()}, {named}.",
         "",
-        *(line for model, found in measured.items() for line in table(model, found)),
+        *(line for model, found in peers_of.items() for line in table(model, found)),
         "## Growth",
         "",
         "Collecting the statistics for all calibrators; the synthetic models are stacks of convolutions.",
@@ -207,6 +217,11 @@ def page(given: argparse.Namespace, measured: Mapping[str, Sequence[Row]], growt
         "| --- | --- | --- | --- | --- | --- |",
         *(line_of(row["label"], row) for row in growth),
         "",
+        "## Whole studies",
+        "",
+        "Eight calibrators, 128 calibration images; every figure is of a command from start to exit.",
+        "",
+        *(line for model, runs in studies.items() for line in (f"{model}:", "", *studies_table(runs), "")),
         "## The command",
         "",
         "```sh",
