@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import ModelError
-from calibrant.tasks.detection.decode import candidates
 from calibrant.tasks.detection.decode.candidates import (
     BoxFormat,
     Frame,
+    Wanted,
     boxes_at,
     corners,
     pick,
@@ -40,10 +40,9 @@ def test_scores_of_any_sign_and_size_are_ordered(values: list[float], most: int)
     assert strongest(np.array(values, np.float32), most).tolist() == expected
 
 
-def test_of_very_many_pairs_the_best_are_picked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "MOST_CANDIDATES", 50)
+def test_of_very_many_pairs_the_best_are_picked() -> None:
     table = np.random.default_rng(0).uniform(size=(40, 5)).astype(np.float32)
-    rows, classes, scores = pick(table, 0.1, multi_label=True)
+    rows, classes, scores = pick(table, Wanted(0.1, most=50), multi_label=True)
     assert sorted(scores.tolist()) == sorted(table.reshape(-1).tolist())[-50:]
     assert table[rows, classes].tolist() == scores.tolist()
     assert (np.diff(rows) >= 0).all()
@@ -51,7 +50,7 @@ def test_of_very_many_pairs_the_best_are_picked(monkeypatch: pytest.MonkeyPatch)
 
 @given(tables, st.floats(0, 1))
 def test_every_class_above_the_confidence_is_picked(table: np.ndarray, confidence: float) -> None:
-    rows, classes, scores = pick(table, confidence, multi_label=True)
+    rows, classes, scores = pick(table, Wanted(confidence), multi_label=True)
     expected = [(r, c) for r in range(9) for c in range(4) if table[r, c] > np.float32(confidence)]
     assert list(zip(rows.tolist(), classes.tolist(), strict=True)) == expected
     assert scores.tolist() == [table[pair] for pair in expected]
@@ -59,7 +58,7 @@ def test_every_class_above_the_confidence_is_picked(table: np.ndarray, confidenc
 
 @given(tables, st.floats(0, 1))
 def test_with_one_label_a_row_gives_its_best_class(table: np.ndarray, confidence: float) -> None:
-    rows, classes, _ = pick(table, confidence, multi_label=False)
+    rows, classes, _ = pick(table, Wanted(confidence), multi_label=False)
     expected = [(r, table[r].argmax()) for r in range(9) if table[r].max() > np.float32(confidence)]
     assert list(zip(rows.tolist(), classes.tolist(), strict=True)) == expected
 
@@ -67,15 +66,15 @@ def test_with_one_label_a_row_gives_its_best_class(table: np.ndarray, confidence
 @given(tables, st.floats(0, 1), st.booleans())
 def test_objectness_multiplies(table: np.ndarray, confidence: float, multi_label: bool) -> None:
     objectness = table[::-1, 0].copy()
-    found = pick_with_objectness(objectness, table, confidence, multi_label)
-    whole = pick(table * objectness[:, None], confidence, multi_label)
+    found = pick_with_objectness(objectness, table, Wanted(confidence), multi_label)
+    whole = pick(table * objectness[:, None], Wanted(confidence), multi_label)
     for ours, theirs in zip(found, whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_more_candidates_than_can_be_looked_at_leave_the_best() -> None:
     table = np.linspace(0.01, 0.99, 40_000, dtype=np.float32).reshape(-1, 10)
-    rows, classes, scores = pick(table, 0.001, multi_label=True)
+    rows, classes, scores = pick(table, Wanted(0.001), multi_label=True)
     assert len(rows) == 30_000
     assert scores.min() == table.ravel()[10_000]
     np.testing.assert_array_equal(table[rows, classes], scores)
@@ -128,11 +127,11 @@ def test_cells_run_along_rows_and_count_parts() -> None:
 @pytest.mark.parametrize("decoder", [Rows(), YoloxGrid()])
 def test_outputs_of_another_shape_than_the_file_said_are_refused(decoder: Rows | YoloxGrid) -> None:
     with pytest.raises(ModelError, match="2x3x4x5"):
-        decoder.decode({"out": np.zeros((2, 3, 4, 5), np.float32)}, Frame(64, 64), 0.001)
+        decoder.decode({"out": np.zeros((2, 3, 4, 5), np.float32)}, Frame(64, 64), Wanted(0.001))
 
 
 def test_nothing_above_the_confidence_is_no_candidate() -> None:
     for decoder, shape in ((Rows(), (1, 50, 85)), (Rows("columns", objectness=False), (1, 7, 50))):
-        found = decoder.decode({"out": np.zeros(shape, np.float32)}, Frame(64, 64), 0.001)
+        found = decoder.decode({"out": np.zeros(shape, np.float32)}, Frame(64, 64), Wanted(0.001))
         assert found.boxes.shape == (0, 4)
         assert len(found) == 0

@@ -122,6 +122,27 @@ def test_settings_decide_what_is_kept(sample: DetectionSample) -> None:
     assert count(max_detections=1) == 1
 
 
+@pytest.mark.parametrize("first_look", [1, 20, 100, 500])
+@pytest.mark.parametrize("max_detections", [3, 40, 300])
+def test_looking_at_the_best_candidates_first_changes_nothing(
+    sample: DetectionSample, monkeypatch: pytest.MonkeyPatch, first_look: int, max_detections: int
+) -> None:
+    random = np.random.default_rng(first_look + max_detections)
+    table = random.uniform(0, 64, (252, 8))
+    table[:, 4:] = np.round(random.uniform(0, 1, (252, 4)), 1)  # many equal scores
+    session = Answering(*table.tolist())
+    chosen = task(class_map=(0, -1, 1), max_detections=max_detections)
+    raw = chosen.drive(session, sample)
+
+    def found(looked_at: int) -> list[tuple[float, ...]]:
+        monkeypatch.setattr("calibrant.tasks.detection.task._FIRST_LOOK", looked_at)
+        detections = chosen.interpret(raw, sample)
+        rows = (detections.boxes.tolist(), detections.scores.tolist(), detections.classes.tolist())
+        return [(*box, score, kind) for box, score, kind in zip(*rows, strict=True)]
+
+    assert found(first_look) == found(10_000) != []
+
+
 def test_a_bare_array_has_no_boxes(sample: DetectionSample) -> None:
     array = np.zeros((1, 3, 64, 64), np.float32)
     raw = task().drive(Answering(), CalibrationSample("0", array=array))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibrant.core.types import IntArray
-from calibrant.tasks.detection.decode.candidates import Candidates, strongest
-
-_FIRST_LOOK = 2048
+from calibrant.tasks.detection.decode.candidates import Candidates
 
 
 def non_maximum_suppression(candidates: Candidates, iou: float, most: int) -> IntArray:
@@ -16,25 +14,16 @@ def non_maximum_suppression(candidates: Candidates, iou: float, most: int) -> In
     A candidate goes when its intersection over union with a better one of its class, itself kept, exceeds
     ``iou``. Of equal scores the earlier candidate counts as the better.
     """
-    first_look = strongest(candidates.scores, _FIRST_LOOK)
-    kept = _kept(candidates, first_look, iou, most)
-    # Weaker candidates cannot change what the stronger ones decided: look at them only if there is room.
-    if len(kept) == most or len(first_look) == len(candidates):
-        return kept
-    return _kept(candidates, np.arange(len(candidates)), iou, most)
+    from calibrant.tasks.detection.kernels import greedily_kept
+
+    if not len(candidates):
+        return np.arange(0)
+    order = by_score(candidates)
+    classes = candidates.classes[order]
+    boxes = np.ascontiguousarray(candidates.boxes[order], np.float32)
+    return order[greedily_kept(boxes, classes, int(classes.max()) + 1, np.float32(iou), most)]
 
 
 def by_score(candidates: Candidates) -> IntArray:
     """Indices of the candidates, best first, equal scores in their own order."""
     return np.argsort(-candidates.scores, kind="stable")
-
-
-def _kept(candidates: Candidates, among: IntArray, iou: float, most: int) -> IntArray:
-    from calibrant.tasks.detection.kernels import greedily_kept
-
-    if len(among) == 0:
-        return among
-    order = among[np.argsort(-candidates.scores[among], kind="stable")]
-    classes = candidates.classes[order]
-    boxes = np.ascontiguousarray(candidates.boxes[order], np.float32)
-    return order[greedily_kept(boxes, classes, int(classes.max()) + 1, np.float32(iou), most)]

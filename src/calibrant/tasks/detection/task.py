@@ -15,7 +15,7 @@ from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import Scored, detection_differences
 from calibrant.tasks.detection.decode import Candidates
-from calibrant.tasks.detection.decode.candidates import describe_shape
+from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.frames import Keeper, fresh_frames, kept_frames
 from calibrant.tasks.detection.inputs import image_input, other_feeds
@@ -25,6 +25,9 @@ from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile
 from calibrant.tasks.detection.score import score
 from calibrant.tasks.detection.types import CalibrationSample, Category, Detections, DetectionSample
+
+_FIRST_LOOK = 2560
+"""Candidates that are looked at before all are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +93,12 @@ class DetectionTask:
             raise DataError(
                 f"sample '{sample.id}' is a bare array, so its boxes have no image; give the image"
             )
-        with np.errstate(over="ignore", invalid="ignore"):  # such boxes are no numbers, and left out below
-            found = self.profile.output.decoder.decode(raw.outputs, self._frame, self._confidence)
-        found = self._labelled(found)
-        kept = self._kept(found)
+        # The best candidates mostly fill an image; weaker ones cannot change what they decided.
+        for wanted in (Wanted(self._confidence, _FIRST_LOOK), Wanted(self._confidence)):
+            found, is_all = self._candidates(raw.outputs, wanted)
+            kept = self._kept(found)
+            if is_all or len(kept) == self._max_detections:
+                break
         return Detections(
             raw.placement.to_original(found.boxes[kept]), found.scores[kept], found.classes[kept]
         )
@@ -149,6 +154,15 @@ class DetectionTask:
                 f"takes {describe_shape(shape)}; preprocess it for this model"
             )
         return np.ascontiguousarray(array)
+
+    def _candidates(self, outputs: Feeds, wanted: Wanted) -> tuple[Candidates, bool]:
+        """The best candidates, as many as are wanted, and whether there are no more."""
+        with np.errstate(over="ignore", invalid="ignore"):  # such boxes are no numbers, and left out
+            found = self.profile.output.decoder.decode(outputs, self._frame, wanted)
+        if len(found) < wanted.most:
+            return self._labelled(found), True
+        best = strongest(found.scores, wanted.most)
+        return self._labelled(Candidates(found.boxes[best], found.scores[best], found.classes[best])), False
 
     def _labelled(self, found: Candidates) -> Candidates:
         """Candidates with usable boxes, of classes that the data set labels, under its numbers."""

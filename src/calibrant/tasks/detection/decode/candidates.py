@@ -22,6 +22,17 @@ MOST_CANDIDATES = 30_000
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which candidates are asked for: those that score above ``confidence``, the best ``most`` of them.
+
+    A decoder that reads several maps may give as many of each.
+    """
+
+    confidence: float
+    most: int = MOST_CANDIDATES
+
+
+@dataclass(frozen=True)
 class Frame:
     """The size of the network's input image, pixels."""
 
@@ -55,8 +66,8 @@ class Decoder(Protocol):
         """
         ...
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
-        """All candidates that score above ``confidence``, from the outputs for one image.
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
+        """The candidates that are wanted, from the outputs for one image.
 
         Raises ModelError when this decoder cannot read such outputs.
         """
@@ -87,22 +98,21 @@ def without_batch(array: NDArray[Any]) -> FloatArray:
     return np.asarray(array[0], np.float32)
 
 
-def pick(scores: FloatArray, confidence: float, multi_label: bool) -> tuple[IntArray, IntArray, FloatArray]:
-    """The (row, class) pairs of ``scores`` (N, C) above ``confidence``, with their scores, in order of rows.
+def pick(scores: FloatArray, wanted: Wanted, multi_label: bool) -> tuple[IntArray, IntArray, FloatArray]:
+    """The (row, class) pairs of ``scores`` (N, C) that are wanted, with their scores, in order of rows.
 
-    ``multi_label`` takes every class of a row, otherwise only its best (the first of equals). Of more than
-    ``MOST_CANDIDATES`` the best are taken.
+    ``multi_label`` takes every class of a row, otherwise only its best (the first of equals).
     """
     flat = np.ascontiguousarray(scores).reshape(-1)
     if multi_label:
-        above = flat > confidence
-        if np.count_nonzero(above) > MOST_CANDIDATES:
-            above &= flat >= _floor_of_best(flat, MOST_CANDIDATES)
+        above = flat > wanted.confidence
+        if np.count_nonzero(above) > wanted.most:
+            above &= flat >= _floor_of_best(flat, wanted.most)
         index = np.flatnonzero(above)
     else:
         index = scores.argmax(axis=1) + np.arange(len(scores)) * scores.shape[1]
-        index = index[flat[index] > confidence]
-    index = index[strongest(flat[index], MOST_CANDIDATES)]
+        index = index[flat[index] > wanted.confidence]
+    index = index[strongest(flat[index], wanted.most)]
     rows, classes = np.divmod(index, scores.shape[1])
     return rows, classes, flat[index]
 
@@ -126,12 +136,12 @@ def _floor_of_best(scores: FloatArray, most: int) -> np.float32:
 
 
 def pick_with_objectness(
-    objectness: FloatArray, scores: FloatArray, confidence: float, multi_label: bool
+    objectness: FloatArray, scores: FloatArray, wanted: Wanted, multi_label: bool
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """As :func:`pick`, for scores of objectness (N,) times class (N, C)."""
     # A class score is at most 1, so whatever fails on objectness alone needs no product.
-    likely = np.flatnonzero(objectness > confidence)
-    rows, classes, picked = pick(scores[likely] * objectness[likely, None], confidence, multi_label)
+    likely = np.flatnonzero(objectness > wanted.confidence)
+    rows, classes, picked = pick(scores[likely] * objectness[likely, None], wanted, multi_label)
     return likely[rows], classes, picked
 
 

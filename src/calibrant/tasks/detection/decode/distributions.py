@@ -14,6 +14,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Frame,
     Shape,
     Shapes,
+    Wanted,
     boxes_at,
     misfit,
     pick,
@@ -67,11 +68,11 @@ class DistributionGrid:
         require_cells(_total(list(shapes.values())[:levels]), self.strides, frame, shapes)
         return widths[0]
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs), frame)
         scores, distributions = self._tables(outputs, frame)
-        rows, classes, picked = pick(scores, confidence, self.multi_label)
+        rows, classes, picked = pick(scores, wanted, self.multi_label)
         cell, stride = cells(frame, self.strides)
         boxes = boxes_at(rows, lambda used: self._boxes(distributions[used], cell[used], stride[used]))
         return Candidates(boxes, picked, classes)

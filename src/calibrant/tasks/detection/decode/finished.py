@@ -16,6 +16,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Frame,
     Shape,
     Shapes,
+    Wanted,
     corners,
     misfit,
     shapes_of,
@@ -50,14 +51,14 @@ class FinalRows:
             raise misfit(self._needs, shapes)
         return None
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         del frame  # rows are in input pixels
         self.class_count(shapes_of(outputs))
         array = next(iter(outputs.values()))
         table = np.asarray(array if array.ndim == 2 else array[0], np.float32)
         x1, y1, x2, y2, score, kind = (self.columns.index(role) for role in _ROLES)
-        table = table[table[:, score] > confidence]
+        table = table[table[:, score] > wanted.confidence]
         return Candidates(table[:, [x1, y1, x2, y2]], table[:, score], table[:, kind].astype(np.int64))
 
 
@@ -79,7 +80,7 @@ class FinalLists:
             raise misfit("boxes of 1xNx4, scores of 1xN and classes of 1xN", shapes)
         return None
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs))
         boxes = next(array[0] for array in outputs.values() if array.ndim == 3)
@@ -90,7 +91,7 @@ class FinalLists:
         ]
         scores, classes = _scores_and_classes(lists, shapes_of(outputs))
         real = np.arange(len(scores)) < _count(outputs, len(boxes))
-        kept = real & (scores > confidence)
+        kept = real & (scores > wanted.confidence)
         final = corners(np.asarray(boxes[kept], np.float32), self.box, self.units, frame)
         return Candidates(final, scores[kept], classes[kept])
 

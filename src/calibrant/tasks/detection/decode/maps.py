@@ -14,6 +14,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Frame,
     Shape,
     Shapes,
+    Wanted,
     boxes_at,
     corners,
     misfit,
@@ -67,10 +68,10 @@ class AnchorMaps:
             raise misfit(self._needs, shapes)
         return None if width is None else width - 5
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs))
-        found = [self._level(*level, frame, confidence) for level in self._levels(outputs, frame)]
+        found = [self._level(*level, frame, wanted) for level in self._levels(outputs, frame)]
         return Candidates(
             np.concatenate([level.boxes for level in found]),
             np.concatenate([level.scores for level in found]),
@@ -102,13 +103,13 @@ class AnchorMaps:
             yield maps[size], stride, anchors
 
     def _level(
-        self, raw: FloatArray, stride: int, anchors: tuple[float, ...], frame: Frame, confidence: float
+        self, raw: FloatArray, stride: int, anchors: tuple[float, ...], frame: Frame, wanted: Wanted
     ) -> Candidates:
-        values = raw if self.activated else _sigmoid_where_likely(raw, confidence)
+        values = raw if self.activated else _sigmoid_where_likely(raw, wanted.confidence)
         rows, classes, scores = pick_with_objectness(
             values[..., 4].ravel(),
             values[..., 5:].reshape(-1, values.shape[-1] - 5),
-            confidence,
+            wanted,
             self.multi_label,
         )
         anchor, row, column = np.unravel_index(rows, raw.shape[:3])
@@ -146,7 +147,7 @@ class FastestDetMap:
             raise misfit("a map 1 x (5 + classes) x H x W", shapes)
         return None if shape[1] is None else shape[1] - 5
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs))
         channels = without_batch(next(iter(outputs.values())))
@@ -154,7 +155,7 @@ class FastestDetMap:
         table = np.ascontiguousarray(channels.reshape(len(channels), -1).T)
         objectness = table[:, 0] ** np.float32(self.objectness_power)
         rows, classes, scores = pick_with_objectness(
-            objectness, table[:, 5:] ** np.float32(self.class_power), confidence, self.multi_label
+            objectness, table[:, 5:] ** np.float32(self.class_power), wanted, self.multi_label
         )
 
         def boxes_of(rows: IntArray) -> FloatArray:

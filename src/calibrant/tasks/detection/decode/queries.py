@@ -12,6 +12,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Candidates,
     Frame,
     Shapes,
+    Wanted,
     boxes_at,
     corners,
     misfit,
@@ -45,13 +46,13 @@ class Queries:
         width = shapes[scores][2]
         return None if width is None else width - self.background
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         box_name, score_name = boxes_and_scores(shapes_of(outputs))
         boxes, scores = without_batch(outputs[box_name]), self._activated(without_batch(outputs[score_name]))
         if self.background:
             scores = scores[:, :-1]
-        rows, classes, picked = pick(scores, confidence, self.multi_label)
+        rows, classes, picked = pick(scores, wanted, self.multi_label)
         found = boxes_at(rows, lambda used: corners(boxes[used], self.box, self.units, frame))
         return Candidates(found, picked, classes)
 

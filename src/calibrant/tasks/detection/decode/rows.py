@@ -14,6 +14,7 @@ from calibrant.tasks.detection.decode.candidates import (
     Candidates,
     Frame,
     Shapes,
+    Wanted,
     boxes_at,
     corners,
     misfit,
@@ -53,16 +54,16 @@ class Rows:
             raise misfit(self._needs, shapes)
         return _classes_in(width, 4 + self.objectness, self._needs, shapes)
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs), frame)
         name, _ = _table(shapes_of(outputs), self._needs)
         table = without_batch(outputs[name])
         table = table if self.layout == "rows" else table.T
         if self.objectness:
-            picked = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
+            picked = pick_with_objectness(table[:, 4], table[:, 5:], wanted, self.multi_label)
         else:
-            picked = pick(table[:, 4:], confidence, self.multi_label)
+            picked = pick(table[:, 4:], wanted, self.multi_label)
         rows, classes, scores = picked
         boxes = boxes_at(rows, lambda used: corners(table[used, :4], self.box, self.units, frame))
         return Candidates(boxes, scores, classes)
@@ -87,12 +88,12 @@ class YoloxGrid:
         require_cells(shape[1], self.strides, frame, shapes)
         return _classes_in(shape[2], 5, "1 x cells x (5 + classes)", shapes)
 
-    def decode(self, outputs: Feeds, frame: Frame, confidence: float) -> Candidates:
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         self.class_count(shapes_of(outputs), frame)
         name, _ = _table(shapes_of(outputs), "1 x cells x (5 + classes)")
         table = without_batch(outputs[name])
-        rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], confidence, self.multi_label)
+        rows, classes, scores = pick_with_objectness(table[:, 4], table[:, 5:], wanted, self.multi_label)
         cell, stride = cells(frame, self.strides)
 
         def boxes_of(rows: IntArray) -> FloatArray:
