@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from calibrant.stages.coverage_distance import exceedance_probability, js_distance
-from calibrant.stages.coverage_summary import summary_of
+from calibrant.stages.coverage.distance import exceedance_probability, js_distance
+from calibrant.stages.coverage.summary import summary_of
 
 RNG = np.random.default_rng(0)
 

@@ -18,7 +18,7 @@ from calibrant.core.types import Range, Session
 from calibrant.graph.model import Model, load_model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
-from calibrant.stages.coverage_passes import open_passes
+from calibrant.stages.coverage.passes import open_passes
 
 TENSORS = ("x", "y", "z")
 

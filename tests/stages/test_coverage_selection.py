@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from calibrant.stages.coverage_duplicates import near_pairs, near_pairs_within
-from calibrant.stages.coverage_selection import greedy_cover, reaches
+from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
+from calibrant.stages.coverage.selection import greedy_cover, reaches
 
 COVERS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=7))
 HASHES = arrays(np.uint8, st.tuples(st.integers(0, 6), st.just(2)))

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.core.types import Range
-from calibrant.stages.coverage_summary import SetSummary, random_halves, summarised, summary_of
+from calibrant.stages.coverage.summary import SetSummary, random_halves, summarised, summary_of
 from calibrant.studies.coverage.representation import DOES_NOT, REPRESENTS, SPLITS, TOO_FEW, compared
 
 RANGE = Range(-2.0, 2.0)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.core.errors import ImageError
-from calibrant.stages.coverage_duplicates import near_pairs, near_pairs_within
+from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
 from calibrant.tasks.detection.appearance import SAME_PICTURE_BITS, Appearance, appearance_of
 
 Image = NDArray[np.uint8]

@@ -10,8 +10,8 @@ import numpy as np
 from calibrant.core.progress import Progress
 from calibrant.core.types import Range, Sample
 from calibrant.stages.calibrate import ranges_from
-from calibrant.stages.coverage_passes import Passes, open_passes
-from calibrant.stages.coverage_summary import SetSummary, random_halves, summarised
+from calibrant.stages.coverage.passes import Passes, open_passes
+from calibrant.stages.coverage.summary import SetSummary, random_halves, summarised
 from calibrant.studies.coverage.growth import Grown, Ranges, grow
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.representation import SPLITS, compared

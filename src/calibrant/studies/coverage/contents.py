@@ -15,7 +15,7 @@ import numpy as np
 from calibrant.core.progress import Progress
 from calibrant.core.types import IntArray, Runtime
 from calibrant.graph.model import Model
-from calibrant.stages.coverage_duplicates import near_pairs, near_pairs_within
+from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.parallel import in_order
 from calibrant.studies.coverage.result import Feature, SimilarPair

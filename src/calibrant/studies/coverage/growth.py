@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibrant.core.progress import Progress
 from calibrant.core.types import Range, Sample
 from calibrant.stages.calibrate import ranges_from
-from calibrant.stages.coverage_passes import Passes
+from calibrant.stages.coverage.passes import Passes
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import Enough, LearningPoint, OrderSpread, Spread
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibrant.core.types import Range
-from calibrant.stages.coverage_distance import exceedance_probability, js_distance
-from calibrant.stages.coverage_summary import SetSummary
+from calibrant.stages.coverage.distance import exceedance_probability, js_distance
+from calibrant.stages.coverage.summary import SetSummary
 from calibrant.studies.coverage.result import Clipping, Representation, TensorCoverage
 
 OUTSIDE, SHIFTED = "outside", "shifted"

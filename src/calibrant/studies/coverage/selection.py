@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.artifacts.store import write_bytes
-from calibrant.stages.coverage_selection import greedy_cover, reaches
+from calibrant.stages.coverage.selection import greedy_cover, reaches
 from calibrant.studies.coverage.contents import BRIGHTNESS, CLASS, SIZE, ImageContent
 from calibrant.studies.coverage.growth import Ranges, changes, widths_of
 from calibrant.studies.coverage.result import ChosenImage, SelectionCheck

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.stages.coverage_summary import BINS_PER_OCTAVE, HALF, LOWEST_EXPONENT
+from calibrant.stages.coverage.bins import BINS_PER_OCTAVE, HALF, LOWEST_EXPONENT
 
 INT8_HALF_STEP = 1 / 256
 """Relative to a tensor's largest magnitude: what lies below rounds to zero in INT8."""

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from calibrant.stages.coverage_summary import BINS_PER_OCTAVE, HALF, LOWEST_EXPONENT
+from calibrant.stages.coverage.bins import BINS_PER_OCTAVE, HALF, LOWEST_EXPONENT
 
 _SHIFT = 20  # of a float32's 23 mantissa bits three are left: eight bins an octave
 _FIRST = (127 + LOWEST_EXPONENT) * BINS_PER_OCTAVE

@@ -1,8 +1,4 @@
-"""What is kept of each image's activations, and of a set of images: extremes and coarse histograms.
-
-The histogram's bins are eighths of an octave of the magnitude, with its sign: they need no anchor, so that
-summaries of any images add up exactly.
-"""
+"""What is kept of each image's activations, and of a set of images: extremes and coarse histograms."""
 
 from __future__ import annotations
 
@@ -14,11 +10,7 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import NumericsError
 from calibrant.core.types import Range
-
-OCTAVES, BINS_PER_OCTAVE, LOWEST_EXPONENT = 64, 8, -31
-HALF = OCTAVES * BINS_PER_OCTAVE
-BINS = 2 * HALF
-"""Bins of values from zero up, then of negative ones; magnitudes below 2**-31 share the first of each."""
+from calibrant.stages.coverage.bins import BINS
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ def summary_of(parts: Sequence[NDArray[np.float32]], ranges: Sequence[Range]) ->
 
     Raises NumericsError when one is NaN or infinite.
     """
-    from calibrant.stages.coverage_kernels import summarise
+    from calibrant.stages.coverage.kernels import summarise
 
     lows = np.array([chosen.low for chosen in ranges], np.float32)
     highs = np.array([chosen.high for chosen in ranges], np.float32)

@@ -20,7 +20,7 @@ from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder
-from calibrant.stages.coverage_summary import TensorSummary, summary_of
+from calibrant.stages.coverage.summary import TensorSummary, summary_of
 from calibrant.stages.parallel import in_order, workers_of
 
 

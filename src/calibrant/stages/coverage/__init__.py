@@ -1,0 +1,1 @@
+"""Do the calibration images represent what the model will see: summaries, distances, selection."""
