@@ -1,12 +1,16 @@
-"""Fixtures that every room's tests share, and a word on whether the tests on real data ran."""
+"""Fixtures that every room's tests share, and a word on whether the tests on real things ran."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from postgresql_cluster import CannotStartError, Cluster, throw_away_cluster
 
 # Machines are shared and numba compiles on first use: a slow example is no failure, and runs repeat.
 settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True)
@@ -31,29 +35,54 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Turn the store of runs off, which tests of it undo; the user's own would not be touched even then."""
+    folder = tmp_path_factory.getbasetemp() / "data" / secrets.token_hex(8)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setenv("CALIBRANT_STORE", "off")
+    return folder / "calibrant" / "runs.sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL server of this session's own; skips, saying why, where none can be started."""
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(throw_away_cluster())
+        except CannotStartError as error:
+            pytest.skip(f"needs PostgreSQL: {error}")
+        yield cluster
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for the fixture, so that none escapes the count below."""
+    """Mark every test that asks for what may be absent, so that none escapes the counts below."""
     for item in items:
-        if "shared" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.shared)
+        for needed in ("shared", "postgresql"):
+            if needed in getattr(item, "fixturenames", ()):
+                item.add_marker(needed)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests on real data ran."""
+    """Say how many tests ran on real data, and on a real PostgreSQL."""
     where = "present" if SHARED.is_dir() else "absent"
-    ran = _count_shared(terminalreporter, "passed", "failed", "error")
-    skipped = _count_shared(terminalreporter, "skipped")
-    terminalreporter.section("real models and data")
-    terminalreporter.write_line(f"../shared is {where}; of its tests {ran} ran, {skipped} skipped")
+    terminalreporter.section("real models, data and servers")
+    terminalreporter.write_line(f"../shared is {where}; of its tests {_ran_of('shared', terminalreporter)}")
+    terminalreporter.write_line(f"of the tests on PostgreSQL {_ran_of('postgresql', terminalreporter)}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that had the real data beside it and skipped its tests all the same."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and SHARED.is_dir() and _count_shared(reporter, "skipped"):
+    if reporter and SHARED.is_dir() and _count("shared", reporter, "skipped"):
         session.exitstatus = max(session.exitstatus, pytest.ExitCode.TESTS_FAILED)
 
 
-def _count_shared(reporter: pytest.TerminalReporter, *outcomes: str) -> int:
+def _ran_of(marker: str, reporter: pytest.TerminalReporter) -> str:
+    ran = _count(marker, reporter, "passed", "failed", "error")
+    return f"{ran} ran, {_count(marker, reporter, 'skipped')} skipped"
+
+
+def _count(marker: str, reporter: pytest.TerminalReporter, *outcomes: str) -> int:
     reports = [report for outcome in outcomes for report in reporter.stats.get(outcome, [])]
-    return sum("shared" in getattr(report, "keywords", ()) for report in reports)
+    return sum(marker in getattr(report, "keywords", ()) for report in reports)

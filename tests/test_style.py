@@ -38,8 +38,12 @@ HOMES = {
     "jinja2": ("reports/html",),
     "markupsafe": ("reports/html",),
     "click": ("cli",),
+    "sqlalchemy": ("artifacts/runs_store",),
+    "alembic": ("artifacts/runs_store",),
+    "psycopg": (),
 }
 HEAVY = {"jinja2", "numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
+HEAVY |= {"sqlalchemy", "alembic"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:

@@ -9,7 +9,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from calibrant.api import (
+        add_runs,
         apply_recipe,
+        best_runs,
         cache_from_json,
         cache_to_json,
         calibrate,
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
         diff_caches,
         evaluate,
         inspect,
+        list_runs,
         migrate,
         optimize,
+        remove_runs,
         report,
         resume,
+        run_history,
         show_cache,
+        show_run,
         study,
     )
     from calibrant.core.errors import CalibrantError
@@ -45,7 +51,9 @@ __all__ = [
     "Range",
     "TensorStatistics",
     "__version__",
+    "add_runs",
     "apply_recipe",
+    "best_runs",
     "cache_from_json",
     "cache_to_json",
     "calibrate",
@@ -56,11 +64,15 @@ __all__ = [
     "diff_caches",
     "evaluate",
     "inspect",
+    "list_runs",
     "migrate",
     "optimize",
+    "remove_runs",
     "report",
     "resume",
+    "run_history",
     "show_cache",
+    "show_run",
     "study",
 ]
 

@@ -16,6 +16,12 @@ from calibrant.api.inspection import inspect as inspect
 from calibrant.api.optimization import apply_recipe as apply_recipe
 from calibrant.api.optimization import optimize as optimize
 from calibrant.api.report import report as report
+from calibrant.api.runs import add_runs as add_runs
+from calibrant.api.runs import best_runs as best_runs
+from calibrant.api.runs import list_runs as list_runs
+from calibrant.api.runs import remove_runs as remove_runs
+from calibrant.api.runs import run_history as run_history
+from calibrant.api.runs import show_run as show_run
 from calibrant.api.studies import compare as compare
 from calibrant.api.studies import resume as resume
 from calibrant.api.studies import study as study
@@ -25,3 +31,4 @@ from calibrant.studies.caches import convert_cache as convert_cache
 from calibrant.studies.caches import diff_caches as diff_caches
 from calibrant.studies.caches import show_cache as show_cache
 from calibrant.studies.migration import migrate as migrate
+from calibrant.studies.run_folders import RecordedRun as RecordedRun

@@ -24,6 +24,7 @@ from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
+from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
 
 
@@ -92,6 +93,7 @@ def optimize(
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_optimization(study, goal, Budget(seconds), folder, listener)
+    record_run(target, listener)
     if Path(model).is_dir():
         write_json(Path(model) / RESULT, result.to_dict())
         accompany(Path(model), listener)

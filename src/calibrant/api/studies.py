@@ -25,6 +25,7 @@ from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
+from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
@@ -129,6 +130,7 @@ def _run(
     budget = SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget
     diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)
+    record_run(folder, progress)
     return result
 
 
@@ -137,9 +139,13 @@ def results_cache(progress: Progress) -> Cache:
     return Cache(user_cache_folder() / "results", note=progress.note)
 
 
-def compare(runs: Sequence[PathLike], *, seed: int = 0) -> Comparison:
+def compare(runs: Sequence[PathLike], *, seed: int = 0, progress: Progress | None = None) -> Comparison:
     """Compare finished studies of one model on the same data with the first of them.
 
-    runs: folders that study wrote. Raises DataError for runs that do not belong together.
+    runs: folders that study wrote; they are recorded. Raises DataError for runs that do not belong together.
     """
-    return compare_runs([Path(run) for run in runs], seed)
+    folders = [Path(run) for run in runs]
+    found = compare_runs(folders, seed)
+    for folder in folders:
+        record_run(folder, progress or Silent())
+    return found

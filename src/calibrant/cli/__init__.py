@@ -19,6 +19,7 @@ from calibrant.cli.diagnose import diagnose
 from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
 from calibrant.cli.report import report
+from calibrant.cli.runs import runs
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -42,6 +43,7 @@ for command in (
     coverage,
     optimize,
     report,
+    runs,
     inspect,
     demo,
     cache,

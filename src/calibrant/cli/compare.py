@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from calibrant.cli.options import JSON
-from calibrant.cli.output import print_json
+from calibrant.cli.output import print_json, progress_of
 
 DROPPED = 3
 
@@ -27,7 +27,8 @@ def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_js
     """Compare studies of one model on other runtimes or versions with the first one."""
     from calibrant import api
 
-    found = api.compare(runs, seed=seed)
+    with progress_of(quiet=as_json) as progress:
+        found = api.compare(runs, seed=seed, progress=progress)
     if as_json:
         print_json(found.to_dict())
     else:

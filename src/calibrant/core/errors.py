@@ -13,7 +13,8 @@
     ├── EmptyStatisticsError     a range was asked of a tensor of which nothing was seen
     ├── RuntimeFailedError       a runtime refused a model or failed while running it
     ├── SettingsError            a setting, name or option does not exist or does not fit
-    └── OutputError              a result cannot be written
+    ├── OutputError              a result cannot be written
+    └── StoreError               the store of runs cannot be used
 """
 
 from __future__ import annotations
@@ -65,3 +66,7 @@ class SettingsError(CalibrantError):
 
 class OutputError(CalibrantError):
     """A result cannot be written."""
+
+
+class StoreError(CalibrantError):
+    """The store of runs cannot be used."""

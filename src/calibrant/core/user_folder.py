@@ -1,4 +1,4 @@
-"""The user's cache folder: what is kept between runs, and can be deleted at any time."""
+"""The user's own folders: one for what can be deleted at any time, one for what is to be kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pathlib import Path
 def user_cache_folder() -> Path:
     """``CALIBRANT_CACHE``, or ``calibrant`` in the system's folder for caches."""
     own = os.environ.get("CALIBRANT_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "calibrant"
+    return Path(own) if own else _system_folder("XDG_CACHE_HOME", "LOCALAPPDATA", ".cache")
+
+
+def user_data_folder() -> Path:
+    """``calibrant`` in the system's folder for users' data."""
+    return _system_folder("XDG_DATA_HOME", "APPDATA", ".local/share")
+
+
+def _system_folder(variable: str, on_windows: str, below_home: str) -> Path:
+    base = os.environ.get(variable) or os.environ.get(on_windows)
+    return (Path(base) if base else Path.home() / below_home) / "calibrant"

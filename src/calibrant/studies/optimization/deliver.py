@@ -16,6 +16,7 @@ from calibrant.studies.optimization.result import OptimizationFiles
 from calibrant.studies.optimization.workshop import Quantized
 
 STEM = "optimized"
+RECIPE = f"{STEM}.recipe.yaml"
 
 
 def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles:
@@ -27,7 +28,7 @@ def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles
     stems = {
         "qdq": f"{STEM}.qdq.onnx",
         "encodings": f"{STEM}.encodings.json",
-        "recipe": f"{STEM}.recipe.yaml",
+        "recipe": RECIPE,
     }
     made.write(out / stems["qdq"])
     write_encodings(out / stems["encodings"], made.encodings, made.plan.scheme.name, made.plan.model.sha256)

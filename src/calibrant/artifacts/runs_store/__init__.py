@@ -1,0 +1,1 @@
+"""The store of runs: an index of what runs found, in SQLite or PostgreSQL; their folders stay the truth."""

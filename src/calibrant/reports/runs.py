@@ -1,0 +1,169 @@
+"""Recorded runs on the terminal: lists, one run in full, the best of each model, and a model's history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
+from calibrant.stages.recommend import shown
+from calibrant.studies.measuring import OK, STOPPED
+from calibrant.studies.recording import STUDY
+from calibrant.studies.run_folders import HERE, RecordedRun
+
+_ID_DIGITS = 8
+_HASH_DIGITS = 8
+
+
+def print_runs(found: Sequence[RecordedRun], console: Console) -> None:
+    """A line for each run: what it recommends, and what becomes of mAP."""
+    if not found:
+        console.print("No runs are recorded; calibrant study records its own, calibrant runs add others.")
+        return
+    table = _table("id", "date", "model", "runtime", "recommended", right=_FIGURES, last=("folder",))
+    for recorded in found:
+        run = recorded.run
+        state = "" if recorded.folder_is == HERE else recorded.folder_is
+        table.add_row(
+            run.id[:_ID_DIGITS], _date(run.created), _text(run.model), _text(runtime_of(run)),
+            _text(_recommended(run)), *_figures(run.trial(run.recommended)), state,
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_best(found: Sequence[RecordedRun], console: Console) -> None:
+    """The best calibrator known of each model, scheme and runtime, and how often each of them wins."""
+    if not found:
+        console.print("No run that recommends a calibrator is recorded.")
+        return
+    table = _table(
+        "model", "scheme", "runtime", "best", right=(*_FIGURES, "images"), last=("tied with it", "id")
+    )
+    for recorded in found:
+        run = recorded.run
+        tied = [trial.name for trial in run.trials if trial.is_tied and trial.name != run.recommended]
+        table.add_row(
+            _text(run.model), _text(run.scheme), _text(runtime_of(run)), _text(_recommended(run)),
+            *_figures(run.trial(run.recommended)), str(run.test_images),
+            _text(_counted(tied)), run.id[:_ID_DIGITS],
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_history(found: Sequence[RecordedRun], calibrator: str | None, console: Console) -> None:
+    """A model's runs, oldest first. calibrator: to follow; None: what each run recommends."""
+    table = _table(
+        "date",
+        "model",
+        "runtime",
+        "scheme",
+        "test set",
+        "calibrator",
+        right=("FP32", *_FIGURES),
+        last=("id",),
+    )
+    for recorded in found:
+        run = recorded.run
+        trial = run.trial(calibrator or run.recommended)
+        table.add_row(
+            _date(run.created), run.model_sha256[:_HASH_DIGITS], _text(runtime_of(run)), _text(run.scheme),
+            f"{run.test_images} {run.test_ids_sha256[:4]}".strip(), _text(trial.name if trial else "-"),
+            shown(run.float_map50_95), *_figures(trial), run.id[:_ID_DIGITS],
+        )  # fmt: skip
+    console.print(table)
+    if len({(run.run.model_sha256, run.run.test_ids_sha256) for run in found}) < len(found):
+        console.print("Whether two of them really differ: calibrant compare RUN_A RUN_B")
+
+
+def print_run(recorded: RecordedRun, console: Console) -> None:
+    """All that the store knows of one run."""
+    run = recorded.run
+    for title, value in _facts(recorded).items():
+        console.print(Text(f"{title:<13}", style="dim").append(value, style="default"))
+    table = _table("", "model" if run.kind != STUDY else "calibrator", right=_FIGURES, last=("",))
+    table.add_row("", "FP32", shown(run.float_map50_95), "", "", "")
+    for trial in run.trials:
+        mark = "*" if trial.name == run.recommended else ""
+        table.add_row(mark, _text(trial.name), *_figures(trial), _text(_remark(trial)))
+    console.print(table)
+
+
+_FIGURES = ("mAP", "drop", "95 % interval")
+_FOLDED = ("model", "runtime", "tied with it", "")
+
+
+def runtime_of(run: RunRecord) -> str:
+    """The runtime with its version, and the options that it was asked for."""
+    name, _, options = run.runtime.partition(":")
+    return " ".join(part for part in (name, run.runtime_version, options) if part)
+
+
+def _facts(recorded: RecordedRun) -> Mapping[str, str]:
+    run = recorded.run
+    gone = "" if recorded.folder_is == HERE else f" ({recorded.folder_is})"
+    return {
+        "id": run.id,
+        "run": f"{run.kind} of {_date(run.created)} with calibrant {run.environment.get('calibrant', '?')}",
+        "model": f"{run.model_path}, {run.task} as {run.family}",
+        "model sha256": run.model_sha256,
+        "scheme": run.scheme,
+        "runtime": runtime_of(run) + (f" on {run.device}" if run.device else ""),
+        "test set": f"{run.test_images} images of {run.dataset}",
+        "calibration": f"{run.calibration_images} images",
+        "folder": f"{run.folder}{gone}",
+        "machine": f"{run.host}, {run.environment.get('cpu', '?')}",
+    }
+
+
+def _figures(trial: TrialRecord | None) -> tuple[str, str, str]:
+    """A model's mAP, its drop and the interval; of one that was stopped the drop only, as it saw few images."""
+    if trial is None:
+        return "", "", ""
+    value = "" if trial.map50_95 is None or trial.status != OK else shown(trial.map50_95)
+    drop = "" if trial.drop is None else shown(trial.drop)
+    if trial.drop_low is None or trial.drop_high is None:
+        return value, drop, ""
+    return value, drop, f"{shown(trial.drop_low)} to {shown(trial.drop_high)}"
+
+
+def _remark(trial: TrialRecord) -> str:
+    if trial.same_as:
+        return f"same as {trial.same_as}"
+    if trial.status == STOPPED:
+        return f"beaten after {trial.images} images"
+    return "" if trial.status == OK else f"failed: {trial.reason}"
+
+
+def _recommended(run: RunRecord) -> str:
+    if run.recommended is None:
+        return "-"
+    return run.recommended if run.kind == STUDY else f"{run.kind}: {run.recommended}"
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 3 else f"{len(names)} others"
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _text(words: str) -> Text:
+    return Text(words)
+
+
+def _table(*left: str, right: Sequence[str], last: Sequence[str]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in (*left, *right, *last):
+        is_figure = title in right
+        table.add_column(
+            title,
+            justify="right" if is_figure else "left",
+            overflow="fold",
+            no_wrap=title not in _FOLDED,
+        )
+    return table

@@ -1,0 +1,203 @@
+"""``calibrant runs``: what studies and optimizations record of themselves, and what can be asked of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import Outcome, Run
+
+from postgresql_cluster import Cluster
+
+
+@pytest.fixture
+def _store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store where it is by default, below the folder that conftest.py made the user's."""
+    monkeypatch.delenv("CALIBRANT_STORE")
+
+
+pytestmark = pytest.mark.usefixtures("_store")
+
+
+def listed(answer: Outcome) -> list[dict[str, Any]]:
+    assert (answer.code, answer.err) == (0, "")
+    runs: list[dict[str, Any]] = json.loads(answer.out)["runs"]
+    return runs
+
+
+def test_a_study_records_itself_in_the_users_data_folder(
+    study: Run, run: Run, work: Path, own_store: Path
+) -> None:
+    answer = study("--limit", "20", calibrators="minmax,percentile:50", out="out")
+    assert (answer.code, answer.err.count("\n")) == (0, 1)  # that intervals need 30 images
+    assert own_store.is_file()
+    (found,) = listed(run("runs", "list", "--json"))
+    content = json.loads((work / "out" / "study.json").read_text())
+    assert found["kind"] == "study"
+    assert found["task"] == "detection"
+    assert (found["model"], found["model_sha256"]) == ("m.onnx", content["model"]["sha256"])
+    assert (found["test_images"], found["calibration_images"]) == (20, 4)
+    assert found["float_map50_95"] == content["baseline"]["map50_95"]
+    assert (found["runtime"], found["scheme"]) == ("onnxruntime", "tensorrt")
+    assert found["runtime_version"] == content["environment"]["onnxruntime"]
+    assert found["recommended"] == content["recommended"]["calibrator"] == "minmax"
+    assert (found["folder"], found["folder_is"]) == (str(work / "out"), "here")
+    first = found["trials"][0]
+    assert [first["drop"], [first["drop_low"], first["drop_high"]]] == [
+        content["trials"][0]["drop"],
+        content["trials"][0]["drop_ci95"],
+    ]
+    assert [trial["key"] for trial in found["trials"]] == [trial["key"] for trial in content["trials"]]
+
+
+def test_lists_and_a_run_are_shown(study: Run, run: Run, work: Path) -> None:
+    assert study(calibrators="minmax,percentile:50").code == 0
+    table = run("runs").out
+    assert "recommended" in table
+    assert table == run("runs", "list").out
+    run_id = listed(run("runs", "list", "--json"))[0]["id"]
+    assert run_id[:8] in table
+    shown = run("runs", "show", run_id[:6]).out
+    for words in (run_id, "m.onnx", str(work / "out"), "*  minmax", "percentile:50"):
+        assert words in shown
+    assert json.loads(run("runs", "show", run_id[:6], "--json").out)["id"] == run_id
+    assert "minmax" in run("runs", "best").out
+    assert "minmax" in run("runs", "history", "m").out
+    followed = run("runs", "history", "m", "--calibrator", "percentile:50").out
+    assert "percentile:50" in followed
+    assert "minmax" not in followed
+
+
+def test_without_runs_there_is_a_hint(run: Run) -> None:
+    assert "calibrant study records its own" in run("runs").out
+    assert listed(run("runs", "best", "--json")) == []
+    assert "no study of 'm' is recorded" in run("runs", "history", "m").error
+    assert "no run has the id 'abcd'" in run("runs", "show", "abcd").error
+
+
+def test_the_store_can_be_made_again_from_the_folders(
+    study: Run, run: Run, work: Path, own_store: Path
+) -> None:
+    for name in ("a", "b"):
+        assert study(out=f"runs/{name}").code == 0
+    before = listed(run("runs", "list", "--json"))
+    own_store.unlink()
+    answer = run("runs", "add", "runs/a", "runs/b", "runs/a")
+    assert answer.out.count("recorded ") == 3
+    assert listed(run("runs", "list", "--json")) == before
+    assert "calib holds no run" in run("runs", "add", "calib").error
+    (work / "runs" / "a" / "study.json").write_text('{"schema_version": 1}')
+    assert "is no result of a run" in run("runs", "add", "runs/a").error
+
+
+def test_comparing_records_runs_that_came_from_elsewhere(study: Run, run: Run, own_store: Path) -> None:
+    for name in ("a", "b"):
+        assert study(out=f"runs/{name}").code == 0
+    own_store.unlink()
+    assert run("compare", "runs/a", "runs/b").code == 0
+    assert len(listed(run("runs", "list", "--json"))) == 2
+
+
+def test_a_folder_that_is_gone_or_holds_another_run_is_told(study: Run, run: Run, work: Path) -> None:
+    for name in ("gone", "changed", "here"):
+        assert study(out=name).code == 0
+    shutil.rmtree(work / "gone")
+    assert study("--limit", "29", out="changed").code == 0
+    states = {
+        (Path(found["folder"]).name, found["folder_is"]) for found in listed(run("runs", "list", "--json"))
+    }
+    assert states == {("gone", "gone"), ("changed", "changed"), ("changed", "here"), ("here", "here")}
+    assert "gone" in run("runs").out
+
+
+def test_a_removed_run_leaves_its_files_unless_asked(study: Run, run: Run, work: Path) -> None:
+    assert study(calibrators="minmax,percentile:50", out="kept").code == 0
+    assert study(calibrators="minmax,percentile:50", out="deleted").code == 0
+    ids = {Path(found["folder"]).name: found["id"] for found in listed(run("runs", "list", "--json"))}
+    assert run("runs", "rm", ids["kept"]).code == 0
+    assert (work / "kept" / "study.json").is_file()
+    assert run("runs", "rm", ids["deleted"], "--files").code == 0
+    assert not (work / "deleted").exists()
+    assert listed(run("runs", "list", "--json")) == []
+
+
+def test_only_what_a_run_wrote_is_deleted(study: Run, run: Run, work: Path) -> None:
+    assert study(out="out").code == 0
+    (run_id,) = (found["id"] for found in listed(run("runs", "list", "--json")))
+    for foreign in ("notes.txt", "evidence/notes.txt", "models/a.qdq.onnx", "m.onnx"):
+        path = work / "out" / foreign
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        assert "delete it by hand" in run("runs", "rm", run_id, "--files").error
+        path.unlink()
+    (work / "out" / "models").rmdir()
+    (work / "out" / "report.pdf").symlink_to(work / "m.onnx")
+    assert "delete it by hand" in run("runs", "rm", run_id, "--files").error
+    (work / "out" / "report.pdf").unlink()
+    assert study("--limit", "29", out="out").code == 0
+    assert "does not hold run" in run("runs", "rm", run_id, "--files").error
+    assert (work / "out" / "study.json").is_file()
+    shutil.rmtree(work / "out")
+    assert run("runs", "rm", run_id, "--files").code == 0
+
+
+def test_an_optimization_records_itself_and_its_study_keeps_its_own(study: Run, run: Run, work: Path) -> None:
+    assert study(out="studied").code == 0
+    assert run("optimize", "studied", "--budget", "20s", "--out", "best").code == 0
+    assert run("runs", "add", "studied").code == 0
+    runs = listed(run("runs", "list", "--json"))
+    assert [(found["kind"], Path(found["folder"]).name) for found in runs] == [
+        ("optimization", "best"),
+        ("study", "studied"),
+    ]
+    content = json.loads((work / "best" / "optimization.json").read_text())
+    found = runs[0]
+    assert found["recommended"] == found["trials"][0]["name"] == content["chosen"]["name"]
+    assert found["test_images"] == content["report_images"] == 15
+    assert found["trials"][0]["drop"] == content["chosen"]["report"]["drop"]
+    assert "optimization: " in run("runs", "best").out
+    assert "optimization of " in run("runs", "show", found["id"]).out
+    assert run("runs", "rm", found["id"], "--files").code == 0
+    assert not (work / "best").exists()
+
+
+@pytest.mark.parametrize(
+    "setting", ["{}/file/store.sqlite", "postgresql://nobody@127.0.0.1:1/x", "mysql://x/y"]
+)
+def test_a_store_that_cannot_be_written_to_costs_a_note(
+    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    (work / "file").touch()
+    monkeypatch.setenv("CALIBRANT_STORE", setting.format(work))
+    answer = study()
+    assert answer.code == 0
+    assert answer.err.startswith("note: not recorded: ")
+    assert answer.err.count("\n") == 1
+    assert "CALIBRANT_STORE" in run("runs").error
+
+
+def test_the_store_can_be_turned_off_or_be_a_file(
+    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch, own_store: Path
+) -> None:
+    monkeypatch.setenv("CALIBRANT_STORE", "off")
+    assert study().err == ""
+    assert not own_store.exists()
+    assert "is turned off (CALIBRANT_STORE=off)" in run("runs").error
+    monkeypatch.setenv("CALIBRANT_STORE", "team/runs.sqlite")
+    assert run("runs", "add", "out").code == 0
+    assert (work / "team" / "runs.sqlite").is_file()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql"])
+def test_a_team_shares_a_store_in_postgresql(
+    study: Run, run: Run, monkeypatch: pytest.MonkeyPatch, postgresql: Cluster, scheme: str
+) -> None:
+    url = postgresql.new_database().replace("postgresql+psycopg", scheme)
+    monkeypatch.setenv("CALIBRANT_STORE", url)
+    assert study(calibrators="minmax,percentile:50").err == ""
+    (found,) = listed(run("runs", "list", "--json"))
+    assert found["recommended"] == "minmax"
+    assert "minmax" in run("runs", "history", "m.onnx", "--runtime", "onnxruntime").out
