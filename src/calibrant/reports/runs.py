@@ -120,7 +120,7 @@ def _facts(recorded: RecordedRun) -> Mapping[str, str]:
 
 
 def _figures(trial: TrialRecord | None) -> tuple[str, str, str]:
-    """A model's mAP, its drop and the interval; of one that was stopped the drop only, as it saw few images."""
+    """mAP, drop and interval; only the drop of a model that was stopped, as it saw fewer images."""
     if trial is None:
         return "", "", ""
     value = "" if trial.map50_95 is None or trial.status != OK else shown(trial.map50_95)
