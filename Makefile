@@ -10,15 +10,15 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint types walls unit format clean
+.PHONY: help demo test lint types walls docs docs-version unit format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## rank the calibrators on a detector that a package carries (one minute, and two to install)
 	@$(BIN)/calibrant demo $(ARGS)
 
-test: lint types walls unit ## all that CI checks
+test: lint types walls docs unit ## all that CI checks
 
 lint: $(VENV)/.dev ## style: ruff
 	$(BIN)/ruff check
@@ -31,6 +31,13 @@ types: $(VENV)/.dev ## types: mypy --strict
 walls: $(VENV)/.dev ## which room may import which: import-linter
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.dev ## the pages, in site/; a link that leads nowhere fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-version: $(VENV)/.dev ## keep the pages under VERSION on the local branch gh-pages
+	$(BIN)/mike deploy --update-aliases "$(VERSION)" latest
+	$(BIN)/mike set-default latest
+
 unit: $(VENV)/.dev ## behaviour: pytest on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
 
@@ -39,7 +46,7 @@ format: $(VENV)/.dev ## rewrite the files in the house's style
 	$(BIN)/ruff format
 
 clean: ## remove .venv and the tools' caches; results in runs/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml

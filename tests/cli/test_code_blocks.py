@@ -1,0 +1,128 @@
+"""Every block of code in the documents is run, or the table below says why not.
+
+Commands run as they stand, in a folder where each model, data set and run that they name is a small one.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from toy_detector import detector, write_coco, write_images
+
+from calibrant.cli import main
+from pages import PAGES, ROOT, Block, blocks_of
+
+# Beginnings of commands, or words of theirs, and what keeps them from being run here.
+NOT_RUN = {
+    "pip install": "tests/cli/test_wheel.py installs the wheel",
+    "make demo": "takes minutes; tests/demo runs a smaller one",
+    "yolo export": "needs Ultralytics and a trained model",
+    "trtexec": "needs TensorRT and an NVIDIA GPU",
+    "--runtime tensorrt": "needs TensorRT and an NVIDIA GPU; tests/runtimes plays it with a stand-in",
+    "$P": "needs TensorRT and an NVIDIA GPU",
+    "python benchmarks/": "takes hours on models that are not in the repository",
+    "gh pr": "needs an account",
+    "--pdf": "needs a browser; tests/reports prints a page where there is one",
+}
+# What is no program: what one prints, a formula, a file that its own test reads.
+NO_CODE = {"": "output", "text": "output or a formula", "yaml": "read by the tests of its page"}
+
+MODELS = ("model", "best", "fastestdet_352", "yolov5n_640", "yolox_nano_416")
+IMAGES = ("images", "more-images", "calibration_images", "train2017")
+DATA = ("instances_val2017_300.json", "labels.json")
+RUNS = ("yolov5n_640-…", "…", "candidate", "model-20261123-034900", "8.5", "10")
+BLOCKS = [block for page in PAGES if page.name != "README.zh-CN.md" for block in blocks_of(page)]
+
+
+def reason_against(command: str) -> str | None:
+    """Why a command is not run; None: it is."""
+    return next((why for word, why in NOT_RUN.items() if word in command), None)
+
+
+def exit_code(command: str) -> int:
+    """Run a line of ``calibrant …`` in this process."""
+    code: object = 0
+    try:
+        main(shlex.split(command, comments=True)[1:])
+    except SystemExit as exit_:
+        code = exit_.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that holds, small, all that the documents name."""
+    folder = tmp_path_factory.mktemp("documents")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("CALIBRANT_CACHE", str(folder / "cache"))
+        make_models_and_data(folder)
+        make_runs()
+        yield folder
+
+
+def make_models_and_data(folder: Path) -> None:
+    model = detector()
+    model.graph.node[2].name = "Conv_44"
+    for name in MODELS:
+        onnx.save(model, folder / f"{name}.onnx")
+    for seed, name in enumerate(IMAGES, start=1):
+        write_images(folder / name, 4, seed)
+    labels = write_coco(folder / "test", 24).read_text("utf-8")
+    for name in DATA:
+        (folder / name).write_text(labels.replace('"file_name": "', '"file_name": "test/images/'))
+    shutil.copy(ROOT / "src/calibrant/tasks/detection/profiles/yolov5.yaml", folder / "my_detector.yaml")
+    (folder / "data.yaml").write_text("names: [red, blue]\nval: val/images\n")
+    make_ultralytics(folder / "val")
+
+
+def make_ultralytics(folder: Path) -> None:
+    squares = write_images(folder / "images", 24, 1000)
+    (folder / "labels").mkdir()
+    for image, found in zip(sorted((folder / "images").iterdir()), squares, strict=True):
+        rows = (f"{s.label} {(s.column + 0.5) / 8} {(s.row + 0.5) / 8} {1 / 8} {1 / 8}\n" for s in found)
+        (folder / "labels" / f"{image.stem}.txt").write_text("".join(rows))
+
+
+def make_runs() -> None:
+    study = "calibrant study model.onnx --calib images/ --data data.yaml --out runs/made"
+    assert exit_code(study) == 0
+    for name in RUNS:
+        shutil.copytree("runs/made", Path("runs") / name)
+    optimize = "calibrant optimize runs/made --budget 2s --out recipe"
+    assert exit_code(optimize) == 0
+    shutil.copy("recipe/optimized.recipe.yaml", ".")
+    for calibrator in ("entropy2", "legacy", "minmax"):
+        shutil.copy(f"runs/made/{calibrator}.cache", f"fastestdet_352.{calibrator}.cache")
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert len(BLOCKS) > 30
+    known = {"python", "sh", "console", *NO_CODE}
+    assert [block.place for block in BLOCKS if block.language not in known] == []
+
+
+def test_every_reason_is_of_a_command_that_stands_somewhere() -> None:
+    commands = [command for block in BLOCKS for command in block.commands]
+    assert [word for word in NOT_RUN if not any(word in command for command in commands)] == []
+    scripts = {word for command in commands for word in command.split() if word.endswith(".py")}
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=lambda b: b.place)
+def test_python_runs(block: Block) -> None:
+    exec(compile(block.text, block.place, "exec"), {})
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.commands], ids=lambda b: b.place)
+def test_commands_run(block: Block, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in block.commands:
+        if reason_against(command) is None:
+            assert command.startswith("calibrant "), f"{command}: neither run nor in the table of reasons"
+            assert exit_code(command) == (1 if " cache diff " in command else 0), capsys.readouterr().err
