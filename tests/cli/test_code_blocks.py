@@ -36,6 +36,7 @@ MODELS = ("model", "best", "fastestdet_352", "yolov5n_640", "yolox_nano_416")
 IMAGES = ("images", "more-images", "calibration_images", "train2017")
 DATA = ("instances_val2017_300.json", "labels.json")
 RUNS = ("yolov5n_640-…", "…", "candidate", "model-20261123-034900", "8.5", "10")
+STORE = "runs.sqlite"
 BLOCKS = [block for page in PAGES if page.name != "README.zh-CN.md" for block in blocks_of(page)]
 
 
@@ -62,6 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("CALIBRANT_CACHE", str(folder / "cache"))
+        patch.setenv("CALIBRANT_STORE", str(folder / STORE))
         make_models_and_data(folder)
         make_runs()
         yield folder
@@ -121,7 +123,10 @@ def test_python_runs(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.commands], ids=lambda b: b.place)
-def test_commands_run(block: Block, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_run(
+    block: Block, world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIBRANT_STORE", str(world / STORE))
     for command in block.commands:
         if reason_against(command) is None:
             assert command.startswith("calibrant "), f"{command}: neither run nor in the table of reasons"

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from outcomes import Run
 
+from calibrant.reports import doctor
 from calibrant.runtimes import RUNTIMES
-from calibrant.studies import doctor
 
 
 def test_doctor_names_every_runtime_and_extra(run: Run) -> None:
@@ -25,7 +26,11 @@ def test_doctor_names_every_runtime_and_extra(run: Run) -> None:
     assert runtimes.keys() == RUNTIMES.keys()
     assert runtimes["onnxruntime"]["remedy"] is None
     assert {"demo", "openvino"} <= {entry["subject"] for entry in found["extras"]}
-    assert "dev" not in {entry["subject"] for entry in found["extras"]}
+    assert {"dev", "docs"} & {entry["subject"] for entry in found["extras"]} == set()
+    assert {"numpy", "onnx"} <= {entry["subject"] for entry in found["packages"] if not entry["remedy"]}
+    places = {entry["subject"]: entry["words"] for entry in found["places"]}
+    assert os.environ["CALIBRANT_CACHE"] in places["results"]
+    assert places["runs"] == "not recorded (CALIBRANT_STORE=off)"
 
 
 def test_doctor_says_what_to_do_about_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +41,25 @@ def test_doctor_says_what_to_do_about_what_is_missing(run: Run, monkeypatch: pyt
     lines = answer.out.splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith("  ! openvino"))
     assert "pip install 'calibrant[openvino]'" in lines[place + 1]
+
+
+def test_doctor_opens_the_store(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALIBRANT_STORE", str(work / "mine.sqlite"))
+    assert f"recorded in {work / 'mine.sqlite'}" in run("doctor").out
+    monkeypatch.setenv("CALIBRANT_STORE", "mysql://somewhere/runs")
+    assert "names a database of kind mysql" in run("doctor").out
+
+
+def test_nobody_misses_tensorrt_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    found = doctor.examine()
+    of_tensorrt = [f for f in (*found.runtimes, *found.extras) if f.subject == "tensorrt"]
+    assert [finding.remedy for finding in of_tensorrt] == [None] * len(of_tensorrt)
+
+
+def test_a_missing_extra_is_told_with_its_remedy() -> None:
+    found = doctor._extra("ray", ["no-such-package", "numpy"], is_pointless=False)
+    assert (found.words, found.remedy) == ("missing no-such-package", "pip install 'calibrant[ray]'")
 
 
 def test_a_processor_without_vnni_is_remarked_on() -> None:

@@ -12,7 +12,7 @@ from calibrant.cli.options import JSON
 from calibrant.cli.output import print_json
 
 if TYPE_CHECKING:
-    from calibrant.studies.doctor import Finding
+    from calibrant.reports.doctor import Finding
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -21,7 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 @JSON
 def doctor(as_json: bool) -> None:
     """Show what is installed and usable, and what to do about what is missing."""
-    from calibrant.studies.doctor import examine
+    from calibrant.reports.doctor import examine
 
     found = examine()
     if as_json:
@@ -49,6 +49,6 @@ def completion(context: click.Context, shell: str) -> None:
 
 def _lines(findings: Iterable[Finding]) -> Iterator[str]:
     for finding in findings:
-        yield f"  {'!' if finding.remedy else ' '} {finding.subject:<12} {finding.words}"
+        yield f"  {'!' if finding.remedy else ' '} {finding.subject:<22} {finding.words}"
         if finding.remedy:
-            yield f"    {'':<12} {finding.remedy}"
+            yield f"    {'':<22} {finding.remedy}"

@@ -16,7 +16,7 @@ REFERENCE = "onnxruntime"
 RUNTIMES = {
     "onnxruntime": ("calibrant.runtimes.ort", "pip install onnxruntime"),
     "openvino": ("calibrant.runtimes.openvino", "pip install 'calibrant[openvino]'"),
-    "tensorrt": ("calibrant.runtimes.tensorrt", "pip install tensorrt"),
+    "tensorrt": ("calibrant.runtimes.tensorrt", "pip install 'calibrant[tensorrt]'"),
 }
 
 
