@@ -19,6 +19,22 @@ RUNTIMES = {
     "tensorrt": ("calibrant.runtimes.tensorrt", "pip install 'calibrant[tensorrt]'"),
 }
 
+_WITH_WORKERS = ("onnxruntime", "openvino")
+_ON_GPUS = ("tensorrt",)
+
+
+def gpus_of(specification: str) -> int:
+    """How many GPUs a model that this runtime opens needs for itself."""
+    return int(parsed(specification)[0] in _ON_GPUS)
+
+
+def on_one_core(specification: str) -> str:
+    """The same runtime for a process that shares the machine with others; the user's own choice stands."""
+    name, options = parsed(specification)
+    if name not in _WITH_WORKERS or "workers" in options:
+        return specification
+    return f"{name}:{','.join(f'{key}={value}' for key, value in {**options, 'workers': 1}.items())}"
+
 
 def runtime_named(specification: str, progress: Progress | None = None) -> Runtime:
     """Make the runtime that ``name[:key=value[,key=value]]`` describes, e.g. ``tensorrt:precision=fp16``.

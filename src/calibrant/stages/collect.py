@@ -14,10 +14,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.errors import NumericsError
-from calibrant.core.progress import Progress, Silent
+from calibrant.core.errors import EmptyStatisticsError, NumericsError
+from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
-from calibrant.core.types import Feeds, Runtime, Sample, Statistics, Task
+from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics, Task
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
@@ -58,15 +58,40 @@ def collect(
             (progress or Silent()).stage("Calibrating", len(samples)) as advance,
         ):
             watched = WatchedSession(session, watch_outputs=recorder.check_first)
-            begun = 0
-            while begun < min(len(samples), ANCHORING_SAMPLES) and not recorder.is_anchored:
-                drive(samples[begun])
-                advance()
-                begun += 1
+            begun = anchored(recorder, watched, task, samples[:ANCHORING_SAMPLES], advance)
             recorder.fix_anchors()
             for _ in in_order(drive, samples[begun:], workers_of(session)):
                 advance()
     return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
+
+
+def anchored(
+    recorder: Recorder,
+    session: Session,
+    task: Task,
+    samples: Sequence[Sample],
+    advance: Advance = lambda: None,
+) -> int:
+    """Run samples one after the other until every tensor is anchored, and say how many that took."""
+    begun = 0
+    while begun < len(samples) and not recorder.is_anchored:
+        recorder.begin(samples[begun])
+        task.drive(session, samples[begun])
+        advance()
+        begun += 1
+    return begun
+
+
+def require_all(
+    tensors: Sequence[str], seen: Mapping[str, TensorStatistics]
+) -> dict[str, TensorStatistics]:
+    """The statistics in the tensors' order. Raises EmptyStatisticsError when one was never seen."""
+    missing = [tensor for tensor in tensors if tensor not in seen]
+    if missing:
+        raise EmptyStatisticsError(
+            f"{len(missing)} tensors were never seen, e.g. {missing[0]!r}; calibrate with at least one sample"
+        )
+    return {tensor: seen[tensor] for tensor in tensors}
 
 
 def _compile_kernels() -> None:
@@ -131,7 +156,16 @@ class Recorder:
 
     def statistics(self) -> dict[str, TensorStatistics]:
         """All threads' statistics merged, by tensor."""
-        return {tensor: self._merged(tensor) for tensor in self._tensors}
+        return require_all(self._tensors, self.seen())
+
+    def seen(self) -> dict[str, TensorStatistics]:
+        """All threads' statistics merged, of the tensors that had values."""
+        found = {}
+        for tensor in self._tensors:
+            parts = [bank[tensor].statistics() for bank in self._banks if bank[tensor].has_values]
+            if parts:
+                found[tensor] = reduce(TensorStatistics.merge, parts)
+        return found
 
     @contextmanager
     def _blamed_on(self, tensor: str) -> Iterator[None]:
@@ -149,10 +183,6 @@ class Recorder:
         bank = {tensor: Accumulator(anchor) for tensor, anchor in self._anchors.items()}
         self._banks.append(bank)
         return bank
-
-    def _merged(self, tensor: str) -> TensorStatistics:
-        parts = [bank[tensor].statistics() for bank in self._banks if bank[tensor].has_values]
-        return reduce(TensorStatistics.merge, parts) if parts else self._first[tensor].statistics()
 
 
 def _saturated(bound: float, values: NDArray[np.float32]) -> NDArray[np.float32]:

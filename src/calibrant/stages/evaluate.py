@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.progress import Advance, Progress, Silent
@@ -54,22 +54,86 @@ def predictions_of(
     return in_order(predict, samples, workers_of(session))
 
 
-class Predictor(ClosesOnExit):
-    """Runs one model on samples by their positions, each once, as often as it is asked to.
+class FirstInputs:
+    """Keeps the inputs of the first run that it watches, to time the model on."""
 
-    known: what was predicted before. The model is opened when it first has to run.
+    def __init__(self) -> None:
+        self._feeds: Feeds | None = None
+
+    def watch(self, feeds: Feeds) -> None:
+        """Take the first inputs and leave the rest."""
+        if self._feeds is None:
+            self._feeds = feeds
+
+    def latency(self, session: Session | None) -> Latency | None:
+        """How fast the open model is on them; None where it cannot tell, or nothing was run."""
+        if self._feeds is None or not isinstance(session, TimedSession):
+            return None
+        return session.latency(self._feeds)
+
+
+class Predicting(Protocol):
+    """What computes predictions of one model: this process, or others."""
+
+    def predictions(self, positions: Sequence[int], *, timed: bool) -> Iterator[tuple[int, Any]]:
+        """Each sample's position with its prediction, in any order; ``timed``: its latency will be asked for.
+
+        Raises RuntimeFailedError.
+        """
+        ...
+
+    def latency(self) -> Latency | None:
+        """Of the first sample of the last timed predictions; None where the runtime cannot tell."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+class InThisProcess(ClosesOnExit):
+    """Runs a model here, opened when it first has to run."""
+
+    def __init__(self, open_model: Callable[[], Session], task: Task, samples: Sequence[Sample]) -> None:
+        self._open, self._task, self._samples = open_model, task, samples
+        self._session: Session | None = None
+        self._first = FirstInputs()
+
+    def predictions(self, positions: Sequence[int], *, timed: bool) -> Iterator[tuple[int, Any]]:  # noqa: ARG002
+        """Each position with its prediction, in order. Raises RuntimeFailedError as Runtime.open."""
+        if self._session is None:
+            self._session = self._open()
+        self._first = FirstInputs()
+        samples = [self._samples[position] for position in positions]
+        found = predictions_of(self._session, self._task, samples, self._first.watch)
+        yield from zip(positions, found, strict=True)
+
+    def latency(self) -> Latency | None:
+        """Measured now."""
+        return self._first.latency(self._session)
+
+    def close(self) -> None:
+        """Close the model's session."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+class Predictor(ClosesOnExit):
+    """What one model predicts for samples by their positions, each computed once, however often it is asked.
+
+    known: what was predicted before.
     """
 
     def __init__(
         self,
-        open_model: Callable[[], Session],
+        computing: Predicting,
         task: Task,
         samples: Sequence[Sample],
         known: Predictions = Predictions(),
     ) -> None:
-        self._open, self._task, self._samples = open_model, task, samples
+        self._computing, self._task, self._samples = computing, task, samples
         self._found, self._seconds, self._latency = dict(known.found), known.seconds, known.latency
-        self._session: Session | None = None
 
     def run(self, positions: Sequence[int], advance: Advance = lambda: None, *, timed: bool = True) -> None:
         """Predict these samples, where that is still to do; ``timed``: and measure the latency, once.
@@ -81,23 +145,14 @@ class Predictor(ClosesOnExit):
             advance()
         if not missing:
             return
-        if self._session is None:
-            self._session = self._open()
-        session, first_inputs = self._session, list[Feeds]()
-
-        def keep_first(feeds: Feeds) -> None:
-            if not first_inputs:
-                first_inputs.append(feeds)
-
-        samples = [self._samples[position] for position in missing]
         started = time.perf_counter()
-        predictions = predictions_of(session, self._task, samples, keep_first)
-        for position, prediction in zip(missing, predictions, strict=True):
+        timed = timed and self._latency is None
+        for position, prediction in self._computing.predictions(missing, timed=timed):
             self._found[position] = prediction
             advance()
         self._seconds += time.perf_counter() - started
-        if timed and self._latency is None and first_inputs and isinstance(session, TimedSession):
-            self._latency = session.latency(first_inputs[0])
+        if timed:
+            self._latency = self._computing.latency()
 
     @property
     def predictions(self) -> Predictions:
@@ -111,10 +166,8 @@ class Predictor(ClosesOnExit):
         return Evaluation(score, found, self._seconds, self._latency)
 
     def close(self) -> None:
-        """Close the model's session."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Give back what computing it held."""
+        self._computing.close()
 
 
 def evaluate(
@@ -129,7 +182,7 @@ def evaluate(
     Raises RuntimeFailedError when the runtime refuses the model.
     """
     positions = range(len(samples))
-    with Predictor(open_model, task, samples) as model:
+    with Predictor(InThisProcess(open_model, task, samples), task, samples) as model:
         with (progress or Silent()).stage(title, len(samples)) as advance:
             model.run(positions, advance)
         return model.evaluation(positions)

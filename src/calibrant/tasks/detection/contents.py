@@ -16,11 +16,12 @@ def contents_sha256(samples: Iterable[DetectionSample | CalibrationSample]) -> s
     """
     digest = hashlib.sha256()
     for sample in samples:
-        digest.update(_content_sha256(sample))
+        digest.update(content_digest(sample))
     return digest.hexdigest()
 
 
-def _content_sha256(sample: DetectionSample | CalibrationSample) -> bytes:
+def content_digest(sample: DetectionSample | CalibrationSample) -> bytes:
+    """A SHA-256 of a sample's file or array; a file that cannot be read counts as empty."""
     array = getattr(sample, "array", None)
     if array is not None:
         described = f"{array.dtype.str} {array.shape} ".encode()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, astuple
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -40,7 +41,7 @@ Frames = Callable[[Path], FittedImage]
 
 def fresh_frames(profile: InputProfile, frame: Frame) -> Frames:
     """Reads an image and fits it into a frame. Raises ImageError."""
-    return lambda path: framed(read_image(path), profile, frame.height, frame.width)
+    return partial(_fitted, profile, frame)
 
 
 def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
@@ -62,6 +63,10 @@ def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
         return found
 
     return fitted
+
+
+def _fitted(profile: InputProfile, frame: Frame, path: Path) -> FittedImage:
+    return framed(read_image(path), profile, frame.height, frame.width)
 
 
 def _packed(pixels: NDArray[np.uint8], where: Placement) -> bytes:

@@ -14,6 +14,7 @@ from calibrant.core.errors import DataError
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import Scored, detection_differences
+from calibrant.tasks.detection.contents import content_digest
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
@@ -133,6 +134,10 @@ class DetectionTask:
         task = copy(self)
         task._frames = kept_frames(self.profile.input, self._frame, keeper)
         return task
+
+    def digest(self, sample: DetectionSample | CalibrationSample) -> bytes:
+        """A hash of a sample's content."""
+        return content_digest(sample)
 
     def pack(self, predictions: Sequence[Detections]) -> dict[str, NDArray[Any]]:
         """Predictions as plain arrays by name."""
