@@ -23,6 +23,7 @@ ONNX_RUNTIME_GRAPHS = ("runtimes/ort_graph.py", "runtimes/ort_probe.py", "runtim
 HOMES = {
     "onnxruntime": ("runtimes/ort.py", *ONNX_RUNTIME_GRAPHS),
     "openvino": ("runtimes/openvino.py",),
+    "ray": ("executors/ray.py",),
     "tensorrt_rtx": ("runtimes/tensorrt_rtx_worker.py",),
     "tensorrt": ("runtimes/tensorrt.py", "runtimes/tensorrt_worker"),
     "torch": (),

@@ -40,6 +40,11 @@ BREACHES = {
         "import openvino",
         "calibrant.stages.evaluate -> openvino",
     ),
+    "the cluster's package outside its file": (
+        "stages/collect.py",
+        "import ray",
+        "calibrant.stages.collect -> ray",
+    ),
     "a room that no layer names": ("attic.py", "import numpy", "calibrant.attic"),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from calibrant.api.arguments import (
@@ -17,8 +18,10 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import DataError
+from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.user_folder import user_cache_folder
+from calibrant.executors import executor_named
 from calibrant.reports.files import accompany
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
@@ -54,6 +57,7 @@ def study(
     race_error: float = 0.01,
     cache: bool = True,
     diagnose_budget: float | None = None,
+    executor: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
@@ -64,7 +68,8 @@ def study(
     race: stop candidates that are beaten beyond doubt; race_error: how often, at most, that may drop the
     eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
     diagnose_budget: seconds for saying why candidates lose (see diagnose); None: a fifth of the study's own
-    time; 0: none.
+    time; 0: none. executor: who runs the models, ``local[:N]`` or ``ray[:address]``, with the same results;
+    None: this process.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
@@ -92,10 +97,21 @@ def study(
         ),
     )
     started = time.monotonic()
-    prepared = open_study(request, listener, chosen)
-    target = Path(out) if out is not None else new_run_folder(Path(model).stem)
-    with output_folder(target) as folder, kept_request(folder, request):
-        return _run(prepared, folder, cache, diagnose_budget, started, listener)
+    with opened(executor) as workers:
+        prepared = open_study(request.absolute() if workers else request, listener, chosen)
+        target = Path(out) if out is not None else new_run_folder(Path(model).stem)
+        with output_folder(target) as folder, kept_request(folder, request):
+            return _run(prepared, folder, cache, diagnose_budget, started, listener, workers)
+
+
+@contextmanager
+def opened(executor: str | None) -> Iterator[Executor | None]:
+    """The executor of this name while the work lasts. Raises SettingsError."""
+    if executor is None:
+        yield None
+        return
+    with executor_named(executor) as workers:
+        yield workers
 
 
 def resume(
@@ -103,6 +119,7 @@ def resume(
     *,
     cache: bool = True,
     diagnose_budget: float | None = None,
+    executor: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
@@ -114,7 +131,9 @@ def resume(
     request = read_request(folder)
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
-    return _run(open_study(request, listener), folder, cache, diagnose_budget, started, listener)
+    with opened(executor) as workers:
+        prepared = open_study(request, listener)
+        return _run(prepared, folder, cache, diagnose_budget, started, listener, workers)
 
 
 def _run(
@@ -124,8 +143,9 @@ def _run(
     diagnose_budget: float | None,
     started: float,
     progress: Progress,
+    executor: Executor | None,
 ) -> StudyResult:
-    result = run_study(prepared, folder, progress, results_cache(progress) if cache else None)
+    result = run_study(prepared, folder, progress, results_cache(progress) if cache else None, executor)
     taken = time.monotonic() - started
     budget = SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget
     diagnose_after(prepared, folder, budget, progress)

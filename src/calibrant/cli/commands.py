@@ -14,6 +14,7 @@ from calibrant.cli.options import (
     CALIB,
     CALIBRATORS,
     DATA,
+    EXECUTOR,
     FAMILY,
     IMGSZ,
     INPUT,
@@ -36,7 +37,7 @@ ALL_FAILED = 1
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
 )
-@options(RACE, CACHE)
+@options(RACE, CACHE, EXECUTOR)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
@@ -50,7 +51,7 @@ def study(as_json: bool, **settings: Any) -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@options(CACHE, JSON)
+@options(CACHE, EXECUTOR, JSON)
 def resume(as_json: bool, run: Path, **settings: Any) -> None:
     """Go on with a study that was cut off, in its folder RUN."""
     from calibrant import api

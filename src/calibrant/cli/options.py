@@ -84,6 +84,10 @@ RACE = options(
                  show_default=True, metavar="SHARE",
                  help="How often, at most, racing may drop the eventual winner."),
 )  # fmt: skip
+EXECUTOR = click.option(
+    "--executor", metavar="NAME",
+    help="Who runs the models: local[:N] processes, or ray[:ADDRESS] [default: this process].",
+)  # fmt: skip
 CACHE = click.option(
     "--cache/--no-cache", default=True, show_default=True,
     help="Keep results between runs, in CALIBRANT_CACHE or the user's cache folder.",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
-
-# Before the import, which reads it: nobody is told what is run here.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 
@@ -17,7 +15,6 @@ from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError, SettingsError
 from calibrant.core.executor import ATTEMPTS, Work
 from calibrant.executors.answers import Answer, answer_of, worker_lost
-
 
 _PATIENCE_SECONDS = 10.0
 
@@ -34,7 +31,7 @@ class RayExecutor(ClosesOnExit):
     @property
     def slots(self) -> int:
         """The cluster's cores."""
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        return max(1, int(_resources().get("CPU", 1)))
 
     def submit(self, work: Work) -> Future[Any]:
         """Have it done where Ray has room. Raises SettingsError where no node can ever have it."""
@@ -52,6 +49,7 @@ class RayExecutor(ClosesOnExit):
 
 
 def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told what is run here
     try:
         _require_listener(address)
         ray.init(
@@ -68,6 +66,11 @@ def _connect(address: str) -> None:
         ) from error
 
 
+def _resources() -> Mapping[str, float]:
+    found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found
+
+
 def _require_listener(address: str) -> None:
     """Ray itself tries for two minutes. Raises OSError."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -76,10 +79,10 @@ def _require_listener(address: str) -> None:
 
 
 def _require_gpus(wanted: int) -> None:
-    there = ray.cluster_resources().get("GPU", 0) if wanted else 0
+    there = _resources().get("GPU", 0) if wanted else 0
     if wanted > there:
         raise SettingsError(
-            f"the Ray cluster has {there:g} GPUs, and this runtime needs {wanted}; start a node that has one: "
+            f"the Ray cluster has {there:g} GPUs, and this runtime needs {wanted}; start a node with one: "
             "ray start --address HOST:PORT --num-gpus 1"
         )
 

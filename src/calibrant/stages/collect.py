@@ -82,9 +82,7 @@ def anchored(
     return begun
 
 
-def require_all(
-    tensors: Sequence[str], seen: Mapping[str, TensorStatistics]
-) -> dict[str, TensorStatistics]:
+def require_all(tensors: Sequence[str], seen: Mapping[str, TensorStatistics]) -> dict[str, TensorStatistics]:
     """The statistics in the tensors' order. Raises EmptyStatisticsError when one was never seen."""
     missing = [tensor for tensor in tensors if tensor not in seen]
     if missing:

@@ -65,11 +65,11 @@ class FirstInputs:
         if self._feeds is None:
             self._feeds = feeds
 
-    def latency(self, session: Session | None) -> Latency | None:
+    def latency(self, session: Session) -> Latency | None:
         """How fast the open model is on them; None where it cannot tell, or nothing was run."""
-        if self._feeds is None or not isinstance(session, TimedSession):
-            return None
-        return session.latency(self._feeds)
+        if self._feeds is not None and isinstance(session, TimedSession):
+            return session.latency(self._feeds)
+        return None
 
 
 class Predicting(Protocol):
@@ -110,7 +110,7 @@ class InThisProcess(ClosesOnExit):
 
     def latency(self) -> Latency | None:
         """Measured now."""
-        return self._first.latency(self._session)
+        return self._first.latency(self._session) if self._session else None
 
     def close(self) -> None:
         """Close the model's session."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from calibrant.artifacts.trt_cache import (
     ALGORITHMS,
@@ -13,15 +14,18 @@ from calibrant.artifacts.trt_cache import (
     LEGACY,
     version_named,
 )
-from calibrant.core.types import Deployable, QuantizingRuntime, Runtime, Sample, Session, Task
+from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, Session
 from calibrant.graph.model import Model
 from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_sigmoid import with_tensorrt_sigmoid
 from calibrant.graph.tensorrt_tensors import calibrated_tensors
-from calibrant.stages.sessions import model_inputs
+from calibrant.stages.remote.files import NamedFile
+from calibrant.stages.remote.predicting import ModelToOpen
 from calibrant.studies.candidates import CandidateFormat, CandidateModel
 
 TENSORRT = "tensorrt"
+Batches: TypeAlias = Callable[[], Iterator[Feeds]]
+"""Gives the calibration samples as the model's inputs."""
 
 
 def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
@@ -56,31 +60,41 @@ def calibration_method(runtime: Runtime, candidate: CandidateModel) -> str | Non
 
 
 def open_candidate(
-    runtime: Runtime,
-    candidate: CandidateModel,
-    float_model: Path,
-    task: Task,
-    collector: Runtime,
-    calibration: Sequence[Sample],
+    runtime: Runtime, candidate: CandidateModel, float_model: Path, batches: Batches
 ) -> Session:
     """Open a candidate in the form that the runtime prefers. Raises RuntimeFailedError."""
     assert candidate.qdq is not None
     if not isinstance(runtime, QuantizingRuntime):
         return runtime.open(candidate.qdq)
+    return runtime.open_candidate(_deployable(candidate, float_model, batches))
+
+
+def candidate_to_open(
+    runtime: Runtime, specification: str, candidate: CandidateModel, float_model: Path, batches: Batches
+) -> ModelToOpen:
+    """The same for another process: what it has to know. specification: the runtime as users name it."""
+    assert candidate.qdq is not None
+    file = NamedFile.of(candidate.qdq)
+    if not isinstance(runtime, QuantizingRuntime):
+        return ModelToOpen(specification, file)
+    fed = batches if runtime.calibrates_itself else partial(iter, ())
+    return ModelToOpen(specification, file, _deployable(candidate, float_model, fed))
+
+
+def _deployable(candidate: CandidateModel, float_model: Path, batches: Batches) -> Deployable:
+    assert candidate.qdq is not None
     assert candidate.cache is not None
-    calibrator = candidate.calibrator
-    return runtime.open_candidate(
-        Deployable(
-            name=calibrator.name,
-            float_model=float_model,
-            qdq=candidate.qdq,
-            cache=candidate.cache,
-            algorithm=calibrator.algorithm,
-            quantile=calibrator.quantile,
-            is_tensorrts_own=calibrator.name.partition(":")[0] in {*ALGORITHMS, LEGACY},
-            tensorrts_cache=tensorrt_cache_of(candidate.cache),
-            batches=partial(model_inputs, float_model, task, collector, calibration),
-        )
+    calibrator, cache = candidate.calibrator, candidate.cache.absolute()
+    return Deployable(
+        name=calibrator.name,
+        float_model=float_model.absolute(),
+        qdq=candidate.qdq.absolute(),
+        cache=cache,
+        algorithm=calibrator.algorithm,
+        quantile=calibrator.quantile,
+        is_tensorrts_own=calibrator.name.partition(":")[0] in {*ALGORITHMS, LEGACY},
+        tensorrts_cache=tensorrt_cache_of(cache),
+        batches=batches,
     )
 
 

@@ -9,20 +9,12 @@ from typing import Any
 
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Session, Task
-from calibrant.stages.evaluate import Evaluation, Predictor
+from calibrant.core.types import Task
+from calibrant.stages.evaluate import Evaluation, Predictions, Predictor
 from calibrant.studies.kept import KeptResults
+from calibrant.studies.workers import Alone, Entrant, Workers
 
 OK, STOPPED, FAILED = "ok", "stopped", "failed"
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A model that is to be measured. ``key``: what decides its predictions; None: they are not kept."""
-
-    name: str
-    open: Callable[[], Session]
-    key: str | None
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,18 @@ class TestBench:
 
     __test__ = False  # for pytest, which takes the name for a test's
 
-    def __init__(self, task: Task, samples: Sequence[Any], kept: KeptResults, progress: Progress) -> None:
+    def __init__(
+        self,
+        task: Task,
+        samples: Sequence[Any],
+        kept: KeptResults,
+        progress: Progress,
+        workers: Workers | None = None,
+    ) -> None:
         self.samples, self.progress = samples, progress
+        self.workers: Workers = workers or Alone(task, samples)
         self._task, self._kept = task, kept
+        self._ahead: dict[tuple[str, str | None], Predictions] = {}
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -68,11 +69,13 @@ class TestBench:
     @contextmanager
     def running(self, entrant: Entrant) -> Iterator[Predictor]:
         """A model on the bench: what it predicts is kept, also when it is cut off."""
-        known = self._kept.predictions(entrant.key)
-        with Predictor(entrant.open, self._task, self.samples, known) as model:
+        known = self._ahead.get((entrant.name, entrant.key)) or self._kept.predictions(entrant.key)
+        with Predictor(self.workers.predicting(entrant), self._task, self.samples, known) as model:
             try:
                 yield model
             finally:
+                if self.workers.are_many:
+                    self._ahead[entrant.name, entrant.key] = model.predictions
                 if len(model.predictions.found) > len(known.found):
                     self._kept.keep_predictions(entrant.key, model.predictions)
 

@@ -3,6 +3,9 @@
 All run on the first samples of a random order. The best of them goes on to the end, and then each of the
 others, best first, until the leader has beaten it or it takes the lead. One model is open at a time, and
 none is opened more than twice.
+
+Where several processes predict, all others run ahead at once, each until the best of the first samples has
+beaten it. Then the race is decided as above, from predictions that are known: with the same outcomes.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from calibrant.core.types import Evidence
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.race import FIRST_LOOK, Lead, Race, looks, shuffled
 from calibrant.stages.recommend import shown
-from calibrant.studies.measuring import OK, STOPPED, Entrant, Outcome, TestBench, unless_it_fails
+from calibrant.studies.measuring import OK, STOPPED, Outcome, TestBench, unless_it_fails
+from calibrant.studies.workers import Entrant
 
 
 def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int) -> tuple[Outcome, ...]:
@@ -27,8 +31,11 @@ def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int
     course = _Course(bench, order, Race(len(entrants), len(order), error, seed))
     outcomes = course.first_heat(entrants)
     started = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
-    for index in sorted(started, key=lambda index: -_value(outcomes[index])):
+    ranked = sorted(started, key=lambda index: -_value(outcomes[index]))
+    for place, index in enumerate(ranked):
         outcomes[index] = unless_it_fails(partial(course.run_on, entrants[index]))
+        if place == 0 and bench.workers.are_many:
+            course.run_ahead([entrants[other] for other in ranked[1:]])
     return tuple(outcomes)
 
 
@@ -39,6 +46,11 @@ class _Leader:
     name: str
     evaluation: Evaluation
     evidence: dict[int, Evidence] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """Its score."""
+        return self.evaluation.score.value
 
 
 class _Course:
@@ -51,10 +63,26 @@ class _Course:
     def first_heat(self, entrants: Sequence[Entrant]) -> list[Outcome]:
         """Every model on the first samples."""
         with self._bench.progress.stage("First heat", len(entrants) * FIRST_LOOK) as advance:
-            return [unless_it_fails(partial(self._start, entrant, advance)) for entrant in entrants]
+            return self._bench.workers.each(
+                [partial(unless_it_fails, partial(self._start, entrant, advance)) for entrant in entrants]
+            )
 
     def run_on(self, entrant: Entrant) -> Outcome:
         """One model until it is beaten, or to the end, where it may take the lead."""
+        outcome = self._run(entrant)
+        if outcome.status == OK and (self._leader is None or _value(outcome) > self._leader.value):
+            assert outcome.evaluation is not None
+            self._leader = _Leader(entrant.name, outcome.evaluation)
+        return outcome
+
+    def run_ahead(self, entrants: Sequence[Entrant]) -> None:
+        """Compute what the models are likely to be asked for; a failure will show again when it counts."""
+        self._bench.workers.each(
+            [partial(unless_it_fails, partial(self._run, entrant)) for entrant in entrants]
+        )
+
+    def _run(self, entrant: Entrant) -> Outcome:
+        """One model until the leader has beaten it, or to the end."""
         with (
             self._bench.progress.stage(f"Evaluating {entrant.name}", len(self._order)) as advance,
             self._bench.running(entrant) as model,
@@ -69,8 +97,6 @@ class _Course:
                     return Outcome(STOPPED, evaluation, seen, self._words(lead, count))
             model.run(self._order[begun:], advance)
             evaluation = model.evaluation(self._bench.positions)
-        if self._leader is None or evaluation.score.value > self._leader.evaluation.score.value:
-            self._leader = _Leader(entrant.name, evaluation)
         return Outcome(OK, evaluation, self._bench.positions)
 
     def _start(self, entrant: Entrant, advance: Advance) -> Outcome:

@@ -15,22 +15,27 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.statistics import write_statistics
 from calibrant.artifacts.store import remove, write_json
 from calibrant.calibrators import NamedCalibrator
+from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import keeps_shapes_outside, save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation
+from calibrant.stages.remote.collecting import collect_by
+from calibrant.stages.remote.files import NamedFile
+from calibrant.stages.remote.predicting import ModelToOpen
 from calibrant.studies import remarks
 from calibrant.studies.candidates import QuantizationPlan, write_candidates
 from calibrant.studies.deploy import format_for, observed_model
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
 from calibrant.studies.kept import KeptResults
-from calibrant.studies.measuring import Entrant, TestBench
+from calibrant.studies.measuring import TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import Baseline, DataSummary, ModelSummary, StudyResult, accuracy_of
 from calibrant.studies.trials import Deployment, kept_key, run_trials
 from calibrant.studies.verdict import BASELINE, with_verdict
+from calibrant.studies.workers import Entrant, Shared
 
 T = TypeVar("T")
 
@@ -63,17 +68,23 @@ class Study:
     calibration_sha256: str = ""
 
 
-def run_study(study: Study, out: Path, progress: Progress, cache: Cache | None = None) -> StudyResult:
+def run_study(
+    study: Study,
+    out: Path,
+    progress: Progress,
+    cache: Cache | None = None,
+    executor: Executor | None = None,
+) -> StudyResult:
     """Run ``study`` and write study.json and each candidate's files into ``out``.
 
     A calibrator or candidate that fails is a failed trial; the study goes on. What earlier runs left in
-    ``cache`` is not computed again.
+    ``cache`` is not computed again. executor: who runs the models, with the same results; None: this process.
     """
     kept = KeptResults(cache, study.task, (study.runtime, study.collector))
-    bench = TestBench(kept.framing(study.task, len(study.test)), study.test, kept, progress)
+    bench = _bench(study, kept, progress, executor)
     written_as = format_for(study.runtime, study.plan.model)
     tensors = written_as.tensors(study.plan)
-    statistics, collecting = _timed(lambda: _collected(study, tensors, kept, progress))
+    statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
     with fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
         baseline = bench.evaluation(_float_entrant(study))
@@ -110,7 +121,21 @@ def run_study(study: Study, out: Path, progress: Progress, cache: Cache | None =
     return finished
 
 
-def _collected(study: Study, tensors: Sequence[str], kept: KeptResults, progress: Progress) -> Statistics:
+def _bench(study: Study, kept: KeptResults, progress: Progress, executor: Executor | None) -> TestBench:
+    if executor is None:
+        return TestBench(kept.framing(study.task, len(study.test)), study.test, kept, progress)
+    workers = Shared(executor, study.task, study.test)
+    return TestBench(study.task, study.test, kept, progress, workers)
+
+
+def _collected(
+    study: Study,
+    tensors: Sequence[str],
+    kept: KeptResults,
+    out: Path,
+    progress: Progress,
+    executor: Executor | None,
+) -> Statistics:
     decided_by = {
         "model": study.context.model_sha256,
         "imgsz": study.settings.imgsz,
@@ -120,15 +145,24 @@ def _collected(study: Study, tensors: Sequence[str], kept: KeptResults, progress
         "contents": study.calibration_sha256,
     }
     observed = observed_model(study.runtime, study.plan.model)
-    return kept.statistics(
-        decided_by if study.calibration_sha256 else None,
-        lambda: collect(observed, tensors, study.task, study.collector, study.calibration, progress),
-    )
+
+    def collected() -> Statistics:
+        what = (observed, tensors, study.task)
+        if executor is None:
+            return collect(*what, study.collector, study.calibration, progress)
+        return collect_by(executor, *what, study.collector.name, study.calibration, out, progress)
+
+    return kept.statistics(decided_by if study.calibration_sha256 else None, collected)
 
 
 def _float_entrant(study: Study) -> Entrant:
     key = study.context.key({}, method="float")
-    return Entrant("FP32", partial(study.runtime.open, study.float_model), kept_key(study.context, key))
+
+    def sent() -> ModelToOpen:
+        return ModelToOpen(study.settings.runtime, NamedFile.of(study.float_model))
+
+    opened = partial(study.runtime.open, study.float_model)
+    return Entrant("FP32", opened, sent, kept_key(study.context, key))
 
 
 def _deployment(study: Study) -> Deployment:

@@ -10,14 +10,21 @@ from pathlib import Path
 from calibrant.core.types import Runtime, Sample, Task
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
+from calibrant.stages.sessions import model_inputs
 from calibrant.studies.candidates import CandidateModel
-from calibrant.studies.deploy import calibration_method, open_candidate, tensorrt_cache_of
+from calibrant.studies.deploy import (
+    calibration_method,
+    candidate_to_open,
+    open_candidate,
+    tensorrt_cache_of,
+)
 from calibrant.studies.evidence import save_evidence
-from calibrant.studies.measuring import FAILED, OK, STOPPED, Entrant, Outcome, TestBench
+from calibrant.studies.measuring import FAILED, OK, STOPPED, Outcome, TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.racing import raced
 from calibrant.studies.result import Trial, TrialFiles, accuracy_of
 from calibrant.studies.verdict import BASELINE, Measured
+from calibrant.studies.workers import Entrant
 
 
 @dataclass(frozen=True)
@@ -40,19 +47,13 @@ class Deployment:
 
         Where the runtime's own calibrator chooses the scales it has to run, as it writes a file.
         """
-        opened = partial(
-            open_candidate,
-            self.runtime,
-            candidate,
-            self.float_model,
-            self.task,
-            self.collector,
-            self.calibration,
-        )
+        batches = partial(model_inputs, self.float_model, self.task, self.collector, self.calibration)
+        parts = (candidate, self.float_model, batches)
         is_ours = calibration_method(self.runtime, candidate) is None
         return Entrant(
             candidate.calibrator.name,
-            opened,
+            partial(open_candidate, self.runtime, *parts),
+            partial(candidate_to_open, self.runtime, self.context.settings.runtime, *parts),
             kept_key(self.context, self.key(candidate)) if is_ours else None,
         )
 
@@ -79,7 +80,7 @@ def run_trials(
     distinct = [key for key in dict.fromkeys(keys) if key]
     entrants = [deployment.entrant(firsts[key]) for key in distinct]
     if settings.race_error is None:
-        outcomes = [bench.outcome(entrant) for entrant in entrants]
+        outcomes = bench.workers.each([partial(bench.outcome, entrant) for entrant in entrants])
     else:
         outcomes = [*raced(bench, entrants, settings.race_error, settings.seed)]
     drops = [_drop(bench, baseline, outcome, settings.seed) for outcome in outcomes]

@@ -27,7 +27,7 @@ from calibrant.stages.sessions import WatchedSession
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """What all shards of a collection share: the model with its activations among the outputs, and how it runs.
+    """What a collection's shards share: the model with its activations among the outputs, and how it runs.
 
     ``first`` is the whole collection's first sample. The fused probe of ONNX Runtime is fitted to it in every
     process, as in one.
@@ -151,7 +151,7 @@ class _Probe(ClosesOnExit):
 
 
 def _probe_of(collection: Collection, *, is_first: bool = True) -> _Probe:
-    """This process' probe; one that was opened for a later shard has run the collection's first sample."""
+    """The probe of this process; opened for a later shard it has run the collection's first sample."""
 
     def opened() -> _Probe:
         probe = _Probe(collection)

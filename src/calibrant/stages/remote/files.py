@@ -43,8 +43,8 @@ class NamedFile:
             found = sha256_of((path,))
         except OSError as error:
             raise DataError(
-                f"machine {socket.gethostname()} cannot read {path} ({error.strerror}); workers need the same "
-                "files at the same paths, e.g. on a shared file system"
+                f"machine {socket.gethostname()} cannot read {path} ({error.strerror}); workers need the "
+                "same files at the same paths, e.g. on a shared disk"
             ) from error
         if found != self.sha256:
             raise DataError(
@@ -90,8 +90,8 @@ class NamedSamples:
             for sample, digest in zip(self.samples, self.digests, strict=True):
                 if task.digest(sample) != digest:
                     raise DataError(
-                        f"sample {sample.id!r} on machine {socket.gethostname()} is not the one that was sent "
-                        "for; workers need the same files at the same paths, e.g. on a shared file system"
+                        f"sample {sample.id!r} on machine {socket.gethostname()} is not the one that was "
+                        "sent for; workers need the same files at the same paths, e.g. on a shared disk"
                     )
         return self.samples
 

@@ -1,0 +1,1 @@
+"""Sweeps: models x datasets x schemes x runtimes, each a study of all calibrators."""
