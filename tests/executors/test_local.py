@@ -14,7 +14,7 @@ import pytest
 from works import Buggy, Dying, OnGpu, Refusing, Slow, Squaring
 
 from calibrant.core.errors import CalibrantError, DataError, RuntimeFailedError, SettingsError
-from calibrant.core.executor import completed
+from calibrant.core.executor import Work, completed
 from calibrant.executors import executor_named
 from calibrant.executors.local import LocalExecutor, visible_gpus
 
@@ -44,7 +44,7 @@ def test_the_first_error_ends_it() -> None:
 
 
 def test_what_a_killed_process_held_is_done_again(tmp_path: Path) -> None:
-    works = [Squaring(2), Dying(str(tmp_path)), Squaring(3)]
+    works: list[Work] = [Squaring(2), Dying(str(tmp_path)), Squaring(3)]
     with LocalExecutor(2, ()) as executor:
         assert dict(completed(executor, works)) == {0: 4, 1: 1, 2: 9}
 

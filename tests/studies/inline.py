@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,11 +18,13 @@ class Inline(ClosesOnExit):
     slots = 1
 
     def __init__(self) -> None:
+        self._process = threading.Lock()  # a worker does one piece of work after the other
         self.sizes: list[tuple[str, int, int]] = []
 
     def submit(self, work: Work) -> Future[Any]:
         sent = pickle.dumps(work)
-        returned = pickle.dumps(answer_of(pickle.loads(sent)))
+        with self._process:
+            returned = pickle.dumps(answer_of(pickle.loads(sent)))
         self.sizes.append((type(work).__name__, len(sent), len(returned)))
         promised: Future[Any] = Future()
         try:

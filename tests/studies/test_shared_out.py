@@ -84,7 +84,7 @@ def test_a_nan_is_blamed_on_its_sample(tmp_path: Path) -> None:
     samples[10].values[0, 0, 0, 0] = float("nan")
     study = toy_study(tmp_path, calibrators_named("minmax"), samples)
     with pytest.raises(NumericsError, match="tensor 'x' for sample '2-10': 1 of 192 values"):
-        run_study(study, tmp_path / "out", Silent(), None, Inline())
+        run_study(study, tmp_path, Silent(), None, Inline())
 
 
 def test_another_file_in_its_place_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from calibrant.api.arguments import (
@@ -32,6 +33,15 @@ from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a study is made, which changes none of its figures; see study for what each means."""
+
+    cache: bool = True
+    diagnose_budget: float | None = None
+    executor: Executor | None = None
 
 
 def study(
@@ -100,8 +110,25 @@ def study(
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
         target = Path(out) if out is not None else new_run_folder(Path(model).stem)
-        with output_folder(target) as folder, kept_request(folder, request):
-            return _run(prepared, folder, cache, diagnose_budget, started, listener, workers)
+        how = Effort(cache, diagnose_budget, workers)
+        return study_in(target, request, prepared, how, listener, started)
+
+
+def study_in(
+    target: Path,
+    request: StudyRequest,
+    prepared: Study,
+    how: Effort,
+    progress: Progress,
+    started: float | None = None,
+) -> StudyResult:
+    """Run a study that was opened from ``request``, and leave all that belongs to a run in its folder.
+
+    started: when work on it began, on the monotonic clock; None: now.
+    """
+    begun = time.monotonic() if started is None else started
+    with output_folder(target) as folder, kept_request(folder, request):
+        return _run(prepared, folder, how, begun, progress)
 
 
 @contextmanager
@@ -133,21 +160,15 @@ def resume(
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
     with opened(executor) as workers:
         prepared = open_study(request, listener)
-        return _run(prepared, folder, cache, diagnose_budget, started, listener, workers)
+        how = Effort(cache, diagnose_budget, workers)
+        return _run(prepared, folder, how, started, listener)
 
 
-def _run(
-    prepared: Study,
-    folder: Path,
-    cache: bool,
-    diagnose_budget: float | None,
-    started: float,
-    progress: Progress,
-    executor: Executor | None,
-) -> StudyResult:
-    result = run_study(prepared, folder, progress, results_cache(progress) if cache else None, executor)
+def _run(prepared: Study, folder: Path, how: Effort, started: float, progress: Progress) -> StudyResult:
+    kept = results_cache(progress) if how.cache else None
+    result = run_study(prepared, folder, progress, kept, how.executor)
     taken = time.monotonic() - started
-    budget = SHARE_OF_STUDY * taken if diagnose_budget is None else diagnose_budget
+    budget = SHARE_OF_STUDY * taken if how.diagnose_budget is None else how.diagnose_budget
     diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)
     record_run(folder, progress)

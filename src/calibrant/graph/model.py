@@ -55,6 +55,11 @@ def load_model(path: Path) -> Model:
     return Model(path, sha256_of(files), graph)
 
 
+def model_sha256(path: Path) -> str:
+    """The hash that :func:`load_model` gives, of a file that need not be a graph. Raises ModelError."""
+    return sha256_of((path, *external_files(path, read_proto(path))))
+
+
 def signature_of(model: Model) -> ModelSignature:
     """Describe a model by what shows without running it.
 

@@ -169,7 +169,9 @@ def _settings(place: Place | None) -> dict[str, Any]:
         values["keep_float"] = tuple(item.text() for item in fields["keep_float"].items())
     if values.pop("race", True) is False:
         values["race_error"] = None
-    known = {name: value for name, value in values.items() if name in StudySettings.__dataclass_fields__}
+    known: dict[str, Any] = {
+        name: value for name, value in values.items() if name in StudySettings.__dataclass_fields__
+    }
     _or_wrong(place, lambda: StudySettings(**known))
     return values
 
