@@ -42,9 +42,10 @@ HOMES = {
     "sqlalchemy": ("artifacts/runs_store",),
     "alembic": ("artifacts/runs_store",),
     "psycopg": (),
+    "mlflow": ("reports/mlflow.py",),
 }
 HEAVY = {"jinja2", "numba", "onnx", "onnx_ir", "onnxruntime", "cv2", "hotcoco", "rich", "PIL", "yaml"}
-HEAVY |= {"sqlalchemy", "alembic"}
+HEAVY |= {"sqlalchemy", "alembic", "mlflow"}
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:

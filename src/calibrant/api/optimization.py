@@ -17,6 +17,7 @@ from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.reports.files import accompany
+from calibrant.reports.mlflow import log_at, log_run
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
 from calibrant.studies.optimization.budget import Budget, seconds_of
 from calibrant.studies.optimization.result import OptimizationResult
@@ -50,6 +51,7 @@ def optimize(
     confidence: float = 0.001,
     iou: float = 0.65,
     seed: int = 0,
+    mlflow: str | None = None,
     progress: Progress | None = None,
 ) -> OptimizationResult:
     """Find the quantized model that loses least, with as much as possible in INT8.
@@ -62,6 +64,7 @@ def optimize(
     its report again. Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
+    log = log_at(mlflow)
     goal, seconds = Goal(max_drop, _share(least_int8), seed), seconds_of(budget)
     if Path(model).is_dir():
         request, chosen = read_request(Path(model)), None
@@ -94,6 +97,7 @@ def optimize(
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_optimization(study, goal, Budget(seconds), folder, listener)
     record_run(target, listener)
+    log_run(log, target, listener)
     if Path(model).is_dir():
         write_json(Path(model) / RESULT, result.to_dict())
         accompany(Path(model), listener)

@@ -24,6 +24,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.executors import executor_named
 from calibrant.reports.files import accompany
+from calibrant.reports.mlflow import MLflowLog, log_at, log_run
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.optimization.run import MEASUREMENTS
@@ -42,6 +43,7 @@ class Effort:
     cache: bool = True
     diagnose_budget: float | None = None
     executor: Executor | None = None
+    log: MLflowLog | None = None
 
 
 def study(
@@ -68,6 +70,7 @@ def study(
     cache: bool = True,
     diagnose_budget: float | None = None,
     executor: str | None = None,
+    mlflow: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
@@ -79,7 +82,8 @@ def study(
     eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
     diagnose_budget: seconds for saying why candidates lose (see diagnose); None: a fifth of the study's own
     time; 0: none. executor: who runs the models, ``local[:N]`` or ``ray[:address]``, with the same results;
-    None: this process.
+    None: this process. mlflow: the URI of an MLflow server or store
+    (``sqlite:///FILE``) to log to as well.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
@@ -106,11 +110,11 @@ def study(
             race_error=race_error if race else None,
         ),
     )
-    started = time.monotonic()
+    log, started = log_at(mlflow), time.monotonic()
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
         target = Path(out) if out is not None else new_run_folder(Path(model).stem)
-        how = Effort(cache, diagnose_budget, workers)
+        how = Effort(cache, diagnose_budget, workers, log)
         return study_in(target, request, prepared, how, listener, started)
 
 
@@ -147,6 +151,7 @@ def resume(
     cache: bool = True,
     diagnose_budget: float | None = None,
     executor: str | None = None,
+    mlflow: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
@@ -158,9 +163,10 @@ def resume(
     request = read_request(folder)
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
+    log = log_at(mlflow)
     with opened(executor) as workers:
         prepared = open_study(request, listener)
-        how = Effort(cache, diagnose_budget, workers)
+        how = Effort(cache, diagnose_budget, workers, log)
         return _run(prepared, folder, how, started, listener)
 
 
@@ -172,6 +178,7 @@ def _run(prepared: Study, folder: Path, how: Effort, started: float, progress: P
     diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)
     record_run(folder, progress)
+    log_run(how.log, folder, progress)
     return result
 
 

@@ -88,6 +88,9 @@ EXECUTOR = click.option(
     "--executor", metavar="NAME",
     help="Who runs the models: local[:N] processes, or ray[:ADDRESS] [default: this process].",
 )  # fmt: skip
+MLFLOW = click.option(
+    "--mlflow", metavar="URI", help="Log to this MLflow too: http://HOST:PORT or sqlite:///FILE."
+)
 CACHE = click.option(
     "--cache/--no-cache", default=True, show_default=True,
     help="Keep results between runs, in CALIBRANT_CACHE or the user's cache folder.",
