@@ -12,6 +12,7 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import calibrant
 from calibrant.cli import cli
@@ -49,6 +50,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, _page_of(name), content=_reference(name, command)))
     files.append(File.generated(config, "python.md", content=_python()))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead links to the documents beside docs/ to their pages."""
+    up = "../" * page.file.src_uri.count("/")
+    links = "|".join(map(re.escape, OUTSIDE))
+    return re.sub(rf"\]\({re.escape(up)}\.\./({links})", lambda link: f"]({up}{OUTSIDE[link[1]]}", markdown)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
