@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def test_every_decision_is_in_the_index_with_its_title() -> None:
         number, title = page.read_text("utf-8").splitlines()[0].removeprefix("# ").split(". ", 1)
         assert page.name.startswith(f"{int(number):04d}-")
         assert f"| {number} | [{title}]({page.name}) |" in index
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page.partition("| extra |")[2].partition("\n## ")[0], re.MULTILINE)
+    told = {extra for row in rows for extra in re.findall(r"`([a-z]+)`", row)}
+    assert told == project["optional-dependencies"].keys()
 
 
 def test_the_rooms_of_the_contributing_guide_exist() -> None:

@@ -120,7 +120,10 @@ def _in_a_cell(text: str) -> str:
 
 
 def _python() -> str:
+    """Functions in the order of their commands, then classes."""
+    order = {name: place for place, name in enumerate(cli.commands)}
     functions = [name for name in calibrant.__all__ if isfunction(getattr(calibrant, name))]
+    functions.sort(key=lambda name: order.get(name, len(order)))
     names = [*functions, *(name for name in calibrant.__all__ if isinstance(getattr(calibrant, name), type))]
     homes = [f"{(found := getattr(calibrant, name)).__module__}.{found.__qualname__}" for name in names]
     begin = "# Python\n\nAll of these are in `calibrant` itself: `calibrant.study(...)`.\n"
