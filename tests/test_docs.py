@@ -20,6 +20,16 @@ def test_links_between_files_lead_somewhere() -> None:
     assert [f"{file.name}: {target}" for file, target in links if not (file.parent / target).exists()] == []
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, open_pages = set[Path](), [ROOT / "README.md"]
+    while open_pages:
+        page = open_pages.pop()
+        reached.add(page)
+        targets = {(page.parent / target).resolve() for target in LINK.findall(page.read_text("utf-8"))}
+        open_pages += [target for target in targets - reached if target.suffix == ".md"]
+    assert [page.name for page in DOCUMENTS if page not in reached] == []
+
+
 def test_every_decision_is_in_the_index_with_its_title() -> None:
     folder = ROOT / "docs" / "adr"
     index = (folder / "README.md").read_text("utf-8")
