@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         list_runs,
         migrate,
         optimize,
+        plan_sweep,
         remove_runs,
         report,
         resume,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         show_cache,
         show_run,
         study,
+        sweep,
     )
     from calibrant.core.errors import CalibrantError
     from calibrant.core.statistics import TensorStatistics
@@ -67,6 +69,7 @@ __all__ = [
     "list_runs",
     "migrate",
     "optimize",
+    "plan_sweep",
     "remove_runs",
     "report",
     "resume",
@@ -74,6 +77,7 @@ __all__ = [
     "show_cache",
     "show_run",
     "study",
+    "sweep",
 ]
 
 

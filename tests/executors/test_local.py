@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from works import Buggy, Dying, OnGpu, Refusing, Slow, Squaring
 
 from calibrant.core.errors import CalibrantError, DataError, RuntimeFailedError, SettingsError
 from calibrant.core.executor import Work, completed
 from calibrant.executors import executor_named
 from calibrant.executors.local import LocalExecutor, visible_gpus
+from executor_works import Buggy, Dying, OnGpu, Refusing, Slow, Squaring
 
 
 def test_each_result_comes_with_its_position_and_no_process_stays() -> None:

@@ -25,6 +25,8 @@ from calibrant.api.runs import show_run as show_run
 from calibrant.api.studies import compare as compare
 from calibrant.api.studies import resume as resume
 from calibrant.api.studies import study as study
+from calibrant.api.sweeps import plan_sweep as plan_sweep
+from calibrant.api.sweeps import sweep as sweep
 from calibrant.studies.caches import cache_from_json as cache_from_json
 from calibrant.studies.caches import cache_to_json as cache_to_json
 from calibrant.studies.caches import convert_cache as convert_cache

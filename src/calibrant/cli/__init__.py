@@ -20,6 +20,7 @@ from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
 from calibrant.cli.report import report
 from calibrant.cli.runs import runs
+from calibrant.cli.sweep import sweep
 from calibrant.core.errors import CalibrantError
 
 USER_ERROR = 2
@@ -36,6 +37,7 @@ def cli() -> None:
 for command in (
     study,
     resume,
+    sweep,
     calibrate,
     evaluate,
     compare,

@@ -30,7 +30,7 @@ _SCRIPTS = ("marks", *_PLOTS, "page")
 
 
 @dataclass(frozen=True)
-class _Figure:
+class Figure:
     """A figure of the headline: what it is, and its value."""
 
     label: str
@@ -38,20 +38,57 @@ class _Figure:
     note: str
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a report says, as plain data.
+
+    ``kind`` stands small above the ``heading``, ``facts`` below it; ``verdict`` is in sentences. ``folder``
+    is what it was made from, and ``closing`` says where in it the figures are.
+    """
+
+    kind: str
+    heading: str
+    facts: tuple[str, ...]
+    headline: str
+    figures: tuple[Figure, ...]
+    verdict: tuple[str, ...]
+    sections: tuple[Section, ...]
+    folder: str
+    closing: str
+
+
 def report_html(material: Material) -> str:
-    """The whole page. Raises SettingsError where the extra ``report`` is not installed."""
+    """A run's page. Raises SettingsError where the extra ``report`` is not installed."""
+    study = material.study
+    return page_html(
+        Page(
+            kind=f"study of {study['created'][:10]}",
+            heading=material.model_name,
+            facts=(
+                study["model"]["family"],
+                f"{study['model']['quantized_nodes']} layers in INT8",
+                f"{study['data']['calibration_images']} calibration images",
+                f"{study['data']['test_images']:,} test images with {study['data']['test_boxes']:,} boxes",
+                material.run.runtime,
+            ),
+            headline=headline(material),
+            figures=_figures(material),
+            verdict=verdict(material),
+            sections=sections_of(material),
+            folder=str(material.run.folder),
+            closing="Every figure stands in that folder, in study.json and the files beside it.",
+        )
+    )
+
+
+def page_html(page: Page) -> str:
+    """A whole page. Raises SettingsError where the extra ``report`` is not installed."""
     environment = _environment()
-    sections = sections_of(material)
-    plots = _plots(sections)
+    plots = _plots(page.sections)
     position_of = {id(plot): position for position, plot in enumerate(plots)}
     scripts = [_asset(name) for name in _VENDOR] + [_asset(f"assets/{name}.js") for name in _SCRIPTS]
     return environment.get_template("page.html").render(
-        title=f"{material.model_name}: {headline(material)}",
-        material=material,
-        headline=headline(material),
-        verdict=verdict(material),
-        figures=_figures(material),
-        sections=sections,
+        page=page,
         plot_id=lambda plot: position_of[id(plot)],
         data=_script_safe([{"kind": plot.kind, **plot.data} for plot in plots]),
         styles=_markup(_asset("assets/report.css")),
@@ -61,17 +98,17 @@ def report_html(material: Material) -> str:
     )
 
 
-def _figures(material: Material) -> tuple[_Figure, ...]:
+def _figures(material: Material) -> tuple[Figure, ...]:
     """FP32's score, the recommended candidate's, and what is lost."""
-    full = _Figure("FP32", points(material.study["baseline"]["map50_95"]), "mAP50-95")
+    full = Figure("FP32", points(material.study["baseline"]["map50_95"]), "mAP50-95")
     chosen = material.recommended
     if chosen is None:
         return (full,)
     within = f"95 % interval {interval(*chosen['drop_ci95'])}"
     return (
         full,
-        _Figure(f"INT8, {chosen['calibrator']}", points(chosen["map50_95"]), "mAP50-95"),
-        _Figure("lost", points(chosen["drop"]), within),
+        Figure(f"INT8, {chosen['calibrator']}", points(chosen["map50_95"]), "mAP50-95"),
+        Figure("lost", points(chosen["drop"]), within),
     )
 
 

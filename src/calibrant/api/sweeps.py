@@ -1,0 +1,177 @@
+"""Sweeps: many studies as one table, each run by itself, here or by an executor's processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from calibrant.api.arguments import PathLike
+from calibrant.api.studies import Effort, opened, study_in
+from calibrant.artifacts.store import read_json, require_writable, write_json
+from calibrant.core.errors import CalibrantError
+from calibrant.core.progress import Advance, Progress, Silent
+from calibrant.reports.sweep_files import write_sweep_reports
+from calibrant.runtimes import REFERENCE, gpus_of, on_one_core, runtime_named
+from calibrant.studies.recording import record_run
+from calibrant.studies.request import StudyRequest, open_study
+from calibrant.studies.run import RESULT, Study
+from calibrant.studies.sweep.plan import SweepRun, read_sweep
+from calibrant.studies.sweep.result import OK, SWEEP, Row, SweepResult, failed, finished, row_of, waiting
+
+
+def sweep(
+    file: PathLike,
+    *,
+    out: PathLike | None = None,
+    executor: str | None = None,
+    cache: bool = True,
+    diagnose_budget: float | None = 0.0,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """Study every model on every data set under every scheme and runtime that a YAML file names.
+
+    Runs that ``out`` (default ``runs/<file's name>``) holds already are found again; a run that fails is a
+    row that says why. With an executor whole runs are handed out where there are as many as it has slots, so
+    that each is made where its engine lies; else the shards of one run after the other. Other arguments as
+    for study. Raises SettingsError or DataError for a file that does not say what to do, OutputError.
+    """
+    runs, listener, source = read_sweep(Path(file)), progress or Silent(), Path(file)
+    folder = require_writable(Path(out) if out is not None else Path("runs") / source.stem)
+    rows = {run.name: finished(run, folder / run.name) or waiting(run) for run in runs}
+    todo = [run for run in runs if rows[run.name] == waiting(run)]
+    if len(todo) < len(runs):
+        listener.note(f"{len(runs) - len(todo)} of {len(runs)} runs are found again in {folder}")
+    result = SweepResult(
+        str(folder), str(source), datetime.now(UTC).isoformat(timespec="seconds"), tuple(rows.values()), 0.0
+    )
+    started = time.monotonic()
+    with opened(executor) as workers, listener.stage("Runs", len(todo)) as advance:
+        how = Effort(cache, diagnose_budget, workers)
+        for row in _rows(todo, folder, how, listener):
+            rows[row.run] = row
+            taken = round(time.monotonic() - started, 3)
+            result = replace(result, rows=tuple(rows.values()), seconds=taken)
+            write_json(folder / SWEEP, result.to_dict())
+            advance()
+    write_json(folder / SWEEP, result.to_dict())
+    write_sweep_reports(result, folder, listener)
+    return result
+
+
+def plan_sweep(file: PathLike, *, out: PathLike | None = None) -> tuple[Row, ...]:
+    """The rows of a sweep as they are now, nothing run: those still to do are waiting. Raises as sweep."""
+    source = Path(file)
+    folder = Path(out) if out is not None else Path("runs") / source.stem
+    return tuple(finished(run, folder / run.name) or waiting(run) for run in read_sweep(source))
+
+
+@dataclass(frozen=True)
+class WholeRun:
+    """A run as work for another process, which writes its folder."""
+
+    run: SweepRun
+    folder: str
+    cache: bool
+    diagnose_budget: float | None
+
+    @property
+    def gpus(self) -> int:
+        """One where the runtime computes on GPUs: its engines are built and run there."""
+        return gpus_of(self.run.runtime)
+
+    def __call__(self) -> tuple[Row, tuple[str, ...]]:
+        """Run it on one core. Gives its row and its notes; an error is a row, too."""
+        notes = _Kept()
+        how = Effort(self.cache, self.diagnose_budget)
+        return _row(self.run, Path(self.folder), how, notes, _open_on_one_core), tuple(notes.texts)
+
+
+class _Kept(Silent):
+    """Keeps notes for whoever asked for the run."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.texts.append(text)
+
+
+class _Named:
+    """Says with every note which run it is about."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress = name, progress
+
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """Show a stage as it is."""
+        return self._progress.stage(title, total)
+
+    def note(self, text: str) -> None:
+        """Pass it on with the name."""
+        self._progress.note(f"{self._name}: {text}")
+
+
+def _rows(runs: Sequence[SweepRun], folder: Path, how: Effort, progress: Progress) -> Iterator[Row]:
+    """Each run's row, as it is finished."""
+    if how.executor is None or len(runs) < how.executor.slots:
+        for run in runs:
+            yield _row(run, folder / run.name, how, _Named(run.name, progress))
+        return
+    place = folder.absolute()
+    under_way = {
+        how.executor.submit(WholeRun(run, str(place / run.name), how.cache, how.diagnose_budget)): run
+        for run in runs
+    }
+    try:
+        for done in as_completed(list(under_way)):
+            run = under_way.pop(done)
+            yield _answer(run, place / run.name, done, progress)
+    finally:
+        for future in under_way:
+            future.cancel()
+
+
+def _answer(
+    run: SweepRun, folder: Path, done: Future[tuple[Row, tuple[str, ...]]], progress: Progress
+) -> Row:
+    """A run's row; one whose every process died is a row, too."""
+    try:
+        row, notes = done.result()
+    except CalibrantError as error:
+        return failed(run, str(error))
+    for note in notes:
+        progress.note(f"{run.name}: {note}")
+    if row.status == OK:  # the worker's machine may have a store of its own
+        record_run(folder, progress)
+    return row
+
+
+def _row(
+    run: SweepRun,
+    folder: Path,
+    how: Effort,
+    progress: Progress,
+    opening: Callable[[StudyRequest, Progress], Study] = open_study,
+) -> Row:
+    """Make one run. Whatever is wrong with it is wrong with it alone."""
+    try:
+        study_in(folder, run.request, opening(run.request, progress), how, progress)
+        return row_of(run, read_json(folder / RESULT))
+    except CalibrantError as error:
+        return failed(run, str(error))
+    except Exception as error:  # a bug of ours, or of a vendor's; the other runs may not have it
+        words = " ".join(str(error).split())[:300]
+        return failed(run, f"{type(error).__name__}: {words}; please report it")
+
+
+def _open_on_one_core(request: StudyRequest, progress: Progress) -> Study:
+    """A study for a process that shares its machine with as many others as that has cores."""
+    runtime = runtime_named(on_one_core(request.settings.runtime), progress)
+    collector = runtime_named(on_one_core(REFERENCE))
+    return replace(open_study(request, progress, runtime=runtime), collector=collector)

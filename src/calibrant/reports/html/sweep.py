@@ -1,0 +1,132 @@
+"""A sweep as one HTML page: what the runs say together, then each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calibrant.reports.html.blocks import Cell, Column, Paragraph, Section, Table
+from calibrant.reports.html.page import Figure, Page, page_html
+from calibrant.reports.sweep_words import sweep_headline, sweep_verdict
+from calibrant.reports.words import NOTHING, points
+from calibrant.studies.sweep.result import SWEEP, CalibratorSummary, Row, SweepResult
+
+_AXES = ("model", "data set", "scheme", "runtime")
+
+
+def sweep_html(result: SweepResult) -> str:
+    """The page. Raises SettingsError where the extra ``report`` is not installed."""
+    done = [row for row in result.rows if row.status == "ok"]
+    return page_html(
+        Page(
+            kind=f"sweep of {result.created[:10]}",
+            heading=result.source,
+            facts=tuple(_counted(result)),
+            headline=sweep_headline(result),
+            figures=(
+                Figure("runs", str(len(result.rows)), f"{len(done)} finished, {len(result.failed)} failed"),
+                *(
+                    Figure(f"use {summary.calibrator}", str(summary.recommended), f"of {len(done)} runs")
+                    for summary in _winners(result)[:3]
+                ),
+            ),
+            verdict=sweep_verdict(result),
+            sections=tuple(_sections(result)),
+            folder=result.out,
+            closing=f"Every figure stands in that folder, in {SWEEP} and in the study.json of each run.",
+        )
+    )
+
+
+def _counted(result: SweepResult) -> list[str]:
+    axes = zip(
+        ("models", "data sets", "schemes", "runtimes"),
+        ("model", "dataset", "scheme", "runtime"),
+        strict=True,
+    )
+    return [f"{len({getattr(row, axis) for row in result.rows})} {title}" for title, axis in axes]
+
+
+def _winners(result: SweepResult) -> list[CalibratorSummary]:
+    """Most often recommended first."""
+    winners = [summary for summary in result.calibrators if summary.recommended]
+    return sorted(winners, key=lambda summary: -summary.recommended)
+
+
+def _sections(result: SweepResult) -> list[Section]:
+    sections = [
+        Section("runs", "Runs", (_runs_table(result.rows),)),
+        Section("calibrators", "Calibrators", (_summary_table(result.calibrators),)),
+        Section("drops", "Points lost", (_drops_table(result),)),
+    ]
+    if result.failed:
+        reasons = tuple(Paragraph(f"`{row.run}`: {row.reason}") for row in result.failed)
+        sections.insert(1, Section("failed", "Failed", reasons))
+    return sections
+
+
+def _runs_table(rows: Sequence[Row]) -> Table:
+    numbers = ("FP32", "mAP50-95", "lost", "from", "to")
+    columns = (
+        *(Column(axis) for axis in _AXES),
+        Column("use"),
+        *(Column(title, "number") for title in numbers),
+        Column("tied with it"),
+    )
+    return Table("What to deploy, in mAP points", columns, tuple(map(_run_cells, rows)), is_open=True)
+
+
+def _run_cells(row: Row) -> tuple[Cell, ...]:
+    chosen = row.chosen
+    low, high = chosen.drop_ci95 if chosen and chosen.drop_ci95 else (None, None)
+    value, drop = (chosen.map50_95, chosen.drop) if chosen else (None, None)
+    return (
+        *_axis_cells(row),
+        Cell(row.recommended or row.status),
+        *map(_number, (row.fp32, value, drop, low, high)),
+        Cell(", ".join(row.tied)),
+    )
+
+
+def _summary_table(summaries: Sequence[CalibratorSummary]) -> Table:
+    numbers = ("runs", "recommended", "tied", "beaten early", "failed", "median lost", "most lost")
+    columns = (Column("calibrator"), *(Column(title, "number") for title in numbers), Column("in", "name"))
+    rows = tuple(
+        (
+            Cell(summary.calibrator),
+            *(
+                Cell(str(count), count)
+                for count in (
+                    summary.runs,
+                    summary.recommended,
+                    summary.tied,
+                    summary.stopped,
+                    summary.failed,
+                )
+            ),
+            _number(summary.median_drop),
+            _number(summary.worst_drop),
+            Cell(summary.worst_run or ""),
+        )
+        for summary in summaries
+    )
+    return Table("Each calibrator over all runs", columns, rows, is_open=True)
+
+
+def _drops_table(result: SweepResult) -> Table:
+    names = [summary.calibrator for summary in result.calibrators]
+    columns = (*(Column(axis) for axis in _AXES), *(Column(name, "number") for name in names))
+    rows = tuple(
+        (*_axis_cells(row), *(_number(found.drop if (found := row.of(name)) else None) for name in names))
+        for row in result.rows
+    )
+    return Table(
+        "Points lost by each calibrator; of one beaten early, on the images that it has seen", columns, rows
+    )
+
+
+def _axis_cells(row: Row) -> tuple[Cell, ...]:
+    return tuple(Cell(text) for text in (row.model, row.dataset, row.scheme, row.runtime))
+
+
+def _number(value: float | None) -> Cell:
+    return Cell(NOTHING if value is None else points(value), value)

@@ -1,0 +1,102 @@
+"""A sweep on the terminal, and as Markdown: a line for each run, and one for each calibrator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from calibrant.reports.markdown import coded, plain
+from calibrant.reports.material import REPORT
+from calibrant.reports.sweep_words import sweep_headline, sweep_verdict
+from calibrant.reports.words import NOTHING, interval, points
+from calibrant.stages.recommend import shown
+from calibrant.studies.sweep.result import Row, SweepResult
+
+
+def print_sweep(result: SweepResult, console: Console) -> None:
+    """Print the runs, what failed, what they say together, and where the files are."""
+    console.print(_runs(result.rows))
+    for row in result.failed:
+        console.print(Text(f"{row.run} failed: ", style="red").append(row.reason or "", style="default"))
+    console.print(Text(f"{sweep_headline(result)}.", style="bold green"))
+    for sentence in sweep_verdict(result):
+        console.print(Text(sentence.replace("`", "")))
+    console.print(Text(f"Folders of the runs, sweep.json, sweep.md and {REPORT}: {result.out}"))
+
+
+def print_plan(rows: Sequence[Row], console: Console) -> None:
+    """Print what a sweep would run, and what is there already."""
+    table = _table("", "run", "model", "data set", "scheme", "runtime")
+    for row in rows:
+        state = "done" if row.recommended else "to do"
+        table.add_row(*map(Text, (state, row.run, row.model, row.dataset, row.scheme, row.runtime)))
+    console.print(table)
+    to_do = sum(row.recommended is None for row in rows)
+    console.print(Text(f"{to_do} of {len(rows)} runs are to do; nothing was run."))
+
+
+def sweep_markdown(result: SweepResult) -> str:
+    """The table of runs in GitHub's Markdown; names from files are escaped."""
+    return "\n".join(_markdown_lines(result)) + "\n"
+
+
+def _runs(rows: Sequence[Row]) -> Table:
+    table = _table("model", "data set", "scheme", "runtime")
+    for title in ("FP32", "INT8", "drop", "95 % interval"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("use", no_wrap=True)
+    for row in rows:
+        axes = map(Text, (row.model, row.dataset, row.scheme, row.runtime))
+        table.add_row(*axes, *_figures(row), Text(row.recommended or row.status))
+    return table
+
+
+def _figures(row: Row) -> tuple[str, str, str, str]:
+    chosen, full = row.chosen, "" if row.fp32 is None else shown(row.fp32)
+    if chosen is None or chosen.map50_95 is None or chosen.drop is None or chosen.drop_ci95 is None:
+        return full, "", "", ""
+    low, high = chosen.drop_ci95
+    return full, shown(chosen.map50_95), shown(chosen.drop), f"{shown(low)} to {shown(high)}"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def _markdown_lines(result: SweepResult) -> Iterator[str]:
+    yield f"### {plain(result.source)}: {plain(sweep_headline(result))}"
+    yield ""
+    for sentence in sweep_verdict(result):
+        yield from (coded(sentence), "")
+    yield "| model | data set | scheme | runtime | FP32 | use | mAP50-95 | lost | 95 % interval |"
+    yield "|---|---|---|---|---:|---|---:|---:|---:|"
+    for row in result.rows:
+        yield f"| {' | '.join(_markdown_cells(row))} |"
+    yield ""
+    yield "| calibrator | runs | recommended | tied | median lost | most lost |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for summary in result.calibrators:
+        counts = f"{summary.runs} | {summary.recommended} | {summary.tied}"
+        drops = f"{points(summary.median_drop)} | {points(summary.worst_drop)}"
+        yield f"| {plain(summary.calibrator)} | {counts} | {drops} |"
+    for row in result.failed:
+        yield from ("", f"- {plain(row.run)} failed: {plain(row.reason or '')}")
+
+
+def _markdown_cells(row: Row) -> tuple[str, ...]:
+    chosen = row.chosen
+    within = interval(*chosen.drop_ci95) if chosen and chosen.drop_ci95 else NOTHING
+    return (
+        *map(plain, (row.model, row.dataset, row.scheme, row.runtime)),
+        points(row.fp32),
+        plain(row.recommended or row.status),
+        points(chosen.map50_95 if chosen else None),
+        points(chosen.drop if chosen else None),
+        within,
+    )

@@ -1,0 +1,151 @@
+"""``calibrant sweep``: a row for each run, found again; a failure is a row, a mistake has its line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcomes import Run
+from test_resume import figures
+
+from calibrant.artifacts.yaml_places import read_places
+
+FILE = """\
+models:
+  - m.onnx
+  - {path: torn.onnx, name: <b>torn</b>}
+datasets:
+  - {name: squares, calib: calib, data: test/labels.json}
+calibrators: [minmax, "percentile:90|50"]
+schemes: [tensorrt, onnxruntime]
+settings: {limit: 30, race: false}
+skip:
+  - {model: "*torn*", scheme: onnxruntime}
+"""
+RUNS = ["m-squares-tensorrt-onnxruntime", "m-squares-onnxruntime-onnxruntime"]
+TORN = "-b-torn--b--squares-tensorrt-onnxruntime"
+
+
+@pytest.fixture
+def swept(work: Path) -> Path:
+    """The current folder, with a model that is none beside the good one, and a sweep of both."""
+    (work / "torn.onnx").write_bytes(b"\x08\x07torn")
+    (work / "sweep.yaml").write_text(FILE)
+    return work
+
+
+def table(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / "sweep.json").read_text())
+    return {row["run"]: row for row in content["runs"]}
+
+
+def test_every_run_is_a_row_and_a_failure_one_too(run: Run, swept: Path) -> None:
+    answer = run("sweep", "sweep.yaml")
+    assert answer.code == 1
+    assert "torn.onnx is not a readable ONNX file" in answer.out
+    folder = swept / "runs" / "sweep"
+    rows = table(folder)
+    assert list(rows) == [*RUNS, TORN]
+    assert [row["status"] for row in rows.values()] == ["ok", "ok", "failed"]
+    for name in RUNS:
+        study = json.loads((folder / name / "study.json").read_text())
+        assert rows[name]["recommended"] == study["recommended"]["calibrator"]
+        assert rows[name]["fp32"] == study["baseline"]["map50_95"]
+        assert [m["calibrator"] for m in rows[name]["measurements"]] == [
+            "minmax",
+            "percentile:90",
+            "percentile:50",
+        ]
+    assert not (folder / TORN).exists()
+    summaries = json.loads((folder / "sweep.json").read_text())["calibrators"]
+    assert sum(summary["recommended"] for summary in summaries) == 2
+    assert {summary["runs"] for summary in summaries} == {2}
+
+
+def test_reports_show_all_rows_and_escape_names(run: Run, swept: Path) -> None:
+    run("sweep", "sweep.yaml", "--out", "all")
+    page, summary = ((swept / "all" / name).read_text() for name in ("report.html", "sweep.md"))
+    assert page.count("&lt;b&gt;torn&lt;/b&gt;") >= 2
+    assert "<b>torn</b>" not in page
+    assert r"\<b\>torn\</b\>" in summary
+    assert summary.count("| m | squares |") == 2
+
+
+def test_finished_runs_are_found_again_and_others_made(run: Run, swept: Path) -> None:
+    run("sweep", "sweep.yaml", "--out", "all")
+    before = {name: (swept / "all" / name / "study.json").stat().st_mtime_ns for name in RUNS}
+    (swept / "all" / RUNS[1] / "study.json").unlink()
+    assert "2 of 3 runs are to do" in run("sweep", "sweep.yaml", "--out", "all", "--dry-run").out
+    shutil.copy("m.onnx", "torn.onnx")
+    answer = run("sweep", "sweep.yaml", "--out", "all")
+    assert answer.code == 0
+    assert "1 of 3 runs are found again" in answer.err
+    assert (swept / "all" / RUNS[0] / "study.json").stat().st_mtime_ns == before[RUNS[0]]
+    assert {row["status"] for row in table(swept / "all").values()} == {"ok"}
+
+
+def test_a_model_that_changed_is_studied_again(run: Run, swept: Path) -> None:
+    run("sweep", "sweep.yaml", "--out", "all")
+    with (swept / "m.onnx").open("ab") as file:
+        file.write(b"\x32\x00")  # the same graph, with an empty doc_string
+    assert "3 of 3 runs are to do" in run("sweep", "sweep.yaml", "--out", "all", "--dry-run").out
+
+
+def test_a_dry_run_runs_nothing(run: Run, swept: Path) -> None:
+    answer = run("sweep", "sweep.yaml", "--dry-run")
+    assert (answer.code, answer.err) == (0, "")
+    assert all(name in answer.out for name in (*RUNS, TORN))
+    assert not (swept / "runs").exists()
+    listed = json.loads(run("sweep", "sweep.yaml", "--dry-run", "--json").out)["runs"]
+    assert listed == [{"run": name, "is_done": False} for name in (*RUNS, TORN)]
+
+
+@pytest.mark.parametrize("slots", [2, 4])
+def test_an_executor_gives_the_same_rows(run: Run, swept: Path, slots: int) -> None:
+    """Three runs: on two processes each is made whole, on four they share each run's shards."""
+    run("sweep", "sweep.yaml", "--out", "alone", "--no-cache")
+    answer = run("sweep", "sweep.yaml", "--out", "shared", "--no-cache", "--executor", f"local:{slots}")
+    assert answer.code == 1
+    assert table(swept / "alone") == table(swept / "shared")
+    for name in RUNS:
+        assert figures(swept / "alone" / name) == figures(swept / "shared" / name)
+
+
+MISTAKES = {
+    "unknown key": ("model: m.onnx", "line 1: model: there is no such key; did you mean models?"),
+    "missing key": ("models: m.onnx", "line 1: 'datasets' is missing"),
+    "no file": (FILE.replace("m.onnx", "n.onnx"), "line 2: models[0]: there is no '"),
+    "no match": (FILE.replace("m.onnx", "'n*.onnx'"), "line 2: models[0]: no file matches 'n*.onnx'"),
+    "scheme": (FILE.replace("[tensorrt,", "[tensort,"), "line 7: schemes[0]: "),
+    "calibrator": (
+        FILE.replace("[minmax,", "[minmx,"),
+        "line 6: calibrators: no calibrator is called 'minmx'",
+    ),
+    "runtime": (f"{FILE}runtimes: tensorflow\n", "line 11: runtimes[0]: no runtime is called 'tensorflow'"),
+    "number": (FILE.replace("30", "none"), "line 8: settings.limit: 'none' is no whole number above 0"),
+    "setting": (FILE.replace("race:", "raze:"), "line 8: settings.raze: there is no such key"),
+    "range": (FILE.replace("race: false", "iou: 7"), "line 8: settings: IoU 7.0 is not between 0 and 1"),
+    "nothing": ("models: []\ndatasets: []", "line 1: models: the list is empty"),
+    "skipped": (
+        FILE.replace('"*torn*", scheme: onnxruntime', '"*"'),
+        "line 9: skip: nothing is left",
+    ),
+    "twice": (FILE.replace("<b>torn</b>", "M"), "two runs are called 'M-squares-tensorrt-onnxruntime'"),
+    "no yaml": ("models: [", "is not valid YAML"),
+    "a tag": ("models: !!python/object/apply:os.system [ls]", "is not valid YAML"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_names_its_line_and_key(run: Run, swept: Path, text: str, words: str) -> None:
+    (swept / "sweep.yaml").write_text(text)
+    assert words in run("sweep", "sweep.yaml").error
+
+
+def test_aliases_without_end_are_looked_into_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    assert read_places(tmp_path / "bomb.yaml").fields([f"a{n}" for n in range(60)])["a59"].keys == ("a59",)
