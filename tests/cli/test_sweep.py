@@ -103,15 +103,28 @@ def test_a_dry_run_runs_nothing(run: Run, swept: Path) -> None:
     assert listed == [{"run": name, "is_done": False} for name in (*RUNS, TORN)]
 
 
-@pytest.mark.parametrize("slots", [2, 4])
-def test_an_executor_gives_the_same_rows(run: Run, swept: Path, slots: int) -> None:
-    """Three runs: on two processes each is made whole, on four they share each run's shards."""
-    run("sweep", "sweep.yaml", "--out", "alone", "--no-cache")
-    answer = run("sweep", "sweep.yaml", "--out", "shared", "--no-cache", "--executor", f"local:{slots}")
-    assert answer.code == 1
-    assert table(swept / "alone") == table(swept / "shared")
-    for name in RUNS:
-        assert figures(swept / "alone" / name) == figures(swept / "shared" / name)
+def test_whole_runs_by_an_executor_are_the_same(run: Run, swept: Path) -> None:
+    """Three runs on two processes."""
+    assert_same_by_two_processes(run, swept, RUNS)
+
+
+def test_a_run_that_processes_share_is_the_same(run: Run, swept: Path) -> None:
+    """One run on two processes: they share its shards."""
+    (swept / "torn.onnx").unlink()
+    text = FILE.replace("  - {path: torn.onnx, name: <b>torn</b>}\n", "").replace("*torn*", "m")
+    (swept / "sweep.yaml").write_text(text)
+    assert_same_by_two_processes(run, swept, RUNS[:1])
+
+
+def assert_same_by_two_processes(run: Run, folder: Path, runs: list[str]) -> None:
+    codes = [
+        run("sweep", "sweep.yaml", "--out", out, "--no-cache", *options).code
+        for out, options in (("alone", ()), ("shared", ("--executor", "local:2")))
+    ]
+    assert codes[0] == codes[1]
+    assert table(folder / "alone") == table(folder / "shared")
+    for name in runs:
+        assert figures(folder / "alone" / name) == figures(folder / "shared" / name)
 
 
 MISTAKES = {

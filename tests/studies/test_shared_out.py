@@ -18,7 +18,6 @@ from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import DataError, NumericsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Silent
-from calibrant.executors.local import LocalExecutor
 from calibrant.stages.remote.files import NamedFile, shards_of
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import run_study
@@ -69,14 +68,6 @@ def test_the_result_is_that_of_one_process(tmp_path: Path) -> None:
     assert kinds.count("PredictingShard") >= 5 + 5
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["out", "toy.onnx"]
     assert not list((tmp_path / "shared" / "out").glob(".*"))
-
-
-def test_processes_give_it_too(tmp_path: Path) -> None:
-    alone = studied(tmp_path / "alone", None)
-    with LocalExecutor(2, ()) as executor:
-        shared = studied(tmp_path / "shared", executor)
-    assert figures(shared) == figures(alone)
-    assert_same_bits(tmp_path / "alone", tmp_path / "shared")
 
 
 def test_a_nan_is_blamed_on_its_sample(tmp_path: Path) -> None:
