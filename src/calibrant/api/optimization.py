@@ -14,12 +14,13 @@ from calibrant.api.arguments import (
 )
 from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import log_at, log_run
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
-from calibrant.studies.optimization.budget import Budget, seconds_of
+from calibrant.studies.optimization.budget import seconds_of
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
@@ -95,7 +96,7 @@ def optimize(
     study = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
     with output_folder(target) as folder, kept_request(folder, request):
-        result = run_optimization(study, goal, Budget(seconds), folder, listener)
+        result = run_optimization(study, goal, Clock(seconds), folder, listener)
     record_run(target, listener)
     log_run(log, target, listener)
     if Path(model).is_dir():

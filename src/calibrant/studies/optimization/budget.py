@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from calibrant.core.clock import Clock as Budget
 from calibrant.core.durations import duration_in_seconds
 from calibrant.core.errors import SettingsError
-
-__all__ = ["Budget", "seconds_of"]
 
 
 def seconds_of(text: str) -> float:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calibrant.artifacts.store import remove, write_json
+from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.types import ComparingTask
@@ -17,7 +18,6 @@ from calibrant.stages.optimization.choice import Option, pareto_front
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.stages.recommend import Drop, PairedBootstrap
 from calibrant.studies.environment import environment
-from calibrant.studies.optimization.budget import Budget
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.measure import (
     REPORT,
@@ -45,7 +45,7 @@ FEWEST_IMAGES = 10
 
 
 def run_optimization(
-    study: Study, goal: Goal, budget: Budget, out: Path, progress: Progress
+    study: Study, goal: Goal, budget: Clock, out: Path, progress: Progress
 ) -> OptimizationResult:
     """Search, choose, report and write the files to deploy.
 
@@ -77,7 +77,7 @@ def run_optimization(
 
 
 def _result(
-    study: Study, goal: Goal, budget: Budget, out: Path, best: Option, findings: Findings, report: _Report
+    study: Study, goal: Goal, budget: Clock, out: Path, best: Option, findings: Findings, report: _Report
 ) -> OptimizationResult:
     front = pareto_front((best, *findings.all))
     points = [report.point(option, findings) for option in dict.fromkeys((best, *front))]

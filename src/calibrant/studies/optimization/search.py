@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
 from calibrant.stages.optimization.choice import Option, chosen
@@ -13,7 +14,6 @@ from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.stages.optimization.sparing import spared
 from calibrant.stages.recommend import Candidate, PairedBootstrap
-from calibrant.studies.optimization.budget import Budget
 from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
 from calibrant.studies.optimization.workshop import Workshop
 
@@ -67,7 +67,7 @@ class Search:
         workshop: Workshop,
         measurer: Measurer,
         goal: Goal,
-        budget: Budget,
+        budget: Clock,
         progress: Progress,
         images: int,
     ) -> None:
