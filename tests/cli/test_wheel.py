@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from calibrant import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
@@ -76,7 +78,7 @@ def packages_of(requirements: list[str]) -> set[str]:
 def test_it_is_small_and_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert wheel.stat().st_size < LARGEST
     names = set(zipfile.ZipFile(wheel).namelist())
-    about = f"calibrant-{PROJECT['version']}.dist-info/"
+    about = f"calibrant-{__version__}.dist-info/"
     ours = {name for name in names if not name.startswith(about)}
     source = ROOT / "src"
     files = [file for file in source.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
