@@ -13,6 +13,9 @@ from typing import Any
 
 from calibrant.core.errors import DataError, OutputError
 
+LARGEST_JSON = 256 * 2**20
+"""Bytes; a study.json has some thousands."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically. Raises OutputError with the system's reason."""
@@ -50,10 +53,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises DataError naming the file when it is missing or broken."""
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"{path.stat().st_size} bytes, and no file of ours has more than {LARGEST_JSON}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON: {error}; delete it to have it made again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object; delete it to have it made again")

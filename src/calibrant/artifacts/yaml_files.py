@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
+from calibrant.core.plain_yaml import parsed_yaml
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping atomically, in its own order. Raises OutputError."""
+    import yaml
+
     text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=110)
     write_bytes(path, text.encode())
 
@@ -21,12 +22,11 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a mapping. Raises DataError naming the file when it is missing, broken or something else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parsed_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        words = " ".join(str(error).split())
-        raise DataError(f"{path} is not valid YAML: {words[:200]}; make it anew") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid YAML: {error}; make it anew") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no YAML mapping; make it anew")
     return content

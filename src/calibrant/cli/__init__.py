@@ -22,6 +22,7 @@ from calibrant.cli.report import report
 from calibrant.cli.runs import runs
 from calibrant.cli.sweep import sweep
 from calibrant.core.errors import CalibrantError
+from calibrant.core.printable import printable
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -95,7 +96,7 @@ def _flush() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {printable(message)}", err=True)
     sys.exit(USER_ERROR)
 
 

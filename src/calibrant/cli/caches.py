@@ -137,7 +137,7 @@ def migrate(as_json: bool, **settings: Any) -> None:
 
 def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
     from calibrant.artifacts.trt_cache import hex_of, origin_of, threshold_of
-    from calibrant.studies.caches import printable
+    from calibrant.core.printable import printable
 
     yield f"{name}: {origin_of(content.header)}, {len(content.scales)} tensors"
     yield f"{'scale':>13}  {'threshold':>13}  {'hex':>8}  tensor"
@@ -152,7 +152,7 @@ def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
 
 
 def _difference(found: CacheDifference, threshold: float | None) -> Iterator[str]:
-    from calibrant.studies.caches import printable
+    from calibrant.core.printable import printable
 
     if found.changed:
         yield f"{'change':>10}  {'scale in A':>13}  {'scale in B':>13}  tensor"

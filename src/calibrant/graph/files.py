@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from calibrant.core.errors import ModelError
+from calibrant.graph.limits import require_few_nodes, require_weights_that_fit
 
 _EXPORT_YOLO = "yolo export model={name} format=onnx"
 _FOREIGN_FORMATS = {
@@ -44,7 +45,7 @@ _CHUNK = 1 << 20
 def read_proto(path: Path) -> onnx.ModelProto:
     """Parse an ONNX file, leaving external data where it lies.
 
-    Raises ModelError where there is no such file, it is not ONNX, damaged, or holds no graph.
+    Raises ModelError where there is no such file, it is not ONNX, damaged, or holds no graph or a huge one.
     """
     _require_onnx_file(path)
     proto = onnx.ModelProto()
@@ -57,13 +58,14 @@ def read_proto(path: Path) -> onnx.ModelProto:
         ) from error
     if not proto.graph.node:
         raise ModelError(f"{path.name} holds no graph: it has no nodes; export the model again")
+    require_few_nodes(path, proto)
     return proto
 
 
 def external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
     """The files that hold a model's external data, sorted by name.
 
-    Raises ModelError where one is missing, too short, or does not lie in the model's folder.
+    Raises ModelError where one is missing, too short, larger than memory, or not in the model's folder.
     """
     needed: dict[Path, int] = {}
     for tensor in _tensors_of(proto):
@@ -80,6 +82,7 @@ def external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
                 f"{file.name!r}, which holds weights of {path.name}, is truncated: {file.stat().st_size} of "
                 f"at least {size} bytes; copy it again"
             )
+    require_weights_that_fit(path, needed)
     return tuple(sorted(needed))
 
 

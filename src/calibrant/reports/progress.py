@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from calibrant.core.printable import printable
 from calibrant.core.progress import Advance, Silent
+from calibrant.reports.terminal import SafeConsole
 
 
 class Notes(Silent):
@@ -21,7 +22,7 @@ class Notes(Silent):
 
     def note(self, text: str) -> None:
         """Print one line."""
-        print(f"note: {text}", file=sys.stderr)  # noqa: T201
+        print(f"note: {printable(text)}", file=sys.stderr)  # noqa: T201
 
 
 class Bars:
@@ -35,7 +36,7 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=SafeConsole(stderr=True),
             transient=True,
         )
 
@@ -47,7 +48,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(f"[yellow]note:[/yellow] {escape(text)}", highlight=False)
+        self._bars.console.print(f"[yellow]note:[/yellow] {escape(printable(text))}", highlight=False)
 
     def __enter__(self) -> Self:
         self._bars.start()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from calibrant.core.printable import printable
 from calibrant.reports.material import REPORT
 from calibrant.stages.recommend import shown
 from calibrant.studies.result import StudyResult, Trial
@@ -19,9 +21,18 @@ _FIGURES_WIDTH = 45  # of all columns but the names and the bar, with the space 
 _PLAIN_WIDTH = 120
 
 
+class SafeConsole(Console):
+    """A console on which names from files cannot move the cursor, change colours or hide what follows."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render with escapes for whatever a terminal would obey; Rich's own controls are not text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_safe(segment.text), segment.style)
+
+
 def console_for(stream_is_terminal: bool, *, stderr: bool = False) -> Console:
     """A console that is plain and wide enough for the table when nobody watches."""
-    return Console(stderr=stderr, width=None if stream_is_terminal else _PLAIN_WIDTH, highlight=False)
+    return SafeConsole(stderr=stderr, width=None if stream_is_terminal else _PLAIN_WIDTH, highlight=False)
 
 
 def print_study(result: StudyResult, console: Console) -> None:
@@ -52,6 +63,10 @@ def ranking_table(result: StudyResult, console: Console) -> Table:
     for row in _rows(result, bar_width, "#" if console.options.ascii_only else "█"):
         table.add_row(*row[: len(table.columns)])
     return table
+
+
+def _safe(text: str) -> str:
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str | Text]]:

@@ -87,10 +87,5 @@ def cache_from_json(file: str | Path, out: str | Path) -> TensorRTCache:
     return cache
 
 
-def printable(name: str) -> str:
-    """A tensor name that cannot play with the terminal."""
-    return name if name.isprintable() else repr(name)
-
-
 def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)

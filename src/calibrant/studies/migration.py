@@ -13,13 +13,13 @@ from calibrant.artifacts.store import require_writable
 from calibrant.artifacts.trt_cache import origin_of
 from calibrant.artifacts.trt_cache_files import read_cache
 from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.printable import printable
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Encoding, PerTensor, QuantSpec, Scheme
 from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
-from calibrant.studies.caches import printable
 from calibrant.studies.checks import AUTO, CheckResult, check_named
 
 # For a tensor in which calibration saw nothing but zeros: they are stored exactly with any scale.

@@ -22,9 +22,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from calibrant.core.errors import ImageError
+from calibrant.core.limits import limit_from
 
 MAX_PIXELS: Final = 178_956_970
 """Above this Pillow, and so Calibrant, takes a file for a decompression bomb."""
+
+PIXEL_LIMIT: Final = "CALIBRANT_MAX_PIXELS"
+"""The environment variable that sets another limit; OpenCV's own, 2**30, stays."""
 
 IMAGE_SUFFIXES: Final = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
@@ -51,17 +55,16 @@ class ImageHeader:
     height: int
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: Path, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Decode an image to uint8 (H, W, 3), blue first.
 
     As ``cv2.imread(path, IMREAD_COLOR)`` does: grey becomes three equal channels, 16 bits become 8, CMYK
     becomes BGR, alpha is dropped, EXIF orientation is applied. The suffix of the name does not matter.
     Raises ImageError, which names the file, for what is missing, empty, no image, truncated, damaged, or
-    larger than ``max_pixels`` (which can only lower :data:`MAX_PIXELS`); the size is checked before
-    decoding.
+    larger than ``max_pixels`` (default: :func:`pixel_limit`); the size is checked before decoding.
     """
     data = _bytes_of(path)
-    _check_complete(path, io.BytesIO(data), max_pixels)
+    _check_complete(path, io.BytesIO(data), max_pixels or pixel_limit())
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -71,20 +74,28 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(path: Path, max_pixels: int | None = None) -> tuple[int, int]:
     """Width and height in pixels after EXIF rotation, from the header alone. Raises ImageError."""
     with _opened(path) as stream:
-        header = _header(path, stream, max_pixels)
+        header = _header(path, stream, max_pixels or pixel_limit())
     return header.width, header.height
 
 
-def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
+def check_image(path: Path, max_pixels: int | None = None) -> ImageHeader:
     """Look at the header and the end of a file, without decoding. Raises ImageError as read_image does.
 
     What it cannot see is damage between the two, which read_image finds.
     """
     with _opened(path) as stream:
-        return _check_complete(path, stream, max_pixels)
+        return _check_complete(path, stream, max_pixels or pixel_limit())
+
+
+def pixel_limit() -> int:
+    """Pixels that an image may have: :data:`MAX_PIXELS`, or what CALIBRANT_MAX_PIXELS says.
+
+    Raises SettingsError where that is no number.
+    """
+    return limit_from(PIXEL_LIMIT, MAX_PIXELS)
 
 
 def _check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
@@ -106,6 +117,8 @@ def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
         raise _damaged(path, "is empty (0 bytes)")
     stream.seek(0)
     try:
+        if max_pixels > MAX_PIXELS:
+            Image.MAX_IMAGE_PIXELS = None  # the limit is our own then
         header = _parsed_header(stream)
     except Image.DecompressionBombError:
         raise _too_large(path, f"more than {MAX_PIXELS}", MAX_PIXELS) from None
@@ -241,4 +254,6 @@ def _damaged(path: Path, fact: str) -> ImageError:
 
 
 def _too_large(path: Path, size: str, max_pixels: int) -> ImageError:
-    return ImageError(f"'{path}' has {size} pixels (limit {max_pixels}); shrink it or cut it into tiles")
+    return ImageError(
+        f"'{path}' has {size} pixels (limit {max_pixels}); shrink it, cut it into tiles, or set {PIXEL_LIMIT}"
+    )

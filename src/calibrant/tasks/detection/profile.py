@@ -15,9 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
-
 from calibrant.core.errors import SettingsError
+from calibrant.core.plain_yaml import parsed_yaml
 from calibrant.tasks.detection.decode import DECODERS, Decoder
 
 T = TypeVar("T")
@@ -85,10 +84,9 @@ def load_profile(path: Path) -> Profile:
 def parse_profile(text: str, source: str) -> Profile:
     """A profile from YAML text; ``source`` names it in errors. Raises SettingsError."""
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise SettingsError(f"the profile '{source}' is not YAML: {detail}; see docs/profiles.md") from error
+        content = parsed_yaml(text)
+    except ValueError as error:
+        raise SettingsError(f"the profile '{source}' is not YAML: {error}; see docs/profiles.md") from error
     values = dict(_mapping(content, source))
     values.setdefault("name", Path(source).stem)
     values["input"] = _built(InputProfile, values.get("input", {}), f"{source}: input")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ImageError
+from calibrant.core.plain_yaml import parsed_yaml
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
 from calibrant.tasks.detection.files import (
     files_in,
@@ -81,10 +81,9 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 def _settings(path: Path) -> Settings:
     try:
-        settings = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"'{path}' is not valid YAML ({reason:.120}); write it again") from error
+        settings = parsed_yaml(read_text(path))
+    except ValueError as error:
+        raise DataError(f"'{path}' is not valid YAML ({error!s:.120}); write it again") from error
     if not isinstance(settings, dict) or not {"names", "nc", *_SPLITS} & set(map(str, settings)):
         raise DataError(
             f"'{path}' does not describe a data set; an Ultralytics data.yaml has 'val' and 'names'"
