@@ -65,7 +65,7 @@ def fuzzed(name: str, seeds: list[bytes], seconds: int) -> int:
           f"{', '.join(new) or '-'}", flush=True)  # fmt: skip
     if ended.returncode and not new:
         print(ended.stderr[-2000:], file=sys.stderr)
-    for path in new:
+    if new:
         print("  " + "\n  ".join(_reason(ended.stderr)), flush=True)
     return len(new) or ended.returncode
 

@@ -34,7 +34,7 @@ HOMES = {
     "PIL": ("tasks", "demo"),
     "dhash": ("tasks",),
     "hotcoco": ("tasks/detection",),
-    "yaml": ("tasks", "artifacts"),
+    "yaml": ("core/plain_yaml.py", "artifacts/yaml_files.py"),
     "rich": ("reports",),
     "jinja2": ("reports/html",),
     "markupsafe": ("reports/html",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 from calibrant.core.errors import CalibrantError
 
-_LONGEST_REFUSAL = 2000
+_LONGEST_REFUSAL = 1300
 
 # What a hostile writer would put in the place of any value.
 HOSTILE: tuple[Any, ...] = (
@@ -42,15 +43,14 @@ def refusals() -> Iterator[None]:
         yield
     except CalibrantError as error:
         words = str(error)
-        assert words, type(error)
-        assert len(words) <= _LONGEST_REFUSAL, f"{len(words)} characters: {words[:200]}"
-        assert "\n" not in words, words[:200]
+        if not 0 < len(words) <= _LONGEST_REFUSAL or "\n" in words:
+            raise AssertionError(f"a refusal of {len(words)} characters: {words[:200]!r}") from error
 
 
 @cache
 def scratch(name: str) -> Path:
     """A folder of this process for a target's files, in memory where the system has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     folder = tempfile.TemporaryDirectory(prefix=f"fuzz-{name}-", dir=memory if memory.is_dir() else None)
     _KEPT.append(folder)
     return Path(folder.name)
@@ -91,12 +91,12 @@ def _changed(value: Any, choices: Choices) -> Any:
     )
     action = choices.below(8)
     if not keys or action == 7:
-        return HOSTILE[choices.below(len(HOSTILE))]
+        return copy.deepcopy(HOSTILE[choices.below(len(HOSTILE))])
     key = keys[choices.below(len(keys))]
     if action == 6:
         del value[key]
     elif action == 5 and isinstance(value, list):
-        value.append(value[key])
+        value.append(copy.deepcopy(value[key]))
     elif action == 5:
         value[str(HOSTILE[choices.below(len(HOSTILE))])[:5000]] = value.pop(key)
     else:

@@ -20,6 +20,8 @@ from targets.base import Target, document, refusals, spliced
 
 CACHE = TensorRTCache("TRT-8501-EntropyCalibration2", {"images": 0.0078, "a: b": 0.0, "c": 3.4e38})
 
+LEGACY = b"0 3ff0000000000000 3feff2e48e8a71de\nx: 1\n"
+
 
 def _cache_text(content: bytes) -> None:
     _check_cache(parsed_cache, spliced(content, dumps(CACHE).encode()))
@@ -59,7 +61,7 @@ def _arrays(content: bytes) -> None:
 _ARRAYS = _statistics_bytes()
 
 CACHES = (
-    Target("trt-cache", _cache_text, lambda: [dumps(CACHE).encode(), b"0 3ff0000000000000 3feff2e48e8a71de\nx: 1\n"]),
+    Target("trt-cache", _cache_text, lambda: [dumps(CACHE).encode(), LEGACY]),
     Target("trt-cache-json", _cache_json, lambda: [json.dumps(to_json(CACHE)).encode()]),
     Target("kept-arrays", _arrays, lambda: [_ARRAYS]),
-)  # fmt: skip
+)

@@ -13,6 +13,7 @@ from targets.base import Target, refusals, scratch, spliced
 
 _PIXELS = np.arange(12 * 9 * 3, dtype=np.uint8).reshape(12, 9, 3)
 _MOST_PIXELS = 1_000_000
+_SUFFIXES = (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")
 
 
 def _image(content: bytes) -> None:
@@ -56,6 +57,6 @@ def _npz() -> bytes:
 
 
 IMAGES = (
-    Target("image", _image, lambda: [_encoded(s) for s in (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")]),
+    Target("image", _image, lambda: [_encoded(suffix) for suffix in _SUFFIXES]),
     Target("arrays", _array, lambda: [_npy(), _npz()]),
-)  # fmt: skip
+)

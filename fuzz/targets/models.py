@@ -42,7 +42,7 @@ def model_bytes() -> bytes:
     )
     made = helper.make_model(graph, opset_imports=opsets, functions=[twice], ir_version=8)
     made.metadata_props.add(key="names", value="{0: 'cat'}")
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 _MODEL = model_bytes()

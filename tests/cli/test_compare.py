@@ -23,6 +23,7 @@ def edited(folder: Path, change: Any) -> None:
     content = json.loads((folder / "study.json").read_text())
     change(content)
     (folder / "study.json").write_text(json.dumps(content))
+    (folder / "SHA256SUMS").unlink()  # as a run of an older version, which has none
 
 
 def swap(folder: Path, first: int, second: int) -> None:
@@ -101,6 +102,7 @@ def test_scales_that_moved_are_named(run: Run, runs: Path) -> None:
     lines = cache.read_text().splitlines()
     name = lines[1].rpartition(": ")[0]
     cache.write_text("\n".join([lines[0], f"{name}: 3f800000", *lines[2:], ""]))
+    (runs / "b" / "SHA256SUMS").unlink()
     answer = run("compare", "runs/a", "runs/b", "--json")
     moved = json.loads(answer.out)["scales"][0]["moved"]
     assert [(change["tensor"], change["scale"][1]) for change in moved] == [(name, 1.0)]
@@ -135,4 +137,18 @@ def test_what_is_no_run_is_told(run: Run, runs: Path, work: Path) -> None:
 
 def test_damaged_evidence_is_told(run: Run, runs: Path) -> None:
     (runs / "b" / "evidence" / "fp32.npz").write_bytes(b"nothing")
+    error = run("compare", "runs/a", "runs/b").error
+    assert "runs/b/evidence/fp32.npz is damaged" in error
+    assert "calibrant resume runs/b" in error
+    (runs / "b" / "SHA256SUMS").unlink()
     assert "cannot read runs/b/evidence/fp32.npz" in run("compare", "runs/a", "runs/b").error
+
+
+def test_a_damaged_run_is_made_again(run: Run, runs: Path) -> None:
+    for name in ("evidence/fp32.npz", "minmax.cache"):
+        (runs / "b" / name).write_bytes(b"nothing")
+    answer = run("resume", "runs/b")
+    assert answer.code == 0
+    assert "2 files of runs/b are damaged or missing, e.g. 'evidence/fp32.npz'" in answer.err
+    assert run("compare", "runs/a", "runs/b").code == 0
+    assert run("resume", "runs/b").err == ""

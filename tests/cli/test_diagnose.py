@@ -181,6 +181,7 @@ def test_a_model_that_changed_is_not_diagnosed(studied: Path, run: Run) -> None:
     content = json.loads((studied / "study.json").read_text("utf-8"))
     content["model"]["sha256"] = "0" * 64
     (studied / "study.json").write_text(json.dumps(content), "utf-8")
+    (studied / "SHA256SUMS").unlink()
     assert "is no longer the model" in run("diagnose", studied).error
 
 

@@ -62,7 +62,8 @@ def test_a_report_that_fails_never_fails_a_study(
     monkeypatch.setattr("calibrant.reports.files.report_html", lambda _: 1 / 0)
     answer = study()
     assert answer.code == 0
-    assert "no report.html: division by zero" in answer.err
+    assert "no report.html: " in answer.err
+    assert "division by zero" in answer.err
     assert not (work / "out" / "report.html").exists(), "the old one tells of another study"
 
 

@@ -37,7 +37,7 @@ def test_an_interrupted_study_goes_on_to_the_same_result(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(studies_run, "write_json", cut_off)
+        patched.setattr(studies_run, "with_verdict", cut_off)
         assert study(calibrators=NAMES, out="cut").code == 130
     assert not (work / "cut" / "study.json").exists()
     answer = run("resume", "cut")

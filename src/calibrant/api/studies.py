@@ -16,6 +16,8 @@ from calibrant.api.arguments import (
     node_patterns,
 )
 from calibrant.artifacts.cache import Cache
+from calibrant.artifacts.checksums import damaged_files
+from calibrant.artifacts.lock import locked
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import DataError
@@ -34,6 +36,7 @@ from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
+from calibrant.studies.run_files import read_as_written
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,12 @@ def resume(
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
     log = log_at(mlflow)
-    with opened(executor) as workers:
+    with locked(folder), opened(executor) as workers:
+        if damaged := damaged_files(folder):
+            listener.note(
+                f"{len(damaged)} files of {folder} are damaged or missing, e.g. {damaged[0]!r}; "
+                "they are made again"
+            )
         prepared = open_study(request, listener)
         how = Effort(cache, diagnose_budget, workers, log)
         return _run(prepared, folder, how, started, listener)
@@ -193,7 +201,8 @@ def compare(runs: Sequence[PathLike], *, seed: int = 0, progress: Progress | Non
     runs: folders that study wrote; they are recorded. Raises DataError for runs that do not belong together.
     """
     folders = [Path(run) for run in runs]
-    found = compare_runs(folders, seed)
+    with read_as_written(folders[-1] if folders else Path()):
+        found = compare_runs(folders, seed)
     for folder in folders:
         record_run(folder, progress or Silent())
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +15,15 @@ from numpy.typing import NDArray
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
+
+LARGEST = 2 * 2**30
+"""Bytes that a file may have when it is unpacked: zeros shrink to a thousandth."""
+
+# What numpy, zipfile and zlib say of bytes that are not theirs.
+_DAMAGES = (
+    OSError, EOFError, TypeError, LookupError, AttributeError, NotImplementedError, MemoryError, RuntimeError,
+    SyntaxError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -40,7 +50,12 @@ def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
     """The arrays that :func:`packed` was given. Raises ValueError for anything else."""
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        stream = io.BytesIO(content)
+        with zipfile.ZipFile(stream) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST:
+            raise ValueError(f"{size} bytes when unpacked, and the limit is {LARGEST}")
+        with np.load(stream, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(str(error)) from error
+    except _DAMAGES as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Statistics
 
 SCHEMA_VERSION = 1
+_MOST_VALUES = 2**48
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
@@ -59,9 +61,23 @@ def statistics_from(arrays: Mapping[str, NDArray[Any]]) -> Statistics:
             strict=True,
         )
         tensors = {
-            name: TensorStatistics(Histogram(counts.astype(np.int64), anchor, limit), low, high)
+            str(name): TensorStatistics(Histogram(counts.astype(np.int64), anchor, limit), low, high)
             for name, counts, anchor, limit, low, high in columns
         }
+        for name, seen in tensors.items():
+            _require_possible(name, seen)
         return Statistics(str(arrays["model_sha256"]), tuple(arrays["sample_ids"].tolist()), tensors)
-    except (KeyError, TypeError) as error:
-        raise ValueError(str(error)) from error
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _require_possible(name: str, seen: TensorStatistics) -> None:
+    """Refuse what no values give: compiled loops believe these numbers."""
+    histogram = seen.histogram
+    if (histogram.counts < 0).any() or histogram.counts.max(initial=0) > _MOST_VALUES:
+        raise ValueError(f"tensor {name!r} has impossible counts")
+    if (
+        not 0 <= histogram.anchor <= histogram.limit < math.inf
+        or not -math.inf < seen.low <= seen.high < math.inf
+    ):
+        raise ValueError(f"tensor {name!r} has impossible limits")

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.lock import locked
 from calibrant.core.errors import DataError, OutputError
 
 LARGEST_JSON = 256 * 2**20
@@ -47,7 +48,12 @@ def remove(path: Path) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON atomically, readable and with sorted structure left as given."""
-    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """JSON as :func:`write_json` writes it; halves of characters, which no UTF-8 holds, as escapes."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -84,13 +90,15 @@ def require_writable(folder: Path) -> Path:
 
 @contextmanager
 def output_folder(folder: Path) -> Iterator[Path]:
-    """A writable folder for results; one that was made for them goes again when nothing came of them.
+    """A writable folder for results, and nobody else's meanwhile; one that was made for them goes again when
+    nothing came of them.
 
     Raises OutputError.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        yield require_writable(folder)
+        with locked(require_writable(folder)):
+            yield folder
     except BaseException:
         for path in made:
             with suppress(OSError):  # something is in it

@@ -19,9 +19,23 @@
 
 from __future__ import annotations
 
+from calibrant.core.printable import printable
+
+_LONGEST, _LONGEST_END = 1200, 300
+
 
 class CalibrantError(Exception):
-    """Base of all errors that are the user's to mend; printed as one line, exit code 2."""
+    """Base of all errors that are the user's to mend; printed as one line, exit code 2.
+
+    Names from files may hold anything: what a terminal would obey is shown as escapes, and of a name without
+    end the middle is left out, so that the remedy still stands at the end.
+    """
+
+    def __str__(self) -> str:
+        words = printable(super().__str__())
+        if len(words) <= _LONGEST:
+            return words
+        return f"{words[: _LONGEST - _LONGEST_END]} ... {words[-_LONGEST_END:]}"
 
 
 class ModelError(CalibrantError):

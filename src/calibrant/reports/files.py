@@ -13,11 +13,14 @@ from calibrant.reports.html.page import report_html
 from calibrant.reports.markdown import markdown_summary
 from calibrant.reports.material import REPORT, load_material
 from calibrant.studies.run import RESULT
+from calibrant.studies.run_files import read_as_written
 
 
 def write_html(run: Path, out: Path) -> None:
     """Write the report of a run's folder as one HTML file. Raises DataError, SettingsError or OutputError."""
-    write_bytes(out, report_html(load_material(run)).encode())
+    with read_as_written(run):
+        page = report_html(load_material(run))
+    write_bytes(out, page.encode(errors="replace"))
 
 
 def write_pdf(run: Path, out: Path) -> None:
@@ -31,7 +34,9 @@ def write_pdf(run: Path, out: Path) -> None:
 
 def write_markdown(run: Path, out: Path) -> None:
     """Write the summary for a pull request, which needs no extra. Raises DataError or OutputError."""
-    write_bytes(out, markdown_summary(load_material(run)).encode())
+    with read_as_written(run):
+        summary = markdown_summary(load_material(run))
+    write_bytes(out, summary.encode(errors="replace"))
 
 
 FORMS: dict[str, Callable[[Path, Path], None]] = {

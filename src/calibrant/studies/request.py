@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.lock import LOCK
 from calibrant.artifacts.store import read_json, remove, write_bytes, write_json
 from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime
 from calibrant.runtimes import runtime_named
@@ -60,12 +62,10 @@ class StudyRequest:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> StudyRequest:
         """The request that :meth:`to_dict` gave. Raises KeyError or TypeError for anything else."""
-        values = {name: content[name] for name in cls.__dataclass_fields__}
-        settings = dict(values["settings"])
-        settings["keep_float"] = tuple(settings["keep_float"])
-        return cls(
-            **{**values, "calibrators": tuple(values["calibrators"]), "settings": StudySettings(**settings)}
-        )
+        unknown = set(content["settings"]) - StudySettings.__dataclass_fields__.keys()
+        if unknown:
+            raise TypeError(f"settings {', '.join(sorted(unknown))} are not known")
+        return built(cls, content)
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def kept_request(folder: Path, request: StudyRequest) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        is_untouched = (folder / RESULT).exists() or set(folder.iterdir()) == {path}
+        is_untouched = (folder / RESULT).exists() or set(folder.iterdir()) <= {path, folder / LOCK}
         if is_untouched and before is None:
             remove(path)
         elif is_untouched and before is not None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from calibrant.artifacts.cache import Cache
+from calibrant.artifacts.checksums import CHECKSUMS, write_checksums
 from calibrant.artifacts.statistics import write_statistics
-from calibrant.artifacts.store import remove, write_json
+from calibrant.artifacts.store import json_bytes, remove, write_bytes
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress
@@ -33,6 +34,7 @@ from calibrant.studies.kept import KeptResults
 from calibrant.studies.measuring import TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import Baseline, DataSummary, ModelSummary, StudyResult, accuracy_of
+from calibrant.studies.run_files import written_files
 from calibrant.studies.trials import Deployment, kept_key, run_trials
 from calibrant.studies.verdict import BASELINE, with_verdict
 from calibrant.studies.workers import Entrant, Shared
@@ -93,6 +95,7 @@ def run_study(
         progress.note(remark)
     # Nothing is written before it is sure that model and data fit.
     remove(out / RESULT)
+    remove(out / CHECKSUMS)
     write_statistics(out / STATISTICS, statistics)
     candidates, writing = _timed(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
@@ -117,7 +120,9 @@ def run_study(
         warnings=(*study.warnings, *found),
     )
     finished = with_verdict(result, study.calibrators, study.settings.seed, baseline, measured)
-    write_json(out / RESULT, finished.to_dict())
+    content = json_bytes(finished.to_dict())
+    write_checksums(out, [STATISTICS, *written_files(finished, out)], {RESULT: content})
+    write_bytes(out / RESULT, content)
     return finished
 
 

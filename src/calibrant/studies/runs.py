@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.checksums import read_checksums, require_sound
 from calibrant.artifacts.encodings import read_encodings
 from calibrant.artifacts.statistics import read_statistics
 from calibrant.artifacts.store import read_json
@@ -17,7 +19,8 @@ from calibrant.core.types import Encoding, Evidence, Statistics
 from calibrant.studies.evidence import load_evidence
 from calibrant.studies.request import StudyRequest, read_request
 from calibrant.studies.result import SCHEMA_VERSION
-from calibrant.studies.run import STATISTICS
+from calibrant.studies.run import RESULT, STATISTICS
+from calibrant.studies.run_files import require_inside, require_study
 from calibrant.studies.verdict import BASELINE
 
 
@@ -51,36 +54,45 @@ class Run:
         """What is known of every test image; None where the study could not keep it. Raises DataError."""
         entry = self.entry(name) or {}
         kept = entry.get("evidence") if name == BASELINE else (entry.get("files") or {}).get("evidence")
-        return load_evidence(self.folder / kept) if kept else None
+        return load_evidence(self._file(kept)) if kept else None
 
     def cache(self, name: str) -> TensorRTCache | None:
         """The scales that the runtime used: TensorRT's own where it calibrated. Raises DataError."""
         files = (self.entry(name) or {}).get("files") or {}
         kept = files.get("tensorrt_cache") or files.get("cache")
-        return read_cache(self.folder / kept) if kept else None
+        return read_cache(self._file(kept)) if kept else None
 
     def encodings(self, name: str) -> dict[str, Encoding] | None:
         """What Calibrant chose for the quantized activations. Raises DataError."""
         kept = ((self.entry(name) or {}).get("files") or {}).get("encodings")
-        return read_encodings(self.folder / kept) if kept else None
+        return read_encodings(self._file(kept)) if kept else None
 
     def statistics(self) -> Statistics:
         """The statistics of the calibration images. Raises DataError."""
-        return read_statistics(self.folder / STATISTICS)
+        return read_statistics(self._file(STATISTICS))
 
     def request(self) -> StudyRequest:
         """What the study was asked for, to open it again. Raises DataError."""
         return read_request(self.folder)
+
+    def _file(self, name: str) -> Path:
+        require_inside(self.folder, name)
+        return require_sound(self.folder, name, self._checksums)
+
+    @cached_property
+    def _checksums(self) -> Mapping[str, str]:
+        return read_checksums(self.folder)
 
 
 def load_run(folder: Path) -> Run:
     """Read a run's study.json. Raises DataError when there is none, or of another version."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give one that calibrant study wrote, e.g. runs/yolov5n-...")
-    content = read_json(folder / "study.json")
+    content = read_json(require_sound(folder, RESULT, read_checksums(folder)))
     if content.get("schema_version") != SCHEMA_VERSION:
         raise DataError(
-            f"{folder / 'study.json'} has schema version {content.get('schema_version')}, "
+            f"{folder / RESULT} has schema version {content.get('schema_version')}, "
             f"not {SCHEMA_VERSION}; run the study again"
         )
+    require_study(content, folder / RESULT)
     return Run(folder, content)

@@ -9,6 +9,7 @@ Each request is answered by one reply of the same kind or by ``error``; while it
 from __future__ import annotations
 
 import json
+import math
 import struct
 import threading
 from typing import IO, TYPE_CHECKING, Any
@@ -47,13 +48,19 @@ def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
     (length,) = struct.unpack(">I", _exactly(stream, 4))
     if length > _LONGEST_HEADER:
         raise ValueError(f"a header of {length} bytes is no message")
-    header = json.loads(_exactly(stream, length).decode())
-    return header, {name: _read_array(stream, dtype, shape) for name, dtype, shape in header.pop("arrays")}
+    try:
+        header = json.loads(_exactly(stream, length).decode())
+        arrays = {name: _read_array(stream, dtype, shape) for name, dtype, shape in header.pop("arrays")}
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"a header that is none ({type(error).__name__}: {error})") from error
+    return header, arrays
 
 
 def _read_array(stream: IO[bytes], dtype: str, shape: Sequence[int]) -> Any:
     kind = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    size = math.prod(shape) * kind.itemsize
+    if size < 0 or kind.hasobject:
+        raise ValueError(f"an array of {dtype} and shape {shape} is none")
     return np.ndarray(shape, kind, bytearray(_exactly(stream, size)))
 
 

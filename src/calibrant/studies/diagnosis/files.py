@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
 from calibrant.studies.diagnosis.result import SCHEMA_VERSION, Diagnosis
 
 DIAGNOSIS = "diagnosis.json"
@@ -17,8 +17,6 @@ UNITS = (
     "mAP, AP and drops: points, 0..100; shares, agreement, scores, F1 and IoU: fractions; SQNR: dB; "
     "ranges: the tensors' real units"
 )
-
-T = TypeVar("T")
 
 
 def diagnosis_to_dict(found: Diagnosis) -> dict[str, Any]:
@@ -28,7 +26,7 @@ def diagnosis_to_dict(found: Diagnosis) -> dict[str, Any]:
 
 def diagnosis_from_dict(content: Mapping[str, Any]) -> Diagnosis:
     """The diagnosis that :func:`diagnosis_to_dict` gave. Raises KeyError or TypeError for anything else."""
-    return _built(Diagnosis, content)
+    return built(Diagnosis, content)
 
 
 def write_diagnosis(found: Diagnosis, folder: Path) -> None:
@@ -59,22 +57,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _built(kind: type[T], content: Mapping[str, Any]) -> T:
-    hints = get_type_hints(kind)
-    values = {field.name: _read(hints[field.name], content[field.name]) for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**values)
-
-
-def _read(kind: Any, value: Any) -> Any:
-    """A JSON value as the type that a field is annotated with."""
-    if get_origin(kind) is UnionType:
-        if value is None:
-            return None
-        kind = next(option for option in get_args(kind) if option is not NoneType)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _built(kind, value)
-    if get_origin(kind) is tuple:
-        return tuple(_read(get_args(kind)[0], item) for item in value)
-    return value

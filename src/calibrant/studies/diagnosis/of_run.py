@@ -14,6 +14,7 @@ from calibrant.studies.diagnosis.result import Diagnosis
 from calibrant.studies.diagnosis.run import diagnose
 from calibrant.studies.request import open_study
 from calibrant.studies.run import Study
+from calibrant.studies.run_files import read_as_written
 from calibrant.studies.runs import Run, load_run
 
 SHARE_OF_STUDY = 0.2
@@ -36,9 +37,10 @@ def diagnose_run(
     """
     run = load_run(folder)
     opened = study or _opened(run, progress)
-    known = {name: run.encodings(name) for name in run.names[1:]}
-    encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
-    case = case_of(opened, run.statistics(), encodings, run.content, losing, winning)
+    with read_as_written(folder):
+        known = {name: run.encodings(name) for name in run.names[1:]}
+        encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
+        case = case_of(opened, run.statistics(), encodings, run.content, losing, winning)
     found = diagnose(case, folder, budget, progress)
     write_diagnosis(found, folder)
     return found

@@ -59,9 +59,43 @@ class MatchTable:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> MatchTable:
-        """The table that :meth:`to_arrays` gave. Raises KeyError when one of its arrays is missing."""
-        values: dict[str, Any] = {field.name: np.asarray(arrays[field.name]) for field in fields(cls)}
-        return cls(**{**values, "images": int(values["images"])})
+        """The table that :meth:`to_arrays` gave.
+
+        Raises KeyError when one of its arrays is missing, ValueError when they are not of one table: compiled
+        loops believe them.
+        """
+        values: dict[str, Any] = {
+            name: np.asarray(arrays[name]).astype(kind, casting="same_kind") for name, kind in _KINDS.items()
+        }
+        table = cls(**{**values, "images": int(arrays["images"])})
+        table._require_possible()
+        return table
+
+    def _require_possible(self) -> None:
+        count, wanted, classes = len(self.scores), len(self.truth_image), len(self.starts) - 1
+        found = (self.scores, self.image, self.matched, self.ignored)
+        is_table = (
+            all(array.shape == (count,) for array in found)
+            and self.truth_image.shape == self.truth_class.shape == (wanted,)
+            and classes >= 0
+            and self.starts[0] == 0
+            and self.starts[-1] == count
+            and bool((np.diff(self.starts) >= 0).all())
+            and _are_below(self.images, self.image, self.truth_image)
+            and _are_below(classes, self.truth_class)
+        )
+        if not is_table:
+            raise ValueError("the arrays are not of one table")
+
+
+_KINDS = {
+    "starts": np.int64, "scores": np.float32, "image": np.int32, "matched": np.uint16, "ignored": np.uint16,
+    "truth_image": np.int32, "truth_class": np.int32,
+}  # fmt: skip
+
+
+def _are_below(limit: int, *indices: NDArray[Any]) -> bool:
+    return all(bool(((index >= 0) & (index < limit)).all()) for index in indices)
 
 
 def match(truths: Sequence[GroundTruth], detections: Sequence[Detections], class_count: int) -> MatchTable:

@@ -46,7 +46,10 @@ def _names(value: Any) -> tuple[str, ...] | None:
         value = [value[index] for index in range(len(value))]
     if not isinstance(value, list | tuple) or not value:
         return None
-    return tuple(str(name) for name in value)
+    try:
+        return tuple(str(name) for name in value)
+    except ValueError:  # an integer of thousands of digits
+        return None
 
 
 def _size(value: Any) -> tuple[int, int] | None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from calibrant.tasks.detection.evidence import joined
 from calibrant.tasks.detection.types import Detections
 
+_SHAPES: Mapping[str, tuple[int, ...]] = {"counts": (), "boxes": (4,), "scores": (), "classes": ()}
+
 
 def packed(detections: Sequence[Detections]) -> dict[str, NDArray[Any]]:
     """All images' detections one after the other, with how many each image has."""
@@ -24,6 +26,8 @@ def packed(detections: Sequence[Detections]) -> dict[str, NDArray[Any]]:
 
 def unpacked(arrays: Mapping[str, NDArray[Any]]) -> list[Detections]:
     """The detections that :func:`packed` was given. Raises KeyError or ValueError for other arrays."""
+    if any(arrays[name].shape[1:] != shape for name, shape in _SHAPES.items()):
+        raise ValueError("an array has another shape")
     ends = np.cumsum(arrays["counts"])
     parts = zip(*(np.split(arrays[name], ends[:-1]) for name in ("boxes", "scores", "classes")), strict=True)
     found = [Detections(*part) for part in parts][: len(ends)]

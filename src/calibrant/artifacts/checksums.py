@@ -1,0 +1,82 @@
+"""What a run's files were when they were written, so that damage is noticed and named.
+
+``SHA256SUMS`` is what ``sha256sum`` reads: ``sha256sum --check SHA256SUMS`` in the folder checks it, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from calibrant.artifacts.store import write_bytes
+from calibrant.core.errors import DataError
+
+CHECKSUMS = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def write_checksums(folder: Path, names: Iterable[str], contents: Mapping[str, bytes] | None = None) -> None:
+    """Write the checksums of files in ``folder``; contents: of files that are written next.
+
+    Raises OutputError.
+    """
+    sums = {name: sha256_of_file(folder / name) for name in names}
+    sums |= {name: hashlib.sha256(content).hexdigest() for name, content in (contents or {}).items()}
+    lines = (f"{sums[name]}  {name}\n" for name in sorted(sums))
+    write_bytes(folder / CHECKSUMS, "".join(lines).encode())
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """The checksums by file name; empty where the folder has none, as runs of older versions.
+
+    Raises DataError where the file itself is damaged.
+    """
+    path = folder / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}; run the study again") from error
+    found = [_LINE.fullmatch(line) for line in lines]
+    if not all(found):
+        raise DataError(f"{path} is damaged; run the study again: calibrant resume {folder}")
+    return {match[2]: match[1] for match in found if match}
+
+
+def damaged_files(folder: Path) -> tuple[str, ...]:
+    """The files that are missing or no longer what they were when they were written."""
+    try:
+        sums = read_checksums(folder)
+    except DataError:
+        return (CHECKSUMS,)
+    return tuple(name for name, told in sums.items() if not _is_sound(folder / name, told))
+
+
+def require_sound(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
+    """The file, when it is what it was when it was written; what has no checksum is not looked at.
+
+    Raises DataError.
+    """
+    path = folder / name
+    if name in sums and path.exists() and not _is_sound(path, sums[name]):
+        raise DataError(
+            f"{path} is damaged: its checksum is not the one in {CHECKSUMS}; "
+            f"make it again: calibrant resume {folder}"
+        )
+    return path
+
+
+def sha256_of_file(path: Path) -> str:
+    """In hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_sound(path: Path, told: str) -> bool:
+    try:
+        return sha256_of_file(path) == told
+    except OSError:
+        return False

@@ -1,0 +1,98 @@
+"""One process at a time in a folder: the others are refused, and a killed one leaves nothing behind.
+
+The operating system holds the lock, and lets go of it when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from calibrant.core.errors import OutputError
+
+LOCK = ".calibrant.lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only one who writes into ``folder``, which is there.
+
+    Raises OutputError, naming the process, where another one is at work in it. On file systems that know no
+    locks nobody is refused.
+    """
+    path = folder / LOCK
+    descriptor = _opened(path)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            _released(path, descriptor)
+
+
+def _opened(path: Path) -> int | None:
+    """The locked file; None where it cannot be locked at all."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}; choose another folder with --out"
+            ) from error
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise OutputError(
+                f"{path.parent} is in use by {holder}; wait until that has ended, or choose another folder"
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            return None
+        if _is_current(path, descriptor):
+            with suppress(OSError):  # a full disk; only the others' error message is poorer
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()}".encode())
+            return descriptor
+        os.close(descriptor)  # another process has just ended and taken the file with it
+
+
+def _released(path: Path, descriptor: int) -> None:
+    with suppress(OSError):  # Windows deletes no open file, and then it stays, unlocked
+        path.unlink(missing_ok=True)
+    os.close(descriptor)
+
+
+def _is_current(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    with suppress(OSError, ValueError):
+        return os.read(descriptor, 40).decode("ascii") or "another process"
+    return "another process"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        try:
+            os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the text, which others read
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
