@@ -34,7 +34,7 @@ HOMES = {
     "PIL": ("tasks", "demo"),
     "dhash": ("tasks",),
     "hotcoco": ("tasks/detection",),
-    "yaml": ("core/plain_yaml.py", "artifacts/yaml_files.py"),
+    "yaml": ("core/plain_yaml.py", "artifacts/yaml_files.py", "artifacts/yaml_places.py"),
     "rich": ("reports",),
     "jinja2": ("reports/html",),
     "markupsafe": ("reports/html",),

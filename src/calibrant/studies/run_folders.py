@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.checksums import CHECKSUMS
 from calibrant.artifacts.runs_store.records import RunRecord
 from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError, OutputError
@@ -20,6 +21,7 @@ HERE, CHANGED, GONE, ELSEWHERE = "here", "changed", "gone", "elsewhere"
 _WRITTEN = (
     "study.json",
     "request.json",
+    CHECKSUMS,
     "statistics.npz",
     "float.onnx",
     "float.onnx.data",
