@@ -1,39 +1,31 @@
-from dataclasses import replace
-
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from calibrant.stages.optimization.choice import Option, chosen, pareto_front
+from calibrant.stages.optimization.choice import (
+    ITS_SPREAD,
+    LOSS_PER_DISAGREEMENT,
+    Option,
+    Outlook,
+    chosen,
+    outlook,
+    pareto_front,
+)
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
+from calibrant.stages.recommend import Drop
 
-IMAGES = 40
-BOOTSTRAP = PairedBootstrap(IMAGES, seed=0)
-
-
-class Means:
-    def __init__(self, values: NDArray[np.float64]) -> None:
-        self.values = values
-
-    def resample(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = weights @ self.values / weights.sum(axis=1)
-        return result
+FLOAT_POINTS = 30.0
+OTHERS = Outlook(LOSS_PER_DISAGREEMENT * FLOAT_POINTS, ITS_SPREAD * FLOAT_POINTS)
 
 
-def option(drop: float, share: float, agreement: float = 0.9) -> Option:
-    """A model that loses the same on every image, so that any difference is real."""
+def option(drop: float, share: float = 1.0, agreement: float = 0.9, noise: float = 0.9) -> Option:
     recipe = Recipe(f"{drop}-{share}-{agreement}")
-    value = 0.5 - drop / 100
-    evidence = Means(np.full(IMAGES, value))
-    return Option(recipe, agreement, share, Drop(drop, drop, drop), Candidate(recipe.key, 0, value, evidence))
+    return Option(recipe, agreement, share, Drop(drop, drop - noise, drop + noise))
 
 
 options = st.lists(
     st.builds(
         option,
-        st.floats(0, 20).map(lambda x: round(x, 2)),
+        st.floats(-1, 20).map(lambda x: round(x, 2)),
         st.sampled_from([0.9, 0.95, 1.0]),
         st.floats(0, 1).map(lambda x: round(x, 3)),
     ),
@@ -44,35 +36,68 @@ options = st.lists(
 
 @given(options, st.floats(0, 10))
 def test_the_target_is_kept_wherever_it_can_be(found: list[Option], max_drop: float) -> None:
-    best = chosen(found, max_drop, BOOTSTRAP)
-    able = [o for o in found if o.drop.points <= max_drop]
+    expected = outlook(found, FLOAT_POINTS)
+    best = chosen(found, max_drop, expected)
+    able = [o for o in found if expected.at_most(o) <= max_drop]
     if able:
         assert best in able
         assert best.int8_share == max(o.int8_share for o in able)
     else:
-        assert best.drop.points == min(o.drop.points for o in found)
+        assert expected.expected(best) == min(map(expected.expected, found))
 
 
-def test_among_models_that_cannot_be_told_apart_agreement_decides() -> None:
-    rng = np.random.default_rng(0)
-    noisy = [replace(option(0.5, 1.0, a), recipe=Recipe(str(a))) for a in (0.8, 0.9)]
-    noisy = [
-        replace(o, candidate=Candidate(str(o.agreement), 0, 0.5, Means(rng.uniform(0, 1, IMAGES))))
-        for o in noisy
-    ]
-    lucky = replace(noisy[0], drop=Drop(-0.3, -1, 1))
-    assert chosen([lucky, noisy[1]], 1.0, BOOTSTRAP) is noisy[1]
+def test_images_that_flatter_do_not_spare_the_sparing() -> None:
+    """Measured on YOLOv5n: all in INT8 seems to gain half a point on 150 images, and loses 1.4 on others."""
+    all_int8, few_float = option(-0.5, 1.0, 0.934), option(0.1, 0.951, 0.97)
+    expected = outlook([all_int8, few_float], FLOAT_POINTS)
+    assert chosen([all_int8, few_float], 0.5, expected) is few_float
+    assert chosen([all_int8, few_float], 1.0, expected) is all_int8
+
+
+@given(options)
+def test_what_is_expected_lies_between_others_and_here(found: list[Option]) -> None:
+    expected = outlook(found, FLOAT_POINTS)
+    assert 0 <= expected.spread <= OTHERS.spread
+    assert expected.slope >= 0
+
+
+@given(st.floats(-1, 5), st.integers(1, 9))
+def test_more_options_on_the_same_images_are_no_more_evidence(drop: float, count: int) -> None:
+    one, many = (outlook([option(drop)] * n, FLOAT_POINTS) for n in (1, count))
+    assert abs(one.slope - many.slope) < 1e-9
+    assert abs(one.spread - many.spread) < 1e-9
+
+
+def test_many_images_outweigh_other_detectors() -> None:
+    exact = outlook([option(2.0, noise=1e-6)], FLOAT_POINTS)
+    vague = outlook([option(2.0, noise=1e6)], FLOAT_POINTS)
+    assert abs(exact.slope - 20) < 1e-3
+    assert abs(vague.slope - OTHERS.slope) < 1e-3
+
+
+def test_a_loss_beyond_doubt_is_believed() -> None:
+    harmed = option(5.0, agreement=0.99)
+    assert OTHERS.expected(harmed) == 4.1
+    assert OTHERS.at_most(harmed) == 4.1
+
+
+def test_a_model_that_agrees_in_everything_loses_nothing() -> None:
+    same = [option(0.0, agreement=1.0)]
+    assert outlook(same, FLOAT_POINTS).at_most(same[0]) == 0
+    assert outlook(same, 0.0).at_most(same[0]) == 0
 
 
 @given(options)
 def test_nothing_on_the_front_is_beaten_and_all_else_is(found: list[Option]) -> None:
-    front = pareto_front(found)
+    expected = outlook(found, FLOAT_POINTS)
+    front = pareto_front(found, expected)
     for o in found:
         beaten = any(
-            p.int8_share >= o.int8_share and p.drop.points <= o.drop.points and p is not o for p in front
+            p.int8_share >= o.int8_share and expected.expected(p) <= expected.expected(o) and p is not o
+            for p in front
         )
         assert beaten or o in front
     shares = [o.int8_share for o in front]
-    drops = [o.drop.points for o in front]
+    losses = [expected.expected(o) for o in front]
     assert shares == sorted(set(shares), reverse=True)
-    assert drops == sorted(set(drops), reverse=True)
+    assert losses == sorted(set(losses), reverse=True)

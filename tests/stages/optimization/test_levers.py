@@ -3,10 +3,11 @@ import sys
 import pytest
 
 from calibrant.core.errors import SettingsError
-from calibrant.stages.optimization.levers import searched_levers
-from calibrant.stages.optimization.recipe import Equalize, Recipe
+from calibrant.stages.optimization.levers import LeverSpace, searched_levers
+from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
 
 NAMES = ("minmax", "mse", "entropy2", "percentile:99.9")
+SPACE = LeverSpace(NAMES, (EVERYWHERE, UNPADDED, NOWHERE), (True, False))
 
 
 def agreement(recipe: Recipe) -> float:
@@ -16,7 +17,7 @@ def agreement(recipe: Recipe) -> float:
 
 
 def test_the_search_finds_what_it_was_not_told() -> None:
-    found = searched_levers(NAMES, agreement, lambda: True, seed=0, most=60)
+    found = searched_levers(SPACE, agreement, lambda: True, seed=0, most=60)
     assert found[0].calibrator == "percentile:99.9"
     assert found[0].equalize is not None
     assert found[0].equalize.strength == 0.7
@@ -29,18 +30,26 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
         tried.append(recipe)
         return agreement(recipe)
 
-    first = searched_levers(NAMES, noted, lambda: True, seed=3, most=20)
-    assert tried[:4] == [Recipe(name, Equalize(0.7), correct_bias=True) for name in NAMES]
-    assert Recipe("minmax", correct_bias=True) in tried[:14]
-    assert searched_levers(NAMES, agreement, lambda: True, seed=3, most=20) == first
+    first = searched_levers(SPACE, noted, lambda: True, seed=3, most=22)
+    full = {"correct_bias": True, "zero_points": EVERYWHERE, "float_functions": True}
+    assert tried[:4] == [Recipe(name, Equalize(0.7), **full) for name in NAMES]
+    assert {recipe.zero_points for recipe in tried} == {EVERYWHERE, UNPADDED, NOWHERE}
+    assert {recipe.float_functions for recipe in tried} == {True, False}
+    assert None in {recipe.equalize for recipe in tried}
+    assert searched_levers(SPACE, agreement, lambda: True, seed=3, most=22) == first
     assert list(first) == sorted(first, key=agreement, reverse=True)
 
 
+def test_levers_that_a_scheme_lacks_are_not_pulled() -> None:
+    found = searched_levers(LeverSpace(NAMES), agreement, lambda: True, seed=0, most=30)
+    assert {(recipe.zero_points, recipe.float_functions) for recipe in found} == {(NOWHERE, False)}
+
+
 def test_time_ends_it() -> None:
-    assert searched_levers(NAMES, agreement, lambda: False, seed=0, most=5) == ()
+    assert searched_levers(SPACE, agreement, lambda: False, seed=0, most=5) == ()
 
 
 def test_without_optuna_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SettingsError, match=r"pip install 'calibrant\[optimize\]'"):
-        searched_levers(NAMES, agreement, lambda: True, seed=0, most=1)
+        searched_levers(SPACE, agreement, lambda: True, seed=0, most=1)

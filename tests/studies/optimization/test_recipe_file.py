@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import DataError
-from calibrant.stages.optimization.recipe import Equalize, Recipe
+from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe, write_recipe
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=10)
@@ -16,6 +16,8 @@ recipes = st.builds(
     st.booleans(),
     st.dictionaries(words, words, max_size=3).map(lambda ranges: tuple(sorted(ranges.items()))),
     st.lists(words, max_size=3, unique=True).map(tuple),
+    st.sampled_from([NOWHERE, UNPADDED, EVERYWHERE]),
+    st.booleans(),
 )
 
 

@@ -1,4 +1,4 @@
-"""Which of the measured models to deploy: the most in INT8 that keeps the target."""
+"""Which of the measured models to deploy: the most in INT8 that should keep the target elsewhere, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
+from calibrant.stages.recommend import Drop
+
+# The share of the float model's mAP that is lost for each share of its detections on which the two disagree,
+# and how far that differs from detector to detector (standard deviation): docs/adr/0010.
+LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.25, 0.15
+# The loss is told from models that disagree at most so many times as much as the closest one.
+NEARBY = 1.5
+# Standard deviations above the expected loss under which four of five detectors stay.
+CAUTION = 0.84
+_INTERVAL_WIDTHS = 2 * 1.96
 
 
 @dataclass(frozen=True)
@@ -21,28 +30,67 @@ class Option:
     agreement: float
     int8_share: float
     drop: Drop
-    candidate: Candidate
+
+    @property
+    def disagreement(self) -> float:
+        """What is not agreement, 0..1."""
+        return 1 - self.agreement
 
 
-def chosen(options: Sequence[Option], max_drop: float, bootstrap: PairedBootstrap) -> Option:
+@dataclass(frozen=True)
+class Outlook:
+    """What models are expected to lose on images not seen, by how far they disagree with the float model.
+
+    slope: points for a disagreement of 1. spread: its standard deviation.
+    """
+
+    slope: float
+    spread: float
+
+    def expected(self, option: Option) -> float:
+        """Points that an option will lose. Never less than its own measurement leaves possible."""
+        return max(self.slope * option.disagreement, option.drop.low)
+
+    def at_most(self, option: Option) -> float:
+        """Points that it will hardly exceed."""
+        return max((self.slope + CAUTION * self.spread) * option.disagreement, option.drop.low)
+
+
+def outlook(options: Sequence[Option], float_points: float) -> Outlook:
+    """What disagreement costs this detector: what it costs others, corrected by what was measured here.
+
+    float_points: the float model's mAP. There is at least one option. Each option's measured drop has much
+    noise, and all have it in common, as they are scored on the same images: that is why a handful of them
+    count as one measurement, whose weight is what its interval allows.
+    """
+    prior, spread = LOSS_PER_DISAGREEMENT * float_points, ITS_SPREAD * float_points
+    nearest = min(option.disagreement for option in options)
+    near = [option for option in options if option.disagreement <= NEARBY * nearest]
+    disagreement = sum(option.disagreement for option in near)
+    if disagreement == 0 or spread == 0:
+        return Outlook(prior, spread)
+    found = max(sum(option.drop.points for option in near) / disagreement, 0.0)
+    noise = sum(option.drop.high - option.drop.low for option in near) / _INTERVAL_WIDTHS / disagreement
+    weight = spread**2 / (spread**2 + noise**2)
+    return Outlook((1 - weight) * prior + weight * found, spread * (1 - weight) ** 0.5)
+
+
+def chosen(options: Sequence[Option], max_drop: float, expected: Outlook) -> Option:
     """The option to deploy. There is at least one.
 
-    Of those whose drop is at most ``max_drop`` (points) the ones with most in INT8; where none is, all. Of
-    those that the test set cannot tell from the best of them, the one that agrees most with the float model:
-    that figure has less noise than mAP, so that luck on the selecting images decides little.
+    Of those that will hardly lose more than ``max_drop`` points the one with most in INT8; where there is
+    none, the one that is expected to lose least. Of equals the one that is expected to lose least.
     """
-    able = [option for option in options if option.drop.points <= max_drop]
+    able = [option for option in options if expected.at_most(option) <= max_drop]
     most = max((option.int8_share for option in able), default=0.0)
-    running = [option for option in able if option.int8_share == most] or list(options)
-    best = min(running, key=lambda option: option.drop.points)
-    level = [o for o in running if o is best or not bootstrap.drop(best.candidate, o.candidate).is_real]
-    return max(level, key=lambda option: option.agreement)
+    running = [option for option in able if option.int8_share == most] or options
+    return min(running, key=expected.expected)
 
 
-def pareto_front(options: Sequence[Option]) -> tuple[Option, ...]:
-    """Options that no other beats in mAP and in its share of INT8, most in INT8 first."""
+def pareto_front(options: Sequence[Option], expected: Outlook) -> tuple[Option, ...]:
+    """Options that no other beats in expected loss and in its share of INT8, most in INT8 first."""
     front: list[Option] = []
-    for option in sorted(options, key=lambda o: (-o.int8_share, o.drop.points)):
-        if not front or option.drop.points < front[-1].drop.points:
+    for option in sorted(options, key=lambda o: (-o.int8_share, expected.expected(o))):
+        if not front or expected.expected(option) < expected.expected(front[-1]):
             front.append(option)
     return tuple(front)

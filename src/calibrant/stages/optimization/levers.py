@@ -6,18 +6,28 @@ Source: J. Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from calibrant.core.errors import SettingsError
-from calibrant.stages.optimization.recipe import PEAK, TYPICAL, Equalize, Recipe
+from calibrant.stages.optimization.recipe import NOWHERE, PEAK, TYPICAL, Equalize, Recipe
 
 STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 LEAST_GAINS = (0.0, 0.25)
 NONE, DEPTHWISE, ALL = "none", "depthwise", "all"
 
 
+@dataclass(frozen=True)
+class LeverSpace:
+    """What the levers may be set to, each setting that mostly serves best first."""
+
+    calibrators: Sequence[str]
+    zero_points: Sequence[str] = (NOWHERE,)
+    float_functions: Sequence[bool] = (False,)
+
+
 def searched_levers(
-    calibrators: Sequence[str],
+    space: LeverSpace,
     agreement: Callable[[Recipe], float],
     may_go_on: Callable[[], bool],
     seed: int,
@@ -25,18 +35,18 @@ def searched_levers(
 ) -> tuple[Recipe, ...]:
     """Try at most ``most`` settings of the levers; return them, the one that agrees most first.
 
-    calibrators: names, the best first. The first settings tried are those that mostly serve; ``seed`` decides
-    what follows them. Stops when ``may_go_on`` says no. Raises SettingsError without Optuna.
+    The first settings tried are those that mostly serve; ``seed`` decides what follows them. Stops when
+    ``may_go_on`` says no. Raises SettingsError without Optuna.
     """
     study = _new_study(seed)
-    for settings in _first_settings(calibrators):
+    for settings in _first_settings(space):
         study.enqueue_trial(settings)
     found: dict[Recipe, float] = {}
     for _ in range(most):
         if not may_go_on():
             break
         trial = study.ask()
-        recipe = _recipe_of(trial, calibrators)
+        recipe = _recipe_of(trial, space)
         found[recipe] = agreement(recipe)
         study.tell(trial, found[recipe])
     return tuple(sorted(found, key=lambda recipe: -found[recipe]))
@@ -52,36 +62,47 @@ def _new_study(seed: int) -> Any:
     return optuna.create_study(direction="maximize", sampler=sampler)
 
 
-def _first_settings(calibrators: Sequence[str]) -> list[dict[str, Any]]:
-    """Equalization with corrected biases under every calibrator: a range that was too wide no longer is.
+def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
+    """All levers under every calibrator: a range that was too wide no longer is. Then fewer, under the best.
 
-    Then what it is without either, under the best calibrators alone.
+    Settings that share their mending stand together: it is what takes most of the time.
     """
-    few = calibrators[:2]
-    plans = (
-        (ALL, 0.7, True, calibrators),
-        (ALL, 0.5, True, calibrators),
-        (ALL, 0.7, False, few),
-        (DEPTHWISE, 0.5, True, few),
-        (NONE, 0.5, True, few),
-    )
-    rest = {"channels": PEAK, "least_gain": 0.0, "multiply": True}
-    return [
-        {"equalize": kind, "strength": strength, "correct_bias": corrected, "calibrator": name, **rest}
-        for kind, strength, corrected, names in plans
-        for name in names
+    full = {
+        "equalize": ALL,
+        "strength": 0.7,
+        "channels": PEAK,
+        "least_gain": 0.0,
+        "multiply": True,
+        "correct_bias": True,
+        "zero_points": space.zero_points[0],
+        "float_functions": space.float_functions[0],
+    }
+    few = space.calibrators[:2]
+    changes: list[tuple[dict[str, Any], Sequence[str]]] = [
+        ({}, space.calibrators),
+        *(({"zero_points": where}, few) for where in space.zero_points[1:]),
+        ({"strength": 0.5}, space.calibrators[:4]),
+        ({"equalize": NONE}, few),
+        *(({"float_functions": kept, "equalize": NONE}, few) for kept in space.float_functions[1:]),
+        ({"equalize": DEPTHWISE}, few),
+        ({"correct_bias": False}, few),
     ]
+    return [{**full, **change, "calibrator": name} for change, names in changes for name in names]
 
 
-def _recipe_of(trial: Any, calibrators: Sequence[str]) -> Recipe:
+def _recipe_of(trial: Any, space: LeverSpace) -> Recipe:
     """The levers of one trial. The settings of an equalization only exist where there is one."""
-    calibrator = trial.suggest_categorical("calibrator", tuple(calibrators))
+    plain = Recipe(
+        trial.suggest_categorical("calibrator", tuple(space.calibrators)),
+        correct_bias=trial.suggest_categorical("correct_bias", (False, True)),
+        zero_points=trial.suggest_categorical("zero_points", tuple(space.zero_points)),
+        float_functions=trial.suggest_categorical("float_functions", tuple(space.float_functions)),
+    )
     kind = trial.suggest_categorical("equalize", (NONE, DEPTHWISE, ALL))
-    correct_bias = trial.suggest_categorical("correct_bias", (False, True))
     if kind == NONE:
-        return Recipe(calibrator, correct_bias=correct_bias)
+        return plain
     strength = trial.suggest_categorical("strength", STRENGTHS) if kind == ALL else 0.0
     channels = trial.suggest_categorical("channels", (PEAK, TYPICAL))
     least_gain = trial.suggest_categorical("least_gain", LEAST_GAINS)
     multiply = trial.suggest_categorical("multiply", (True, False))
-    return Recipe(calibrator, Equalize(strength, channels, least_gain, multiply), correct_bias)
+    return replace(plain, equalize=Equalize(strength, channels, least_gain, multiply))

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 PEAK, TYPICAL = "peak", "typical"
+# Where a symmetric range is shifted: nowhere, before convolutions that pad nothing, before all.
+NOWHERE, UNPADDED, EVERYWHERE = "nowhere", "unpadded", "everywhere"
 BETWEEN = "~"
 
 
@@ -35,7 +37,9 @@ class Recipe:
 
     calibrator: gives every activation its range, but for those in ``ranges``: (tensor, calibrator) pairs in
     which ``a~b`` is the geometric mean of two calibrators' ranges. correct_bias: whether what rounding the
-    weights adds on average is taken off the biases. keep_float: nodes that stay in float.
+    weights adds on average is taken off the biases. keep_float: nodes that stay in float. zero_points: where
+    symmetric ranges get what a zero point would give them, see graph.mending.zero_points. float_functions:
+    whether activation functions stay in float that the scheme would compute on integers.
     """
 
     calibrator: str
@@ -43,6 +47,8 @@ class Recipe:
     correct_bias: bool = False
     ranges: tuple[tuple[str, str], ...] = ()
     keep_float: tuple[str, ...] = ()
+    zero_points: str = NOWHERE
+    float_functions: bool = False
 
     def with_range(self, tensor: str, calibrator: str) -> Recipe:
         """The same recipe with another range for one tensor."""
@@ -66,7 +72,9 @@ class Recipe:
         """The levers that it pulls, in words."""
         pulled = {
             "equalization": self.equalize is not None,
+            "zero points": self.zero_points != NOWHERE,
             "bias correction": self.correct_bias,
+            "float functions": self.float_functions,
             "ranges per tensor": bool(self.ranges),
             "sparing": bool(self.keep_float),
         }
@@ -76,7 +84,9 @@ class Recipe:
         """The same recipe with one of its levers left alone."""
         left: dict[str, Mapping[str, Any]] = {
             "equalization": {"equalize": None},
+            "zero points": {"zero_points": NOWHERE},
             "bias correction": {"correct_bias": False},
+            "float functions": {"float_functions": False},
             "ranges per tensor": {"ranges": ()},
             "sparing": {"keep_float": ()},
         }

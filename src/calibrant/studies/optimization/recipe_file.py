@@ -9,7 +9,7 @@ from typing import Any
 
 from calibrant.artifacts.yaml_files import read_yaml, write_yaml
 from calibrant.core.errors import DataError
-from calibrant.stages.optimization.recipe import Equalize, Recipe
+from calibrant.stages.optimization.recipe import NOWHERE, Equalize, Recipe
 
 VERSION = 1
 
@@ -46,7 +46,9 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """JSON types only."""
     return {
         "equalize": asdict(recipe.equalize) if recipe.equalize else None,
+        "zero_points": recipe.zero_points,
         "correct_bias": recipe.correct_bias,
+        "float_functions": recipe.float_functions,
         "calibrator": recipe.calibrator,
         "ranges": dict(recipe.ranges),
         "float": list(recipe.keep_float),
@@ -77,6 +79,8 @@ def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
         correct_bias=bool(content["correct_bias"]),
         ranges=tuple(sorted((str(tensor), str(choice)) for tensor, choice in content["ranges"].items())),
         keep_float=tuple(map(str, content["float"])),
+        zero_points=str(content.get("zero_points", NOWHERE)),
+        float_functions=bool(content.get("float_functions", False)),
     )
     return RecipeFile(
         recipe,

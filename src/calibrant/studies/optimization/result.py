@@ -26,7 +26,8 @@ class Point:
     """A quantized model: what it is made of, how much of it is INT8, and what it loses.
 
     int8_share: of all multiply-accumulates, 0..1. agreement: with the float model's detections on calibration
-    images, 0..1. ``select`` was looked at while choosing and flatters; ``report`` was not. latency_ms: median
+    images, 0..1. expected, at_most: the points that it will lose on other images by that, and hardly more.
+    ``select`` was looked at while choosing and flatters; ``report`` was not. latency_ms: median
     of one image on the measured runtime; None where it cannot tell.
     """
 
@@ -35,6 +36,8 @@ class Point:
     recipe: Mapping[str, Any]
     int8_share: float
     agreement: float
+    expected: float
+    at_most: float
     select: Loss
     report: Loss | None
     latency_ms: float | None

@@ -15,7 +15,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.types import ComparingTask
 from calibrant.stages.optimization.choice import Option, pareto_front
-from calibrant.stages.optimization.recipe import Recipe
+from calibrant.stages.optimization.recipe import NOWHERE, Recipe
 from calibrant.stages.recommend import Drop, PairedBootstrap
 from calibrant.studies.environment import environment
 from calibrant.studies.optimization.deliver import deliver
@@ -79,7 +79,7 @@ def run_optimization(
 def _result(
     study: Study, goal: Goal, budget: Clock, out: Path, best: Option, findings: Findings, report: _Report
 ) -> OptimizationResult:
-    front = pareto_front((best, *findings.all))
+    front = pareto_front((best, *findings.all), findings.outlook)
     points = [report.point(option, findings) for option in dict.fromkeys((best, *front))]
     single = report.point(findings.best_single, findings)
     gain = report.gain(best.recipe, findings.best_single.recipe)
@@ -130,6 +130,8 @@ class _Report:
             recipe=recipe_to_dict(option.recipe),
             int8_share=round(option.int8_share, 4),
             agreement=round(option.agreement, 4),
+            expected=round(findings.outlook.expected(option), 4),
+            at_most=round(findings.outlook.at_most(option), 4),
             select=_loss(self.measurer.measured(option.recipe, SELECT), option.drop),
             report=_loss(found, self._drop(None, option.recipe)),
             latency_ms=found.latency_ms,
@@ -176,8 +178,12 @@ def _name(recipe: Recipe) -> str:
     if recipe.equalize is not None:
         reach = f"all {recipe.equalize.strength:g}" if recipe.equalize.strength else "depthwise"
         parts.append(f"equalized ({reach}, {recipe.equalize.channels})")
+    if recipe.zero_points != NOWHERE:
+        parts.append(f"zero points ({recipe.zero_points})")
     if recipe.correct_bias:
         parts.append("biases corrected")
+    if recipe.float_functions:
+        parts.append("functions in float")
     if recipe.ranges:
         parts.append(f"{len(recipe.ranges)} ranges")
     if recipe.keep_float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.stages.optimization.choice import Option, chosen
+from calibrant.stages.optimization.choice import Option, Outlook, chosen, outlook
 from calibrant.stages.optimization.levers import searched_levers
 from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.recipe import Recipe
@@ -18,10 +18,11 @@ from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
 from calibrant.studies.optimization.workshop import Workshop
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
-CALIBRATORS_END, LEVERS_END, RANGES_END, TRYING_END, SPARING_END = 0.2, 0.45, 0.55, 0.75, 0.85
+CALIBRATORS_END, LEVERS_END, RANGES_END, TRYING_END, SPARING_END = 0.15, 0.5, 0.6, 0.85, 0.95
 MOST_LEVER_TRIALS = 40
-MEASURED_LEVERS = 4
-# After so many spared layers the model is measured on the test images.
+MEASURED_LEVERS = 3
+MOST_SPARING_TRIALS = 60
+# After so many spared layers a model joins the front.
 SPARED_POINTS = (1, 2, 4, 8, 16, 32)
 
 
@@ -52,6 +53,11 @@ class Findings:
     def best_single(self) -> Option:
         """The calibrator that is best on the selecting images; the first of equals."""
         return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.drop.points)
+
+    @property
+    def outlook(self) -> Outlook:
+        """What models are expected to lose, by what is known."""
+        return outlook(self.all, 100 * self.baseline.value)
 
 
 def candidate_of(name: str, measurement: Measurement) -> Candidate:
@@ -92,7 +98,7 @@ class Search:
 
     def best(self, findings: Findings) -> Option:
         """The model to deploy by what is known."""
-        return chosen(findings.all, self._goal.max_drop, self.bootstrap)
+        return chosen(findings.all, self._goal.max_drop, findings.outlook)
 
     def _calibrators(self, findings: Findings) -> None:
         names = self._workshop.calibrators
@@ -103,10 +109,11 @@ class Search:
                 findings.singles.append(recipe)
 
     def _levers(self, findings: Findings) -> None:
-        names = sorted(self._workshop.calibrators, key=lambda name: -self._agreement(Recipe(name)))
+        space = self._workshop.space
+        names = sorted(space.calibrators, key=lambda name: -self._agreement(Recipe(name)))
         with self._progress.stage("Levers", MOST_LEVER_TRIALS) as advance:
             best = searched_levers(
-                names,
+                replace(space, calibrators=names),
                 self._counted(advance),
                 self._budget.until(LEVERS_END),
                 self._goal.seed,
@@ -125,21 +132,25 @@ class Search:
         self._measure(findings, improved)
 
     def _sparing(self, findings: Findings) -> None:
-        recipes = spared(
-            self._most_agreeing(findings),
-            self._workshop.quantized_macs,
-            self._goal.least_int8,
-            self._agreement,
-            self._budget.until(TRYING_END),
-            self._budget.until(SPARING_END),
-        )
-        last = None
-        for count, recipe in enumerate(self._watched("Sparing", recipes, SPARED_POINTS[-1]), start=1):
-            last = recipe
-            if count in SPARED_POINTS:
+        start = self._most_agreeing(findings)
+        with self._progress.stage("Sparing", MOST_SPARING_TRIALS) as advance:
+            recipes = list(
+                spared(
+                    start,
+                    self._workshop.quantized_macs,
+                    self._goal.least_int8,
+                    self._counted(advance),
+                    MOST_SPARING_TRIALS,
+                    self._goal.seed,
+                    self._budget.until(TRYING_END),
+                )
+            )
+        points = [recipes[count - 1] for count in SPARED_POINTS if count < len(recipes)] + recipes[-1:]
+        in_time = self._budget.until(SPARING_END)
+        # The last one spares as much as is allowed: whatever the time, it is on offer.
+        for recipe in self._watched("Sparing on the test images", reversed(points), len(points)):
+            if recipe == points[-1] or in_time():
                 self._measure(findings, recipe)
-        if last is not None:
-            self._measure(findings, last)
 
     def _most_agreeing(self, findings: Findings) -> Recipe:
         return max(findings.all, key=lambda option: option.agreement).recipe
@@ -153,7 +164,6 @@ class Search:
             agreement=self._agreement(recipe),
             int8_share=self._workshop.int8_share(recipe),
             drop=self.bootstrap.drop(findings.baseline, found),
-            candidate=found,
         )
 
     def _agreement(self, recipe: Recipe) -> float:

@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Encoding, Range, Runtime, Sample, Statistics, Task
+from calibrant.core.types import Encoding, QuantSpec, Range, Runtime, Sample, Statistics, Task
 from calibrant.graph.cost import costs
 from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
+from calibrant.graph.mending.zero_points import shifted
 from calibrant.graph.model import save_model
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
+from calibrant.stages.optimization.levers import LeverSpace
 from calibrant.stages.optimization.ranges import blended
-from calibrant.stages.optimization.recipe import PEAK, Equalize, Recipe
+from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, PEAK, UNPADDED, Equalize, Recipe
 from calibrant.studies.candidates import QuantizationPlan
+
+# Functions of single values: in float they cost no multiply-accumulate, and are rounded once less.
+FUNCTIONS = frozenset({"LeakyRelu", "Mul", "Sigmoid"})
+
+Ranges: TypeAlias = Mapping[str, Mapping[str, Range]]
+"""By calibrator, then by tensor."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A float model that is ready to be quantized: ``ranges`` by calibrator, then by tensor.
+    """A float model that is ready to be quantized, and the ranges for it.
 
-    changes: what mending did to it, counted.
+    ranges_of: all calibrators' ranges under a spec. changes: what mending did to it, counted.
     """
 
     plan: QuantizationPlan
-    ranges: Mapping[str, Mapping[str, Range]]
+    ranges_of: Callable[[QuantSpec], Ranges]
     changes: str = ""
+
+    @cached_property
+    def ranges(self) -> Ranges:
+        """As the scheme stores activations."""
+        return self.ranges_of(self.plan.scheme.activations)
+
+    @cached_property
+    def lopsided(self) -> Ranges:
+        """As they would be with zero points."""
+        return self.ranges_of(replace(self.plan.scheme.activations, symmetric=False))
 
 
 @dataclass(frozen=True)
@@ -81,31 +100,27 @@ class Workshop:
         self._plan, self._task, self._collector = plan, task, collector
         self._calibration, self._calibrators = calibration, calibrators
         self._progress = progress
-        self._mended: dict[tuple[Equalize | None, bool], Calibrated] = {}
+        self._mended: dict[Recipe, Calibrated] = {}
 
     def mended(self, recipe: Recipe) -> Calibrated:
         """The float model after a recipe's mending, with its statistics and every calibrator's ranges.
 
         Raises CalibrantError when no calibrator gives any.
         """
-        key = (recipe.equalize, recipe.correct_bias)
-        if key not in self._mended:
-            self._mended[key] = self._calibrated(*key)
-        return self._mended[key]
+        mending = replace(recipe, calibrator="", ranges=(), keep_float=(), zero_points=NOWHERE)
+        if mending not in self._mended:
+            self._mended[mending] = self._calibrated(mending)
+        return self._mended[mending]
 
     def quantized(self, recipe: Recipe) -> Quantized:
         """Follow a recipe. Raises SettingsError where it names what the model does not have."""
         mended = self.mended(recipe)
         plan = self._planned(mended.plan, recipe.keep_float)
-        choices = dict(recipe.ranges)
-        ranges = {
-            tensor: blended(
-                choices.get(tensor, recipe.calibrator),
-                {name: found[tensor] for name, found in mended.ranges.items()},
-            )
-            for tensor in plan.tensors
-        }
-        return Quantized(plan, encodings_from(ranges, plan.scheme.activations), mended.changes)
+        ranges = _chosen(recipe, mended.ranges, plan.tensors)
+        made = Quantized(plan, encodings_from(ranges, plan.scheme.activations), mended.changes)
+        if recipe.zero_points == NOWHERE or not plan.scheme.activations.symmetric:
+            return made
+        return self._with_zero_points(made, recipe, _chosen(recipe, mended.lopsided, plan.tensors))
 
     @property
     def calibrators(self) -> tuple[str, ...]:
@@ -116,6 +131,16 @@ class Workshop:
         ranges = self.mended(Recipe(self._calibrators[0].name)).ranges
         distinct = {tuple(found.values()): name for name, found in reversed(list(ranges.items()))}
         return tuple(name for name in ranges if name in distinct.values())
+
+    @cached_property
+    def space(self) -> LeverSpace:
+        """The settings of the levers that this scheme has."""
+        scheme = self._plan.scheme
+        return LeverSpace(
+            self.calibrators,
+            (EVERYWHERE, UNPADDED, NOWHERE) if scheme.activations.symmetric else (NOWHERE,),
+            (True, False) if scheme.joined_ops & FUNCTIONS else (False,),
+        )
 
     @cached_property
     def macs(self) -> Mapping[str, int]:
@@ -145,26 +170,39 @@ class Workshop:
             plan.model, tensors, self._task, self._collector, self._calibration, self._progress
         )
 
-    def _calibrated(self, equalize: Equalize | None, correct_bias: bool) -> Calibrated:
-        plan = self._plan
+    def _calibrated(self, recipe: Recipe) -> Calibrated:
+        plan = self._without_functions if recipe.float_functions else self._plan
         changes: list[str] = []
-        if equalize is not None:
-            plan = self._mended_by(self._equalized(equalize), changes)
-        if correct_bias:
-            plan = self._mended_by(self._corrected(plan), changes)
+        if recipe.equalize is not None:
+            plan = self._mended_by(plan, self._equalized(recipe.equalize), changes)
+        if recipe.correct_bias:
+            plan = self._mended_by(plan, self._corrected(plan), changes)
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
-        return Calibrated(plan, self._ranges(plan, statistics), ", ".join(changes))
+        return Calibrated(plan, partial(self._ranges, plan, statistics), ", ".join(changes))
 
-    def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Mapping[str, Mapping[str, Range]]:
+    def _with_zero_points(self, made: Quantized, recipe: Recipe, ranges: Mapping[str, Range]) -> Quantized:
+        plan = made.plan
+        found = shifted(
+            plan.model,
+            plan.points,
+            plan.scheme.weights,
+            made.encodings,
+            ranges,
+            pads=recipe.zero_points == EVERYWHERE,
+        )
+        changes = [made.changes] if made.changes else []
+        plan = self._planned(self._mended_by(plan, found.mended, changes), recipe.keep_float)
+        encodings = {**made.encodings, **found.encodings}
+        return Quantized(plan, {name: encodings[name] for name in plan.tensors}, ", ".join(changes))
+
+    def _ranges(self, plan: QuantizationPlan, statistics: Statistics, spec: QuantSpec) -> Ranges:
         ranges: dict[str, Mapping[str, Range]] = {}
         failures: list[CalibrantError] = []
         for calibrator in self._calibrators:
             try:
-                ranges[calibrator.name] = ranges_from(
-                    statistics, calibrator, plan.scheme.activations, plan.ties
-                )
+                ranges[calibrator.name] = ranges_from(statistics, calibrator, spec, plan.ties)
             except CalibrantError as error:
                 failures.append(error)
         if not ranges:
@@ -187,11 +225,29 @@ class Workshop:
         means = {tensor: found.mean for tensor, found in channels.items()}
         return bias_corrected(plan.model, plan.points, plan.scheme.weights, means)
 
-    def _mended_by(self, mended: Mended, changes: list[str]) -> QuantizationPlan:
+    @cached_property
+    def _without_functions(self) -> QuantizationPlan:
+        scheme = self._plan.scheme
+        return self._planned(
+            replace(self._plan, scheme=replace(scheme, joined_ops=scheme.joined_ops - FUNCTIONS)), ()
+        )
+
+    def _mended_by(self, plan: QuantizationPlan, mended: Mended, changes: list[str]) -> QuantizationPlan:
         changes.append(str(mended))
-        ties = pooling_ties(mended.model) if self._plan.scheme.ties_pooling else {}
-        return self._planned(replace(self._plan, model=mended.model, ties=ties), ())
+        ties = pooling_ties(mended.model) if plan.scheme.ties_pooling else {}
+        return self._planned(replace(plan, model=mended.model, ties=ties), ())
 
     def _planned(self, plan: QuantizationPlan, keep_float: Sequence[str]) -> QuantizationPlan:
         patterns = map(glob.escape, (*self._plan.points.kept_float, *keep_float))
         return replace(plan, points=quant_plan(plan.model, plan.scheme, tuple(patterns)))
+
+
+def _chosen(recipe: Recipe, ranges: Ranges, tensors: Sequence[str]) -> dict[str, Range]:
+    """The range that a recipe gives to each of ``tensors``."""
+    choices = dict(recipe.ranges)
+    return {
+        tensor: blended(
+            choices.get(tensor, recipe.calibrator), {name: found[tensor] for name, found in ranges.items()}
+        )
+        for tensor in tensors
+    }
