@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -31,8 +32,8 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
         return agreement(recipe)
 
     first = searched_levers(SPACE, noted, lambda: True, seed=3, most=22)
-    full = {"correct_bias": True, "zero_points": EVERYWHERE, "float_functions": True}
-    assert tried[:4] == [Recipe(name, Equalize(0.7), **full) for name in NAMES]
+    full = Recipe("", Equalize(0.7), correct_bias=True, zero_points=EVERYWHERE, float_functions=True)
+    assert tried[:4] == [replace(full, calibrator=name) for name in NAMES]
     assert {recipe.zero_points for recipe in tried} == {EVERYWHERE, UNPADDED, NOWHERE}
     assert {recipe.float_functions for recipe in tried} == {True, False}
     assert None in {recipe.equalize for recipe in tried}

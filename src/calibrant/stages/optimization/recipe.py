@@ -39,7 +39,8 @@ class Recipe:
     which ``a~b`` is the geometric mean of two calibrators' ranges. correct_bias: whether what rounding the
     weights adds on average is taken off the biases. keep_float: nodes that stay in float. zero_points: where
     symmetric ranges get what a zero point would give them, see graph.mending.zero_points. float_functions:
-    whether activation functions stay in float that the scheme would compute on integers.
+    whether activation functions stay in float that the scheme would compute on integers, and what
+    convolutions give them is scaled by channel, see graph.mending.outputs.
     """
 
     calibrator: str

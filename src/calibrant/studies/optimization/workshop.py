@@ -17,10 +17,12 @@ from calibrant.graph.cost import costs
 from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
+from calibrant.graph.mending.outputs import outputs_equalized
 from calibrant.graph.mending.zero_points import shifted
 from calibrant.graph.model import save_model
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
+from calibrant.graph.walk import name_of
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
@@ -173,8 +175,10 @@ class Workshop:
     def _calibrated(self, recipe: Recipe) -> Calibrated:
         plan = self._without_functions if recipe.float_functions else self._plan
         changes: list[str] = []
+        if recipe.float_functions:
+            plan = self._mended_by(plan, self._normalized(plan), changes)
         if recipe.equalize is not None:
-            plan = self._mended_by(plan, self._equalized(recipe.equalize), changes)
+            plan = self._mended_by(plan, self._equalized(plan, recipe.equalize), changes)
         if recipe.correct_bias:
             plan = self._mended_by(plan, self._corrected(plan), changes)
         statistics = collect(
@@ -209,7 +213,15 @@ class Workshop:
             raise failures[0]
         return ranges
 
-    def _equalized(self, equalize: Equalize) -> Mended:
+    def _normalized(self, plan: QuantizationPlan) -> Mended:
+        nodes = {point.node for point in plan.points.weights}
+        given = [name_of(node.outputs[0]) for node in plan.model.ir.graph if name_of(node) in nodes]
+        channels = {tensor: self._channels[tensor] for tensor in given if tensor in self._channels}
+        return outputs_equalized(
+            plan.model, nodes, {tensor: (found.low, found.high) for tensor, found in channels.items()}
+        )
+
+    def _equalized(self, plan: QuantizationPlan, equalize: Equalize) -> Mended:
         amax = {
             tensor: found.amax if equalize.channels == PEAK else found.typical_amax
             for tensor, found in self._channels.items()
@@ -218,7 +230,7 @@ class Workshop:
             strength=equalize.strength, least_gain=equalize.least_gain, multiply=equalize.multiply
         )
         nodes = {point.node for point in self._plan.points.weights}
-        return equalized(self._plan.model, nodes, amax, wanted)
+        return equalized(plan.model, nodes, amax, wanted)
 
     def _corrected(self, plan: QuantizationPlan) -> Mended:
         channels = self._channels if plan is self._plan else self._channels_of(plan)
