@@ -10,7 +10,7 @@ from calibrant.stages.recommend import Drop
 
 # The share of the float model's mAP that is lost for each share of its detections on which the two disagree,
 # and how far that differs from detector to detector (standard deviation): docs/adr/0010.
-LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.25, 0.15
+LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.2, 0.12
 # The loss is told from models that disagree at most so many times as much as the closest one.
 NEARBY = 1.5
 # Standard deviations above the expected loss under which four of five detectors stay.
