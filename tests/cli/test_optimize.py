@@ -55,6 +55,28 @@ def test_a_recipe_makes_the_same_files_again(optimize: Run, run: Run, work: Path
         assert (work / "again" / name).read_bytes() == (work / "best" / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("scheme", "lever", "pulled", "told"),
+    [
+        ("tensorrt", "zero_points", "everywhere", "shifted"),
+        ("onnxruntime", "float_functions", "true", "normalized"),
+    ],
+)
+def test_a_recipe_may_be_edited(
+    optimize: Run, run: Run, work: Path, scheme: str, lever: str, pulled: str, told: str
+) -> None:
+    assert optimize("--scheme", scheme, "--budget", "1s").code == 0
+    lines = (work / "best" / "optimized.recipe.yaml").read_text().splitlines()
+    edited = [f"{lever}: {pulled}" if line.startswith(f"{lever}:") else line for line in lines]
+    (work / "edited.yaml").write_text("\n".join(edited))
+    for out in ("once", "twice"):
+        made = run("optimize", "m.onnx", "--calib", "calib", "--recipe", "edited.yaml", "--out", out)
+        assert (made.code, told in made.out) == (0, True)
+    files = [(work / folder / "optimized.qdq.onnx").read_bytes() for folder in ("once", "twice", "best")]
+    assert files[0] == files[1] != files[2]
+    onnx.checker.check_model(onnx.load_from_string(files[0]), full_check=True)
+
+
 def test_other_images_are_told_of(optimize: Run, run: Run, work: Path) -> None:
     assert optimize().code == 0
     write_images(work / "other", 3, seed=9)

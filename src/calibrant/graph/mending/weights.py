@@ -71,7 +71,7 @@ class ConstantEditor:
     def constant(self, wish: str, array: FloatArray) -> ir.Value:
         """A new initializer, called ``wish`` where that name is free."""
         name = self._names.fresh(wish)
-        tensor = ir.Tensor(np.ascontiguousarray(array, np.float32), name=name)
+        tensor = ir.Tensor(np.asarray(array, np.float32, order="C"), name=name)
         shape = ir.Shape(array.shape)
         value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=shape, const_value=tensor)
         self._graph.register_initializer(value)
