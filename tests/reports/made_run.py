@@ -343,7 +343,7 @@ def made_optimization(folder: Path, names: Names) -> OptimizationResult:
     """A front of three models."""
     losses = (Loss(29.6, 0.8, 0.2, 1.5), Loss(30.0, 0.4, -0.1, 0.9), Loss(30.3, 0.1, -0.3, 0.5))
     front = tuple(
-        Point(f"model {n}", f"{n} layers in float", {}, share, 0.9, loss, loss, 12.0)
+        Point(f"model {n}", f"{n} layers in float", {}, share, 0.9, loss.drop, loss.high, loss, loss, 12.0)
         for n, (share, loss) in enumerate(zip((1.0, 0.93, 0.71), losses, strict=True))
     )
     accuracy = Accuracy(30.4, 48.4, None, None, None)

@@ -39,7 +39,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Samples:
-    """``proxy`` images need no labels; models are chosen on ``select`` and reported on ``report``."""
+    """Models are compared with the float one on ``proxy``, chosen on ``select`` and reported on ``report``.
+
+    Those of ``proxy`` need no labels, and no ranges were taken from them: there, clipping would not show.
+    """
 
     proxy: Sequence[Sample]
     select: Sequence[Any]

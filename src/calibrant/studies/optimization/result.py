@@ -25,7 +25,7 @@ class Loss:
 class Point:
     """A quantized model: what it is made of, how much of it is INT8, and what it loses.
 
-    int8_share: of all multiply-accumulates, 0..1. agreement: with the float model's detections on calibration
+    int8_share: of all multiply-accumulates, 0..1. agreement: with the float model's detections on selecting
     images, 0..1. expected, at_most: the points that it will lose on other images by that, and hardly more.
     ``select`` was looked at while choosing and flatters; ``report`` was not. latency_ms: median
     of one image on the measured runtime; None where it cannot tell.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -197,13 +196,8 @@ def _loss(found: Measurement, drop: Drop) -> Loss:
 
 def _samples(study: Study, seed: int) -> Samples:
     select, report = split_in_two(len(study.test), seed)
-    chosen: Sequence[object] = [study.test[i] for i in select]
-    with_images = [sample for sample in study.calibration if getattr(sample, "path", None) is not None]
-    return Samples(
-        proxy=(with_images or chosen)[:PROXY_IMAGES],  # type: ignore[arg-type]
-        select=chosen,
-        report=[study.test[i] for i in report],
-    )
+    chosen = [study.test[i] for i in select]
+    return Samples(chosen[:PROXY_IMAGES], chosen, [study.test[i] for i in report])
 
 
 def _identity(study: Study, goal: Goal) -> str:
