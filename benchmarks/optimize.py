@@ -4,7 +4,7 @@ python benchmarks/optimize.py MODELS --calib DIR --data DATASET --out runs/optim
     --also onnxruntime:yolov5n_640 --also openvino:yolov5n_640
 
 MODELS is a folder or a file; --also adds a model beside it under another scheme. Models whose folder in OUT
-holds an optimization.json are not searched again.
+holds an optimization.json are not searched again. --nncf takes what optimize_nncf.py printed, a file a model.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ def main() -> None:
     parser.add_argument("--also", action="append", default=[], metavar="SCHEME:MODEL")
     parser.add_argument("--out", type=Path, default=Path("runs/optimize"))
     parser.add_argument("--page", type=Path, default=Path("docs/optimize-results.md"))
+    parser.add_argument("--nncf", type=Path, nargs="*", default=[], metavar="JSON")
     parser.add_argument("--remark", default="", help="what a reader should know of this run")
     given = parser.parse_args()
     files = sorted(given.models.glob("*.onnx")) if given.models.is_dir() else [given.models]
     also = [one.split(":", 1) for one in given.also]
     jobs = [*(("tensorrt", file) for file in files), *((scheme, files[0].with_stem(m)) for scheme, m in also)]
     results = [optimized(file, scheme, given) for scheme, file in jobs]
-    given.page.write_text(page(results, given.budget, given.remark), encoding="utf-8")
+    rivals = [json.loads(path.read_text(encoding="utf-8")) for path in given.nncf]
+    given.page.write_text(page(results, rivals, given.budget, given.remark), encoding="utf-8")
 
 
 def optimized(model: Path, scheme: str, given: argparse.Namespace) -> Result:
@@ -55,7 +57,7 @@ def optimized(model: Path, scheme: str, given: argparse.Namespace) -> Result:
     return content
 
 
-def page(results: list[Result], budget: str, remark: str) -> str:
+def page(results: list[Result], rivals: list[Result], budget: str, remark: str) -> str:
     first = results[0]
     environment = first["environment"]
     return "\n".join([
@@ -71,6 +73,7 @@ def page(results: list[Result], budget: str, remark: str) -> str:
         "|---|---|---|---|---|---|---|---|",
         *map(summary, results),
         "",
+        *(line for line in beside_nncf(results, rivals)),
         "## What each lever brings",
         "",
         "The chosen model without the lever, on the report images.",
@@ -120,6 +123,41 @@ def summary(result: Result) -> str:
         f"{points(gain)} ({points(low)} to {points(high)})",
     )
     return row(cells)
+
+
+def beside_nncf(results: list[Result], rivals: list[Result]) -> list[str]:
+    """What NNCF's accuracy control reached with the same images and target; nothing where none was run."""
+    if not rivals:
+        return []
+    ours = {name(result): result for result in results}
+    return [
+        f"## Beside NNCF {rivals[0]['nncf']}",
+        "",
+        "`quantize_with_accuracy_control`, validated on the images that Calibrant chooses on, measured on "
+        "the others. It may give activations a scale for each channel, which TensorRT does not take.",
+        "",
+        "| model | target | NNCF: drop | in INT8 | activations by channel | seconds "
+        "| Calibrant: drop | in INT8 | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(rival_row(rival, ours[rival["model"]]) for rival in rivals if rival["model"] in ours),
+        "",
+    ]
+
+
+def rival_row(rival: Result, own: Result) -> str:
+    return row(
+        (
+            rival["model"],
+            f"{own['max_drop']:g}",
+            points(rival["drop"]) + ("" if rival["finished"] else " (when its time was up)"),
+            f"{100 * rival['int8_share']:.1f} %",
+            str(rival["per_channel_activations"]),
+            f"{rival['seconds']:.0f}",
+            points(own["chosen"]["report"]["drop"]),
+            f"{100 * own['chosen']['int8_share']:.1f} %",
+            f"{own['seconds']:.0f}",
+        )
+    )
 
 
 def ablation(result: Result) -> list[str]:

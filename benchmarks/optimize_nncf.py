@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import signal
 import tempfile
 import time
@@ -26,6 +27,7 @@ from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Silent
 from calibrant.graph.cost import costs
 from calibrant.graph.model import load_model, save_model
+from calibrant.graph.movement import JOINING_OPS, MOVING_OPS
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.stages.evaluate import evaluate
 from calibrant.stages.sessions import model_inputs
@@ -35,6 +37,8 @@ from calibrant.studies.request import StudyRequest, open_study
 # NNCF ranks layers by their outputs on so many of the select images. By default it takes as many as it
 # calibrates with, which takes longer than the whole search may.
 RANKING_IMAGES = 24
+
+MOVING = MOVING_OPS | JOINING_OPS | {"MaxPool"}
 
 
 class OutOfTimeError(BaseException):
@@ -59,6 +63,7 @@ def main() -> None:
     }
     begun = time.perf_counter()
     seen: list[tuple[float, onnx.ModelProto]] = []
+    model: onnx.ModelProto | None
     try:
         with tempfile.TemporaryDirectory() as folder, alarm(given.minutes):
             model = searched(study, halves[0], given.max_drop, Path(folder), seen)
@@ -97,8 +102,11 @@ def searched(
     """
     feeds = list(model_inputs(study.float_model, study.task, study.collector, study.calibration))
 
-    def validate(model: Any, samples: Any) -> tuple[float, list[list[Any]]]:
-        """mAP, and every image's raw outputs, which NNCF compares to rank layers."""
+    def validate(model: Any, samples: Any) -> tuple[float, list[float]]:
+        """mAP of all images and of each, by which NNCF picks those that it ranks layers on.
+
+        It ranks by raw outputs too, but not with models of ONNX.
+        """
         path = folder / "candidate.onnx"
         proto = getattr(model, "model", model)
         onnx.save(proto, path)
@@ -106,10 +114,10 @@ def searched(
         with study.runtime.open(path) as session:
             raw = [study.task.drive(session, image) for image in images]
         found = [study.task.interpret(one, image) for one, image in zip(raw, images, strict=True)]
-        value = study.task.score(images, found).value
+        value = points(study, images, found)
         if len(images) == len(select) and any(node.op_type == "QuantizeLinear" for node in proto.graph.node):
             seen.append((value, copy.deepcopy(proto)))
-        return value, [list(one.outputs.values()) for one in raw]
+        return value, [points(study, [image], [one]) for image, one in zip(images, found, strict=True)]
 
     # Per-channel weights need opset 13, here as in Calibrant's own Q/DQ models.
     save_model(with_opset(study.plan.model.ir, study.plan.scheme.min_opset), folder / "float.onnx")
@@ -126,6 +134,12 @@ def searched(
         ),
     )
     return result
+
+
+def points(study: Any, samples: list[Any], found: list[Any]) -> float:
+    """mAP; 0 for images without a labelled box, of which there is none."""
+    value = float(study.task.score(samples, found).value)
+    return value if math.isfinite(value) else 0.0
 
 
 def score(study: Any, model: Any, samples: list[Any], folder: Path) -> float:
@@ -148,12 +162,23 @@ def measured(study: Any, model: onnx.ModelProto, report: list[Any]) -> dict[str,
 
 
 def int8_share(study: Any, model: onnx.ModelProto) -> float:
-    """The share of multiply-accumulates whose weight and activation both come from DequantizeLinear."""
-    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    """The share of multiply-accumulates whose weight and activation are both dequantized integers.
+
+    NNCF does not round again what only moved: Concat, Resize, pooling and the like hand integers on.
+    """
+    made = {name: node for node in model.graph.node for name in node.output}
+
+    def is_dequantized(name: str) -> bool:
+        node = made.get(name)
+        if node is None or node.op_type == "DequantizeLinear":
+            return node is not None
+        moved = node.input if node.op_type in JOINING_OPS else node.input[:1]
+        return node.op_type in MOVING and all(is_dequantized(source) for source in moved)
+
     quantized = {
         node.name
         for node in model.graph.node
-        if len(node.input) > 1 and all(made.get(name) == "DequantizeLinear" for name in node.input[:2])
+        if len(node.input) > 1 and all(is_dequantized(name) for name in node.input[:2])
     }
     macs = {cost.node: cost.macs or 0 for cost in costs(load_model(study.float_model))}
     return sum(count for node, count in macs.items() if node in quantized) / sum(macs.values())
