@@ -145,13 +145,20 @@ def beside_nncf(results: list[Result], rivals: list[Result]) -> list[str]:
 
 
 def rival_row(rival: Result, own: Result) -> str:
+    theirs = (
+        ("none in its time", "", "")
+        if "drop" not in rival
+        else (
+            points(rival["drop"]) + ("" if rival["finished"] else " (when its time was up)"),
+            f"{100 * rival['int8_share']:.1f} %",
+            str(rival["per_channel_activations"]),
+        )
+    )
     return row(
         (
             rival["model"],
             f"{own['max_drop']:g}",
-            points(rival["drop"]) + ("" if rival["finished"] else " (when its time was up)"),
-            f"{100 * rival['int8_share']:.1f} %",
-            str(rival["per_channel_activations"]),
+            *theirs,
             f"{rival['seconds']:.0f}",
             points(own["chosen"]["report"]["drop"]),
             f"{100 * own['chosen']['int8_share']:.1f} %",
