@@ -44,7 +44,7 @@ def toy_study(
         test=toy_samples(40, seed=1),
         calibrators=calibrators,
         settings=settings,
-        context=TrialContext(model.sha256, {}, settings, "ids", "truth", runtime.version),
+        context=TrialContext("toy", model.sha256, {}, settings, "ids", "truth", runtime.version),
         model=ModelSummary("toy.onnx", model.sha256, "toy", "told so", 13, 1, ()),
         data=DataSummary("toys", 40, 0, 0, "ids", "toys", len(calibration), "ids", 0),
     )

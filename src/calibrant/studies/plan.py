@@ -54,9 +54,11 @@ class StudySettings:
 class TrialContext:
     """What all trials of a study share and what, with a candidate's encodings, decides its score.
 
+    The encodings stand for calibrator, its parameters and calibration samples, which decide nothing else.
     ``test_sha256`` is over the images' contents and how the model's classes are read; empty: not known.
     """
 
+    task: str
     model_sha256: str
     profile: Mapping[str, Any]
     settings: StudySettings
@@ -68,7 +70,8 @@ class TrialContext:
     def key(self, encodings: Mapping[str, Encoding], method: str | None = None) -> str:
         """A stable hash of one trial; trials with the same key have the same score.
 
-        ``method`` names the calibrator where the runtime's own chooses the scales, whatever ours say.
+        ``method`` names the calibrator, and the samples that it is shown, where the runtime's own chooses
+        the scales, whatever ours say.
         """
         settings = self.settings.to_dict()
         content = {

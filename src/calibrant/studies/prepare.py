@@ -194,10 +194,11 @@ def prepare_study(
     for warning in warnings:
         progress.note(warning)
     test_ids = ids_sha256(sample.id for sample in test.samples)
+    task = detection_task(detector, settings, test)
     return Study(
         plan=plan,
         float_model=detector.model.path,
-        task=detection_task(detector, settings, test),
+        task=task,
         collector=runtime if runtime.name == REFERENCE else runtime_named(REFERENCE),
         runtime=runtime,
         calibration=calibration.samples,
@@ -205,6 +206,7 @@ def prepare_study(
         calibrators=calibrators,
         settings=settings,
         context=TrialContext(
+            task=task.name,
             model_sha256=detector.model.sha256,
             profile=asdict(detector.recognition.profile),
             settings=settings,

@@ -151,6 +151,7 @@ class StudyResult:
     recommended: Recommended | None
     calibration_seconds: float
     warnings: tuple[str, ...] = ()
+    task: str = "detection"
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
@@ -173,6 +174,7 @@ class StudyResult:
             "schema_version": SCHEMA_VERSION,
             "created": self.created,
             "units": "mAP figures and drops are points, 0..100",
+            "task": self.task,
             "model": {**asdict(self.model), "kept_float": list(self.model.kept_float)},
             "environment": dict(self.environment),
             "settings": dict(self.settings),

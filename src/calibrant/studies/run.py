@@ -118,6 +118,7 @@ def run_study(
         recommended=None,
         calibration_seconds=round(collecting + writing, 3),
         warnings=(*study.warnings, *found),
+        task=study.task.name,
     )
     finished = with_verdict(result, study.calibrators, study.settings.seed, baseline, measured)
     content = json_bytes(finished.to_dict())

@@ -20,7 +20,7 @@ from calibrant.studies.deploy import (
 )
 from calibrant.studies.evidence import save_evidence
 from calibrant.studies.measuring import FAILED, OK, STOPPED, Outcome, TestBench
-from calibrant.studies.plan import StudySettings, TrialContext
+from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
 from calibrant.studies.racing import raced
 from calibrant.studies.result import Trial, TrialFiles, accuracy_of
 from calibrant.studies.verdict import BASELINE, Measured
@@ -40,7 +40,9 @@ class Deployment:
 
     def key(self, candidate: CandidateModel) -> str:
         """What decides a candidate's score: candidates with the same key are measured once."""
-        return self.context.key(candidate.encodings, calibration_method(self.runtime, candidate))
+        method = calibration_method(self.runtime, candidate)
+        shown = ids_sha256(sample.id for sample in self.calibration) if method else ""
+        return self.context.key(candidate.encodings, method and f"{method} {shown}")
 
     def entrant(self, candidate: CandidateModel) -> Entrant:
         """A candidate to be measured.
