@@ -29,7 +29,7 @@ def print_runs(found: Sequence[RecordedRun], console: Console) -> None:
         run = recorded.run
         state = "" if recorded.folder_is == HERE else recorded.folder_is
         table.add_row(
-            run.id[:_ID_DIGITS], _date(run.created), _text(run.model), _text(runtime_of(run)),
+            run.id[:_ID_DIGITS], _date(run.created), _text(_stem(run)), _text(runtime_of(run)),
             _text(_recommended(run)), *_figures(run.trial(run.recommended)), state,
         )  # fmt: skip
     console.print(table)
@@ -47,7 +47,7 @@ def print_best(found: Sequence[RecordedRun], console: Console) -> None:
         run = recorded.run
         tied = [trial.name for trial in run.trials if trial.is_tied and trial.name != run.recommended]
         table.add_row(
-            _text(run.model), _text(run.scheme), _text(runtime_of(run)), _text(_recommended(run)),
+            _text(_stem(run)), _text(run.scheme), _text(runtime_of(run)), _text(_recommended(run)),
             *_figures(run.trial(run.recommended)), str(run.test_images),
             _text(_counted(tied)), run.id[:_ID_DIGITS],
         )  # fmt: skip
@@ -99,7 +99,7 @@ _FOLDED = ("model", "runtime", "tied with it", "")
 def runtime_of(run: RunRecord) -> str:
     """The runtime with its version, and the options that it was asked for."""
     name, _, options = run.runtime.partition(":")
-    return " ".join(part for part in (name, run.runtime_version, options) if part)
+    return " ".join(filter(None, (name, run.runtime_version, options)))
 
 
 def _facts(recorded: RecordedRun) -> Mapping[str, str]:
@@ -142,6 +142,10 @@ def _recommended(run: RunRecord) -> str:
     if run.recommended is None:
         return "-"
     return run.recommended if run.kind == STUDY else f"{run.kind}: {run.recommended}"
+
+
+def _stem(run: RunRecord) -> str:
+    return run.model.removesuffix(".onnx")
 
 
 def _counted(names: Sequence[str]) -> str:

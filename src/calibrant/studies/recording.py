@@ -20,6 +20,7 @@ from calibrant.studies.optimization.deliver import RECIPE
 from calibrant.studies.optimization.run import RESULT as OPTIMIZATION_FILE
 from calibrant.studies.request import REQUEST
 from calibrant.studies.run import RESULT as STUDY_FILE
+from calibrant.studies.runs import named_runtime
 
 STUDY, OPTIMIZATION = "study", "optimization"
 RESULT_FILES = {STUDY: STUDY_FILE, OPTIMIZATION: OPTIMIZATION_FILE}
@@ -92,21 +93,17 @@ def _of_study(content: Mapping[str, Any], folder: Path) -> RunRecord:
 
 
 def _study_trial(trial: Mapping[str, Any], is_tied: bool) -> TrialRecord:
-    low, high = trial["drop_ci95"] or (None, None)
+    """Only what every study.json has is required: older ones lack some of the rest."""
+    low, high = trial.get("drop_ci95") or (None, None)
+    as_they_are = ("key", "reason", "same_as", "map50_95", "map50", "drop", "images")
     return TrialRecord(
         name=trial["calibrator"],
         status=trial["status"],
-        key=trial["key"],
-        reason=trial["reason"],
-        same_as=trial["same_as"],
-        map50_95=trial["map50_95"],
-        map50=trial["map50"],
-        drop=trial["drop"],
         drop_low=low,
         drop_high=high,
-        images=trial["images"],
-        median_ms=(trial["latency"] or {}).get("median_ms"),
+        median_ms=(trial.get("latency") or {}).get("median_ms"),
         is_tied=is_tied,
+        **{name: trial[name] for name in as_they_are if name in trial},
     )
 
 
@@ -145,7 +142,7 @@ def _optimization_trials(content: Mapping[str, Any]) -> Iterator[TrialRecord]:
 def _of_any(kind: str, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """What results of all kinds tell alike."""
     model, settings, environment = content["model"], content["settings"], content["environment"]
-    runtime = str(settings["runtime"])
+    name, *options = named_runtime(str(settings["runtime"]))
     return {
         "id": run_id(content),
         "kind": kind,
@@ -156,8 +153,8 @@ def _of_any(kind: str, content: Mapping[str, Any], folder: Path) -> dict[str, An
         "model_sha256": model["sha256"],
         "family": model["family"],
         "scheme": settings["scheme"],
-        "runtime": runtime,
-        "runtime_version": str(environment.get(runtime.partition(":")[0], "")),
+        "runtime": ":".join(filter(None, [name, ",".join(options)])),
+        "runtime_version": str(environment.get(name, "")),
         "device": environment.get("device"),
         "host": platform.node(),
         "folder": str(folder.absolute()),

@@ -23,6 +23,8 @@ from calibrant.studies.run import RESULT, STATISTICS
 from calibrant.studies.run_files import require_inside, require_study
 from calibrant.studies.verdict import BASELINE
 
+_TELLING_OPTIONS = ("precision=", "int8=", "qdq=")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,9 +36,8 @@ class Run:
     @property
     def runtime(self) -> str:
         """The runtime and its version, e.g. ``tensorrt 8.5.1.7``, with the options that matter."""
-        name, _, options = str(self.content["settings"]["runtime"]).partition(":")
-        kept = [part for part in options.split(",") if part.startswith(("precision=", "int8="))]
-        return " ".join([name, str(self.content["environment"].get(name, "")), *kept]).strip()
+        name, *options = named_runtime(str(self.content["settings"]["runtime"]))
+        return " ".join([name, str(self.content["environment"].get(name, "")), *options]).strip()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +83,12 @@ class Run:
     @cached_property
     def _checksums(self) -> Mapping[str, str]:
         return read_checksums(self.folder)
+
+
+def named_runtime(asked_for: str) -> tuple[str, ...]:
+    """A runtime's name, then the options that change what it computes and not just where and how fast."""
+    name, _, options = asked_for.partition(":")
+    return (name, *(part for part in options.split(",") if part.startswith(_TELLING_OPTIONS)))
 
 
 def load_run(folder: Path) -> Run:
