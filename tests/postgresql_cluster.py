@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -90,8 +89,10 @@ def _programs() -> Path:
 
 
 def _unprivileged_user() -> str | None:
-    if os.geteuid() != 0:
+    if os.name != "posix" or os.geteuid() != 0:
         return None
+    import pwd
+
     with suppress(KeyError):
         return pwd.getpwnam(UNPRIVILEGED).pw_name
     raise CannotStartError(f"it refuses to run as root, and there is no user {UNPRIVILEGED}")

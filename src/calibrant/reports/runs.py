@@ -149,7 +149,7 @@ def _stem(run: RunRecord) -> str:
 
 
 def _counted(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) < 3 else f"{len(names)} others"
+    return f"{len(names)} others" if len(names) > 1 else "".join(names)
 
 
 def _date(moment: datetime) -> str:

@@ -37,9 +37,9 @@ class RunRecord:
     """A finished run: what was measured, on what, where, and where its folder is.
 
     ``id`` is a hash of the run's result file, so that a run that is recorded twice is one record. ``kind`` is
-    "study" or "optimization". ``created`` is aware, UTC. ``runtime`` is its name, and after a
-    colon the options that change what it computes.
-    ``test_ids_sha256`` tells test sets apart. ``recommended`` names a trial; None: none could be measured.
+    "study" or "optimization". ``created`` is aware, UTC. ``runtime`` is a name, and after a colon the options
+    that change what it computes. ``test_ids_sha256`` tells test sets apart; empty: not known.
+    ``recommended`` names a trial; None: none could be measured.
     """
 
     id: str
