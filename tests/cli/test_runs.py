@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from outcomes import Outcome, Run
 
+from calibrant.artifacts.checksums import CHECKSUMS
 from postgresql_cluster import Cluster
 
 
@@ -89,8 +91,62 @@ def test_the_store_can_be_made_again_from_the_folders(
     assert answer.out.count("recorded ") == 3
     assert listed(run("runs", "list", "--json")) == before
     assert "calib holds no run" in run("runs", "add", "calib").error
-    (work / "runs" / "a" / "study.json").write_text('{"schema_version": 1}')
-    assert "is no result of a run" in run("runs", "add", "runs/a").error
+
+
+def edited(folder: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads((folder / "study.json").read_text())
+    change(content)
+    (folder / "study.json").write_text(json.dumps(content))
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+
+
+NO_STUDY = [
+    ("baseline", "map50_95", "30", "float_map50_95 is '30', no float"),
+    ("baseline", "map50_95", 10**400, "holds what no database takes"),
+    ("data", "test_images", None, "test_images is None, no int"),
+    ("data", "dataset", "half a letter \ud800", "holds what no database takes"),
+    ("settings", "runtime", ["onnxruntime"], "not as Calibrant writes it"),
+    ("model", "sha256", {}, "model_sha256 is {}, no str"),
+    ("model", "path", 7, "not as Calibrant writes it"),
+]
+
+
+def test_what_no_study_wrote_is_refused_in_one_line(
+    study: Run, run: Run, work: Path, own_store: Path
+) -> None:
+    assert study().code == 0
+    own_store.unlink()
+    written = (work / "out" / "study.json").read_text()
+    for section, name, value, words in NO_STUDY:
+        (work / "out" / "study.json").write_text(written)
+        edited(work / "out", lambda content: content[section].update({name: value}))  # noqa: B023
+        assert words in run("runs", "add", "out").error
+    assert listed(run("runs", "list", "--json")) == []
+
+
+def test_names_from_a_folder_cannot_play_with_the_terminal(
+    study: Run, run: Run, work: Path, own_store: Path
+) -> None:
+    assert study().code == 0
+    evil = "evil\x1b[2J\nname[bold]"
+
+    def rename(content: Any) -> None:
+        content["model"]["path"] = content["data"]["dataset"] = f"/m/{evil}"
+        content["trials"][0]["calibrator"] = content["recommended"]["calibrator"] = evil
+
+    own_store.unlink()
+    edited(work / "out", rename)
+    assert run("runs", "add", "out").code == 0
+    for command in (
+        ("list",),
+        ("best",),
+        ("history", evil),
+        ("show", listed(run("runs", "list", "--json"))[0]["id"]),
+    ):
+        shown = run("runs", *command)
+        assert shown.code == 0
+        assert "\x1b" not in shown.out
+        assert "[bold]" in shown.out.replace("\n", "")
 
 
 def test_comparing_records_runs_that_came_from_elsewhere(study: Run, run: Run, own_store: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from calibrant.cli.options import JSON, options
 from calibrant.cli.output import is_terminal, print_json
+from calibrant.core.printable import printable
 
 RUN_ID = click.argument("run", metavar="ID")
 OF_MODEL = click.option("--model", metavar="MODEL", help="Only of this model: file name or start of hash.")
@@ -111,7 +112,7 @@ def add(folders: tuple[Path, ...], as_json: bool) -> None:
         _print_json(found)
     else:
         for recorded in found:
-            click.echo(f"recorded {recorded.run.id[:8]}: {recorded.run.folder}")
+            click.echo(f"recorded {recorded.run.id[:8]}: {printable(recorded.run.folder)}")
 
 
 @runs.command()
@@ -122,7 +123,8 @@ def rm(ids: tuple[str, ...], files: bool) -> None:
     from calibrant import api
 
     for recorded in api.remove_runs(ids, files=files):
-        click.echo(f"removed {recorded.run.id[:8]}: {recorded.run.folder}{' and its files' if files else ''}")
+        what = "and deleted" if files and recorded.folder_is == "here" else "but left"
+        click.echo(f"forgot {recorded.run.id[:8]} {what} {printable(recorded.run.folder)}")
 
 
 def _print_json(found: Any) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
+from calibrant.core.printable import printable
 from calibrant.stages.recommend import shown
 from calibrant.studies.measuring import OK, STOPPED
 from calibrant.studies.recording import STUDY
@@ -83,7 +84,7 @@ def print_run(recorded: RecordedRun, console: Console) -> None:
     """All that the store knows of one run."""
     run = recorded.run
     for title, value in _facts(recorded).items():
-        console.print(Text(f"{title:<13}", style="dim").append(value, style="default"))
+        console.print(Text(f"{title:<13}", style="dim").append(printable(value), style="default"))
     table = _table("", "model" if run.kind != STUDY else "calibrator", right=_FIGURES, last=("",))
     table.add_row("", "FP32", shown(run.float_map50_95), "", "", "")
     for trial in run.trials:
@@ -157,7 +158,8 @@ def _date(moment: datetime) -> str:
 
 
 def _text(words: str) -> Text:
-    return Text(words)
+    """Names are from files and stay names, whatever they look like."""
+    return Text(printable(words))
 
 
 def _table(*left: str, right: Sequence[str], last: Sequence[str]) -> Table:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.checksums import CHECKSUMS
+from calibrant.artifacts.lock import LOCK, locked
 from calibrant.artifacts.runs_store.records import RunRecord
 from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError, OutputError
 from calibrant.studies.recording import RESULT_FILES, records_of, run_id
+from calibrant.studies.run_files import read_as_written
 
 HERE, CHANGED, GONE, ELSEWHERE = "here", "changed", "gone", "elsewhere"
 
@@ -22,6 +24,7 @@ _WRITTEN = (
     "study.json",
     "request.json",
     CHECKSUMS,
+    LOCK,
     "statistics.npz",
     "float.onnx",
     "float.onnx.data",
@@ -89,7 +92,8 @@ def delete_folder(run: RunRecord) -> tuple[RunRecord, ...]:
         raise DataError(f"{folder} {what}, which no run wrote; delete it by hand, then leave out --files")
     held = records_of(folder)
     try:
-        shutil.rmtree(folder)
+        with locked(folder):
+            shutil.rmtree(folder)
     except OSError as error:
         raise OutputError(f"cannot delete {folder}: {error.strerror}; delete it by hand") from error
     return held
@@ -107,6 +111,7 @@ def _is_foreign(path: Path, folder: Path) -> bool:
 
 def _id_of(path: Path) -> str | None:
     try:
-        return run_id(read_json(path))
+        with read_as_written(path.parent):
+            return run_id(read_json(path))
     except DataError:
         return None

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from calibrant.artifacts.runs_store.location import BEGIN, engine_of, store_url
 from calibrant.artifacts.runs_store.migrating import (
@@ -37,6 +37,8 @@ from calibrant.artifacts.runs_store.tables import RUNS, TRIALS
 from calibrant.core.errors import StoreError
 
 SHORTEST_ID = 4
+_UNFIT = (ValueError, OverflowError, RecursionError)
+"""What values raise that no column can hold: halves of letters, huge numbers, endless nesting."""
 _WRITERS_LOCK = 0x43414C4942  # any number, the same for all writers of one PostgreSQL database
 
 
@@ -170,11 +172,13 @@ class RunsStore:
         """What goes wrong in the database as one line, without the password that a URL may hold."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, *_UNFIT) as error:
             cause = getattr(error, "orig", None) or error
-            lines = str(cause).strip().splitlines() or [type(cause).__name__]
+            words = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+            if isinstance(error, DataError) or isinstance(cause, _UNFIT):
+                raise StoreError(f"a run holds what no database takes: {words}; run it again") from error
             raise StoreError(
-                f"the store of runs {self.place} cannot be used: {lines[0]}; "
+                f"the store of runs {self.place} cannot be used: {words}; "
                 f"set {VARIABLE} to another, or to {OFF}"
             ) from error
 
