@@ -23,7 +23,7 @@ from calibrant import api
 from calibrant.api import studies as api_studies
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.executor import Work
-from calibrant.executors.answers import answer_of
+from calibrant.executors.answers import answer_of, versions
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Weighing(ClosesOnExit):
         with self.process:
             sent = pickle.dumps(work)
             begun = time.process_time()
-            answer = answer_of(pickle.loads(sent))
+            answer = answer_of(pickle.loads(sent), versions())
             seconds = time.process_time() - begun
         returned = pickle.dumps(answer)
         tally = self.tallies[type(work).__name__]

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from calibrant.core.errors import CalibrantError, DataError, RuntimeFailedError, SettingsError
 from calibrant.core.executor import Work, completed
 from calibrant.executors import executor_named
+from calibrant.executors.answers import answer_of, versions
 from calibrant.executors.local import LocalExecutor, visible_gpus
 from executor_works import Buggy, Dying, OnGpu, Refusing, Slow, Squaring
 
@@ -88,6 +89,24 @@ def test_closing_does_not_wait_for_the_work() -> None:
         under_way.result()
     with pytest.raises(CancelledError):
         waiting.result()
+
+
+def test_whoever_waits_for_results_learns_of_the_end() -> None:
+    executor = LocalExecutor(1, ("0",))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(list, completed(executor, [OnGpu(60), *(Squaring(n) for n in range(3))]))
+        while not multiprocessing.active_children():
+            time.sleep(0.01)
+        executor.close()
+        with pytest.raises((CancelledError, CalibrantError)):
+            waiting.result(30)
+
+
+def test_a_worker_with_other_packages_is_refused() -> None:
+    assert answer_of(Squaring(3), versions()).unwrap() == 9
+    refused = answer_of(Squaring(3), {**versions(), "numpy": "1.0"})
+    with pytest.raises(SettingsError, match=r"has numpy \S+ and the one that began the study 1.0; install"):
+        refused.unwrap()
 
 
 def test_gpus_are_those_that_this_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import SettingsError
 from calibrant.core.executor import ATTEMPTS, Work
 from calibrant.core.machine import usable_cores
-from calibrant.executors.answers import Answer, answer_of, worker_lost
+from calibrant.executors.answers import Answer, answer_of, versions, worker_lost
 
 # A fresh interpreter: a fork of a process with threads may hang.
 _CONTEXT = get_context("spawn")
@@ -77,8 +77,9 @@ class LocalExecutor(ClosesOnExit):
         worker = _Worker()
         self._workers.add(worker)
         while (order := self._orders.get()) is not None:
-            if self._is_closed or not order.promised.set_running_or_notify_cancel():
+            if self._is_closed:
                 order.promised.cancel()
+            if not order.promised.set_running_or_notify_cancel():
                 continue
             gpu = self._gpus.get() if order.work.gpus else None
             try:
@@ -111,7 +112,7 @@ class _Worker:
         """Have ``work`` done. Raises _WorkerDiedError, and what is no CalibrantError as it was raised."""
         line = self._line or self._started()
         try:
-            line.send((work, environment))
+            line.send((work, versions(), environment))
             found = line.recv()
         except (EOFError, OSError) as error:
             code = self.end()
@@ -149,10 +150,10 @@ def _work(line: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever began the study
     with suppress(EOFError, OSError):
         while True:
-            work, environment = line.recv()
+            work, expected, environment = line.recv()
             os.environ.update(environment)
             try:
-                line.send(answer_of(work))
+                line.send(answer_of(work, expected))
             except Exception as error:
                 line.send(error)
 

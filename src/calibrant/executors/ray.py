@@ -14,7 +14,7 @@ import ray
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError, SettingsError
 from calibrant.core.executor import ATTEMPTS, Work
-from calibrant.executors.answers import Answer, answer_of, worker_lost
+from calibrant.executors.answers import Answer, answer_of, versions, worker_lost
 
 _PATIENCE_SECONDS = 10.0
 
@@ -27,6 +27,7 @@ class RayExecutor(ClosesOnExit):
         if self._is_ours:
             _connect(address)
         self._remote = ray.remote(max_retries=ATTEMPTS - 1)(answer_of)
+        self._promised: set[Future[Any]] = set()
 
     @property
     def slots(self) -> int:
@@ -36,14 +37,19 @@ class RayExecutor(ClosesOnExit):
     def submit(self, work: Work) -> Future[Any]:
         """Have it done where Ray has room. Raises SettingsError where no node can ever have it."""
         _require_gpus(work.gpus)
-        reference = self._remote.options(num_cpus=1, num_gpus=work.gpus).remote(work)
+        reference = self._remote.options(num_cpus=1, num_gpus=work.gpus).remote(work, versions())
         promised: Future[Any] = Future()
+        self._promised.add(promised)
+        promised.add_done_callback(self._promised.discard)
         promised.add_done_callback(partial(_cancel, reference))
         reference.future().add_done_callback(partial(_settle, promised))
         return promised
 
     def close(self) -> None:
-        """Leave the cluster; one that was started for this ends."""
+        """Leave the cluster; one that was started for this ends. Whoever still waits waits no longer."""
+        for promised in list(self._promised):
+            if promised.cancel():
+                promised.set_running_or_notify_cancel()
         if self._is_ours and ray.is_initialized():
             ray.shutdown()
 
@@ -93,7 +99,7 @@ def _cancel(reference: Any, promised: Future[Any]) -> None:
 
 
 def _settle(promised: Future[Any], done: Future[Answer]) -> None:
-    if not promised.set_running_or_notify_cancel():
+    if promised.cancelled() or not promised.set_running_or_notify_cancel():
         return
     try:
         promised.set_result(done.result().unwrap())
