@@ -30,6 +30,8 @@ NOT_RUN = {
     "calibrant runs show": "ids differ; tests/cli/test_runs.py shows runs",
     "calibrant runs rm": "ids differ; tests/cli/test_runs.py removes runs",
     "--mlflow": "needs a server; tests/cli/test_mlflow.py logs to a store of MLflow's own",
+    "--executor": "needs processes or a cluster; tests/cli/test_executors.py and tests/studies/test_ray.py",
+    "ray start": "needs a cluster; tests/studies/test_ray.py has one",
     "--pdf": "needs a browser; tests/reports prints a page where there is one",
 }
 # What is no program: what one prints, a formula, a file that its own test reads.
@@ -40,6 +42,7 @@ IMAGES = ("images", "more-images", "calibration_images", "train2017")
 DATA = ("instances_val2017_300.json", "labels.json")
 RUNS = ("yolov5n_640-…", "…", "candidate", "model-20261123-034900", "8.5", "10")
 STORE = "runs.sqlite"
+SWEEP = "models: best.onnx\ndatasets: {calib: images, data: labels.json}\ncalibrators: minmax\n"
 BLOCKS = [block for page in PAGES if page.name != "README.zh-CN.md" for block in blocks_of(page)]
 
 
@@ -83,6 +86,7 @@ def make_models_and_data(folder: Path) -> None:
     for name in DATA:
         (folder / name).write_text(labels.replace('"file_name": "', '"file_name": "test/images/'))
     shutil.copy(ROOT / "src/calibrant/tasks/detection/profiles/yolov5.yaml", folder / "my_detector.yaml")
+    (folder / "sweep.yaml").write_text(SWEEP)
     (folder / "data.yaml").write_text("names: [red, blue]\nval: val/images\n")
     make_ultralytics(folder / "val")
 

@@ -13,6 +13,7 @@ from test_resume import figures
 
 from calibrant.artifacts.yaml_places import read_places
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sweep.yaml"
 FILE = """\
 models:
   - m.onnx
@@ -125,6 +126,19 @@ def assert_same_by_two_processes(run: Run, folder: Path, runs: list[str]) -> Non
     assert table(folder / "alone") == table(folder / "shared")
     for name in runs:
         assert figures(folder / "alone" / name) == figures(folder / "shared" / name)
+
+
+def test_the_example_is_a_sweep(run: Run, work: Path) -> None:
+    shutil.copy(EXAMPLE, work / "example.yaml")
+    for name in ("models/best.onnx", "models/own_head.onnx", "own_head.yaml", "labels/instances_val.json"):
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).touch()
+    (work / "calibration_images").mkdir()
+    listed = json.loads(run("sweep", "example.yaml", "--dry-run", "--json").out)["runs"]
+    places = ("tensorrt-onnxruntime", "openvino-onnxruntime", "openvino-openvino")
+    assert [entry["run"] for entry in listed] == [
+        f"{model}-coco-{place}" for model in ("best", "own-head") for place in places
+    ]
 
 
 MISTAKES = {

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from calibrant.reports.words import points
+from calibrant.reports.words import listed, points
 from calibrant.studies.sweep.result import SweepResult
 
 
 def sweep_headline(result: SweepResult) -> str:
     """Which calibrator is recommended most often, in a few words."""
-    winners = sorted(result.calibrators, key=lambda summary: -summary.recommended)
-    if not winners or not winners[0].recommended:
+    most = max((summary.recommended for summary in result.calibrators), default=0)
+    if not most:
         return "No run came to a recommendation"
+    names = listed([summary.calibrator for summary in result.calibrators if summary.recommended == most])
     done = sum(row.recommended is not None for row in result.rows)
-    first = winners[0]
-    if first.recommended == done:
-        return f"{first.calibrator} in all {done} runs" if done > 1 else f"{first.calibrator} in the one run"
-    return f"{first.calibrator} in {first.recommended} of {done} runs"
+    if most == done:
+        return f"{names} in all {done} runs" if done > 1 else f"{names} in the one run"
+    return f"{names} in {most} of {done} runs{' each' if 2 * most <= done and ' and ' in names else ''}"
 
 
 def sweep_verdict(result: SweepResult) -> tuple[str, ...]:

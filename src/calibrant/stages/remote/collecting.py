@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibrant.artifacts.arrays import packed, unpacked
-from calibrant.artifacts.statistics import arrays_of, statistics_from
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.executor import Executor, completed
 from calibrant.core.progress import Advance, Progress
@@ -22,6 +20,7 @@ from calibrant.runtimes import on_one_core, runtime_named
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder, anchored, require_all
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.remote.files import KEPT_OPEN, NamedFile, NamedSamples, shards_of
+from calibrant.stages.remote.packing import PackedStatistics
 from calibrant.stages.sessions import WatchedSession
 
 
@@ -43,9 +42,9 @@ class Collection:
 
 @dataclass(frozen=True)
 class Counted:
-    """A shard's statistics as packed arrays, of tensors that had values, and the anchors they hang on."""
+    """A shard's statistics, of tensors that had values, and the anchors they hang on."""
 
-    content: bytes
+    statistics: PackedStatistics
     anchors: Mapping[str, float]
     samples: int
 
@@ -173,14 +172,13 @@ def _collection(
 
 
 def _counted(recorder: Recorder, anchors: Mapping[str, float], samples: int) -> Counted:
-    statistics = Statistics("", (), recorder.seen())
-    return Counted(packed(arrays_of(statistics)), dict(anchors), samples)
+    return Counted(PackedStatistics.of(recorder.seen()), dict(anchors), samples)
 
 
 def _merged(
     merged: Mapping[str, TensorStatistics], counted: Counted, advance: Advance
 ) -> dict[str, TensorStatistics]:
-    found = statistics_from(unpacked(counted.content)).tensors
+    found = counted.statistics.unpacked()
     for _ in range(counted.samples):
         advance()
     return {
