@@ -10,7 +10,7 @@ from rich.text import Text
 
 from calibrant.reports.markdown import coded, plain
 from calibrant.reports.material import REPORT
-from calibrant.reports.sweep_words import sweep_headline, sweep_verdict
+from calibrant.reports.sweep_words import sweep_headline, sweep_verdict, telling_axes
 from calibrant.reports.words import NOTHING, interval, points
 from calibrant.stages.recommend import shown
 from calibrant.studies.sweep.result import Row, SweepResult
@@ -44,13 +44,14 @@ def sweep_markdown(result: SweepResult) -> str:
 
 
 def _runs(rows: Sequence[Row]) -> Table:
-    table = _table("model", "data set", "scheme", "runtime")
+    axes = telling_axes(rows)
+    table = _table(*axes)
     for title in ("FP32", "INT8", "drop", "95 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("use", no_wrap=True)
     for row in rows:
-        axes = map(Text, (row.model, row.dataset, row.scheme, row.runtime))
-        table.add_row(*axes, *_figures(row), Text(row.recommended or row.status))
+        where = [Text(getattr(row, axis)) for axis in axes.values()]
+        table.add_row(*where, *_figures(row), Text(row.recommended or row.status))
     return table
 
 

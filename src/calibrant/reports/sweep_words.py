@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from calibrant.reports.words import listed, points
-from calibrant.studies.sweep.result import SweepResult
+from calibrant.studies.sweep.result import Row, SweepResult
+
+_AXES = {"model": "model", "data set": "dataset", "scheme": "scheme", "runtime": "runtime"}
+
+
+def telling_axes(rows: Sequence[Row]) -> dict[str, str]:
+    """Title and field of the model, and of each other axis on which rows differ."""
+    return {
+        title: field
+        for title, field in _AXES.items()
+        if field == "model" or len({getattr(row, field) for row in rows}) > 1
+    }
 
 
 def sweep_headline(result: SweepResult) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from calibrant.reports.html.blocks import Cell, Column, Paragraph, Section, Table
 from calibrant.reports.html.page import Figure, Page, page_html
-from calibrant.reports.sweep_words import sweep_headline, sweep_verdict
-from calibrant.reports.words import NOTHING, points
+from calibrant.reports.sweep_words import sweep_headline, sweep_verdict, telling_axes
+from calibrant.reports.words import NOTHING, listed, points
 from calibrant.studies.sweep.result import SWEEP, CalibratorSummary, Row, SweepResult
 
-_AXES = ("model", "data set", "scheme", "runtime")
+_FACTS = {"models": "model", "data": "dataset", "schemes": "scheme", "runtimes": "runtime"}
 
 
 def sweep_html(result: SweepResult) -> str:
@@ -20,7 +20,7 @@ def sweep_html(result: SweepResult) -> str:
         Page(
             kind=f"sweep of {result.created[:10]}",
             heading=result.source,
-            facts=tuple(_counted(result)),
+            facts=tuple(f"{title}: {_values(result, field)}" for title, field in _FACTS.items()),
             headline=sweep_headline(result),
             figures=(
                 Figure("runs", str(len(result.rows)), f"{len(done)} finished, {len(result.failed)} failed"),
@@ -37,13 +37,9 @@ def sweep_html(result: SweepResult) -> str:
     )
 
 
-def _counted(result: SweepResult) -> list[str]:
-    axes = zip(
-        ("models", "data sets", "schemes", "runtimes"),
-        ("model", "dataset", "scheme", "runtime"),
-        strict=True,
-    )
-    return [f"{len({getattr(row, axis) for row in result.rows})} {title}" for title, axis in axes]
+def _values(result: SweepResult, field: str) -> str:
+    """What stands on an axis, or how many."""
+    return listed(list(dict.fromkeys(getattr(row, field) for row in result.rows)))
 
 
 def _winners(result: SweepResult) -> list[CalibratorSummary]:
@@ -66,21 +62,23 @@ def _sections(result: SweepResult) -> list[Section]:
 
 def _runs_table(rows: Sequence[Row]) -> Table:
     numbers = ("FP32", "mAP50-95", "lost", "from", "to")
+    axes = telling_axes(rows)
     columns = (
-        *(Column(axis) for axis in _AXES),
+        *map(Column, axes),
         Column("use"),
         *(Column(title, "number") for title in numbers),
         Column("tied with it"),
     )
-    return Table("What to deploy, in mAP points", columns, tuple(map(_run_cells, rows)), is_open=True)
+    cells = tuple(_run_cells(row, tuple(axes.values())) for row in rows)
+    return Table("What to deploy, in mAP points", columns, cells, is_open=True)
 
 
-def _run_cells(row: Row) -> tuple[Cell, ...]:
+def _run_cells(row: Row, axes: Sequence[str]) -> tuple[Cell, ...]:
     chosen = row.chosen
     low, high = chosen.drop_ci95 if chosen and chosen.drop_ci95 else (None, None)
     value, drop = (chosen.map50_95, chosen.drop) if chosen else (None, None)
     return (
-        *_axis_cells(row),
+        *_axis_cells(row, axes),
         Cell(row.recommended or row.status),
         *map(_number, (row.fp32, value, drop, low, high)),
         Cell(", ".join(row.tied)),
@@ -114,9 +112,13 @@ def _summary_table(summaries: Sequence[CalibratorSummary]) -> Table:
 
 def _drops_table(result: SweepResult) -> Table:
     names = [summary.calibrator for summary in result.calibrators]
-    columns = (*(Column(axis) for axis in _AXES), *(Column(name, "number") for name in names))
+    axes = telling_axes(result.rows)
+    columns = (*map(Column, axes), *(Column(name, "number") for name in names))
     rows = tuple(
-        (*_axis_cells(row), *(_number(found.drop if (found := row.of(name)) else None) for name in names))
+        (
+            *_axis_cells(row, tuple(axes.values())),
+            *(_number(found.drop if (found := row.of(name)) else None) for name in names),
+        )
         for row in result.rows
     )
     return Table(
@@ -124,8 +126,8 @@ def _drops_table(result: SweepResult) -> Table:
     )
 
 
-def _axis_cells(row: Row) -> tuple[Cell, ...]:
-    return tuple(Cell(text) for text in (row.model, row.dataset, row.scheme, row.runtime))
+def _axis_cells(row: Row, axes: Sequence[str]) -> tuple[Cell, ...]:
+    return tuple(Cell(getattr(row, axis)) for axis in axes)
 
 
 def _number(value: float | None) -> Cell:
