@@ -146,6 +146,7 @@ MISTAKES = {
     "missing key": ("models: m.onnx", "line 1: 'datasets' is missing"),
     "no file": (FILE.replace("m.onnx", "n.onnx"), "line 2: models[0]: there is no '"),
     "no match": (FILE.replace("m.onnx", "'n*.onnx'"), "line 2: models[0]: no file matches 'n*.onnx'"),
+    "family": (FILE.replace("torn.onnx,", "torn.onnx, family: yolov99,"), "line 3: models[1].family: "),
     "scheme": (FILE.replace("[tensorrt,", "[tensort,"), "line 7: schemes[0]: "),
     "calibrator": (
         FILE.replace("[minmax,", "[minmx,"),
@@ -172,7 +173,14 @@ def test_a_mistake_names_its_line_and_key(run: Run, swept: Path, text: str, word
     assert words in run("sweep", "sweep.yaml").error
 
 
-def test_aliases_without_end_are_looked_into_once(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
-    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
-    assert read_places(tmp_path / "bomb.yaml").fields([f"a{n}" for n in range(60)])["a59"].keys == ("a59",)
+def test_an_alias_has_the_line_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("one: &it\n  - x\ntwo: *it\n")
+    fields = read_places(tmp_path / "file.yaml").fields(["one", "two"])
+    assert "line 2: one[0]" in str(fields["one"].items()[0].wrong("torn"))
+    assert "line 3: two[0]" in str(fields["two"].items()[0].wrong("torn"))
+
+
+def test_aliases_without_end_are_refused(run: Run, swept: Path) -> None:
+    lines = ["models: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
+    (swept / "sweep.yaml").write_text("\n".join(lines))
+    assert "aliases" in run("sweep", "sweep.yaml").error

@@ -12,13 +12,14 @@ from typing import Any
 
 from calibrant.artifacts.yaml_places import Place, read_places
 from calibrant.calibrators import DEFAULT_CALIBRATORS, calibrators_named
-from calibrant.core.errors import SettingsError
+from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.schemes import scheme_named
 from calibrant.runtimes import RUNTIMES
 from calibrant.runtimes.options import parsed
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.request import StudyRequest
+from calibrant.tasks.detection import family_named
 
 _AXES = ("model", "dataset", "scheme", "runtime")
 _LISTS = {"models": None, "datasets": None, "schemes": "tensorrt", "runtimes": "onnxruntime"}
@@ -115,12 +116,11 @@ def _run(
 
 def _models(place: Place) -> list[_Model]:
     """A pattern stands for every file that it matches."""
-    found: list[tuple[Place, Path, dict[str, Place]]] = []
+    found: list[tuple[Path, dict[str, Place]]] = []
     for item in place.items():
         fields = item.fields(("path", "name", "family", "imgsz"), ("path",)) if _is_mapping(item) else {}
-        where = fields.get("path", item)
-        found += [(item, path, fields) for path in _files(where)]
-    names = _tails([path for _, path, _ in found])
+        found += [(path, fields) for path in _files(fields.get("path", item))]
+    names = _tails([path for path, _ in found])
     return [
         _Model(
             fields["name"].text() if "name" in fields else names[path],
@@ -128,7 +128,7 @@ def _models(place: Place) -> list[_Model]:
             _family(fields["family"]) if "family" in fields else AUTO,
             fields["imgsz"].count() if "imgsz" in fields else None,
         )
-        for _, path, fields in found
+        for path, fields in found
     ]
 
 
@@ -218,7 +218,7 @@ def _or_wrong(place: Place, check: Any) -> Any:
     """What ``check`` returns; its error with the place before it."""
     try:
         return check()
-    except SettingsError as error:
+    except CalibrantError as error:
         raise place.wrong(str(error)) from error
 
 
@@ -255,7 +255,11 @@ def _calibration(place: Place) -> Path:
 def _family(place: Place) -> str:
     """A family's name, or a profile's file."""
     text = place.text()
-    return str(_existing(place)) if Path(text).suffix in {".yaml", ".yml"} else text
+    if Path(text).suffix in {".yaml", ".yml"}:
+        return str(_existing(place))
+    if text != AUTO:
+        _or_wrong(place, lambda: family_named(text))
+    return text
 
 
 def _tails(paths: Sequence[Path]) -> dict[Path, str]:
