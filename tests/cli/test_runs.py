@@ -220,19 +220,18 @@ def test_an_optimization_records_itself_and_its_study_keeps_its_own(study: Run, 
     assert not (work / "best").exists()
 
 
-@pytest.mark.parametrize(
-    "setting", ["{}/file/store.sqlite", "postgresql://nobody@127.0.0.1:1/x", "mysql://x/y"]
-)
 def test_a_store_that_cannot_be_written_to_costs_a_note(
-    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (work / "file").touch()
-    monkeypatch.setenv("CALIBRANT_STORE", setting.format(work))
+    monkeypatch.setenv("CALIBRANT_STORE", "file/store.sqlite")
     answer = study()
     assert answer.code == 0
-    assert answer.err.startswith("note: not recorded: ")
+    assert answer.err.startswith("note: not recorded: the store of runs cannot be made at ")
     assert answer.err.count("\n") == 1
-    assert "CALIBRANT_STORE" in run("runs").error
+    for setting in ("file/store.sqlite", "postgresql://nobody@127.0.0.1:1/x", "mysql://x/y", "?://?:?"):
+        monkeypatch.setenv("CALIBRANT_STORE", setting)
+        assert "CALIBRANT_STORE" in run("runs", "add", "out").error
 
 
 def test_the_store_can_be_turned_off_or_be_a_file(
@@ -247,11 +246,10 @@ def test_the_store_can_be_turned_off_or_be_a_file(
     assert (work / "team" / "runs.sqlite").is_file()
 
 
-@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql"])
 def test_a_team_shares_a_store_in_postgresql(
-    study: Run, run: Run, monkeypatch: pytest.MonkeyPatch, postgresql: Cluster, scheme: str
+    study: Run, run: Run, monkeypatch: pytest.MonkeyPatch, postgresql: Cluster
 ) -> None:
-    url = postgresql.new_database().replace("postgresql+psycopg", scheme)
+    url = postgresql.new_database().replace("postgresql+psycopg", "postgresql")
     monkeypatch.setenv("CALIBRANT_STORE", url)
     assert study(calibrators="minmax,percentile:50").err == ""
     (found,) = listed(run("runs", "list", "--json"))

@@ -20,7 +20,7 @@ from calibrant.artifacts.runs_store.store import RunsStore, Wanted
 from calibrant.core.errors import StoreError
 from postgresql_cluster import Cluster
 
-WRITERS, RUNS_EACH = 2, 15
+WRITERS, RUNS_EACH = 2, 8
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -196,6 +196,13 @@ def test_the_password_is_told_to_nobody(postgresql: Cluster) -> None:
         assert "s3cret" not in str(error.value)
         assert url.password not in str(error.value)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_no_database_takes_is_told_in_one_line(store: RunsStore) -> None:
+    for unfit in ({"float_map50_95": 10**400}, {"folder": "\ud800"}, {"test_images": 2**70}):
+        with pytest.raises(StoreError, match=r"^a run holds what no database takes: .*; run it again$"):
+            store.put(replace(RUN, **unfit))  # type: ignore[arg-type]
+    assert store.newest() == ()
 
 
 def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:
