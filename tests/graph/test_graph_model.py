@@ -273,7 +273,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest
 
 def test_a_folder_that_is_missing_or_a_file_is_refused(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         save_model(model.ir, tmp_path / "absent" / "m.onnx")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         save_model(model.ir, model.path / "m.onnx")

@@ -17,8 +17,7 @@ from calibrant.api.arguments import (
 )
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
-from calibrant.artifacts.lock import locked
-from calibrant.artifacts.store import output_folder
+from calibrant.artifacts.store import occupied, output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import DataError
 from calibrant.core.executor import Executor
@@ -167,7 +166,7 @@ def resume(
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
     log = log_at(mlflow)
-    with locked(folder), opened(executor) as workers:
+    with occupied(folder), opened(executor) as workers:
         if damaged := damaged_files(folder):
             listener.note(
                 f"{len(damaged)} files of {folder} are damaged or missing, e.g. {damaged[0]!r}; "

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from calibrant.core.disk import cannot_write
 from calibrant.core.errors import OutputError
 
 LOCK = ".calibrant.lock"
@@ -38,9 +39,7 @@ def _opened(path: Path) -> int | None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise OutputError(
-                f"cannot write {path}: {error.strerror}; choose another folder with --out"
-            ) from error
+            raise cannot_write(path, error, "choose another folder with --out") from error
         try:
             _lock(descriptor)
         except BlockingIOError:

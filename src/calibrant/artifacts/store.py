@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.lock import locked
+from calibrant.core.disk import cannot_write
 from calibrant.core.errors import DataError, OutputError
+
+# What write_bytes and save_model name their drafts.
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}|\.calibrant-[a-z0-9_]{8}")
 
 LARGEST_JSON = 256 * 2**20
 """Bytes; a study.json has some thousands."""
@@ -31,9 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; choose another folder with --out"
-        ) from error
+        raise cannot_write(path, error, "choose another folder with --out") from error
 
 
 def remove(path: Path) -> None:
@@ -83,9 +87,20 @@ def require_writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise OutputError(
-            f"cannot write into {folder}: {error.strerror}; choose another folder with --out"
-        ) from error
+        raise cannot_write(folder / "study.json", error, "choose another folder with --out") from error
+
+
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Be the only one who writes into a folder of results, without what a killed process left half written.
+
+    Raises OutputError where another process is at work in it.
+    """
+    with locked(folder):
+        for path in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name)]:
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield
 
 
 @contextmanager
@@ -97,7 +112,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with locked(require_writable(folder)):
+        with occupied(require_writable(folder)):
             yield folder
     except BaseException:
         for path in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from calibrant.core.errors import ModelError, OutputError, SettingsError
+from calibrant.core.disk import cannot_write
+from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.graph.files import external_files, read_proto, sha256_of
 from calibrant.graph.onnx_passes import with_inferred_shapes
@@ -141,12 +143,17 @@ def save_model(model: ir.Model, path: Path) -> None:
             if data.exists():
                 # A graph must never lie beside the weights of another one.
                 path.unlink(missing_ok=True)
-                data.replace(path.with_name(data.name))
-            draft.replace(path)
+                _on_disk(data).replace(path.with_name(data.name))
+            _on_disk(draft).replace(path)
     except OSError as error:
-        raise OutputError(
-            f"{str(path)!r} cannot be written: {error.strerror or error}; give a folder that is writable"
-        ) from error
+        raise cannot_write(path, error, "give a folder that is writable") from error
+
+
+def _on_disk(draft: Path) -> Path:
+    """A file that is there also after the power fails, so that its new name never stands for less."""
+    with draft.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    return draft
 
 
 def _write(model: ir.Model, draft: Path, data: Path) -> None:
