@@ -28,6 +28,7 @@ from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import MLflowLog, log_at, log_run
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
+from calibrant.studies.memory import allowed_bytes, within_memory
 from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
@@ -46,6 +47,7 @@ class Effort:
     diagnose_budget: float | None = None
     executor: Executor | None = None
     log: MLflowLog | None = None
+    max_memory: str | None = None
 
 
 def study(
@@ -72,6 +74,7 @@ def study(
     cache: bool = True,
     diagnose_budget: float | None = None,
     executor: str | None = None,
+    max_memory: str | None = None,
     mlflow: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
@@ -84,7 +87,9 @@ def study(
     eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
     diagnose_budget: seconds for saying why candidates lose (see diagnose); None: a fifth of the study's own
     time; 0: none. executor: who runs the models, ``local[:N]`` or ``ray[:address]``, with the same results;
-    None: this process. mlflow: the URI of an MLflow server or store
+    None: this process. max_memory: what this process may take, e.g. "4GB" or "50%"; None: 80 % of what the
+    machine or its cgroup allows; as many runs are under way at once as fit, and a study that does not fit is
+    refused before it begins. mlflow: the URI of an MLflow server or store
     (``sqlite:///FILE``) to log to as well.
     Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
@@ -116,7 +121,7 @@ def study(
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
         target = Path(out) if out is not None else new_run_folder(Path(model).stem)
-        how = Effort(cache, diagnose_budget, workers, log)
+        how = Effort(cache, diagnose_budget, workers, log, max_memory)
         return study_in(target, request, prepared, how, listener, started)
 
 
@@ -153,6 +158,7 @@ def resume(
     cache: bool = True,
     diagnose_budget: float | None = None,
     executor: str | None = None,
+    max_memory: str | None = None,
     mlflow: str | None = None,
     progress: Progress | None = None,
 ) -> StudyResult:
@@ -173,12 +179,13 @@ def resume(
                 "they are made again"
             )
         prepared = open_study(request, listener)
-        how = Effort(cache, diagnose_budget, workers, log)
+        how = Effort(cache, diagnose_budget, workers, log, max_memory)
         return _run(prepared, folder, how, started, listener)
 
 
 def _run(prepared: Study, folder: Path, how: Effort, started: float, progress: Progress) -> StudyResult:
     kept = results_cache(progress) if how.cache else None
+    prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
     result = run_study(prepared, folder, progress, kept, how.executor)
     taken = time.monotonic() - started
     budget = SHARE_OF_STUDY * taken if how.diagnose_budget is None else how.diagnose_budget

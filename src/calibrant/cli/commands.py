@@ -19,6 +19,7 @@ from calibrant.cli.options import (
     IMGSZ,
     INPUT,
     JSON,
+    MAX_MEMORY,
     MLFLOW,
     MODEL,
     PLACEMENT,
@@ -38,7 +39,7 @@ ALL_FAILED = 1
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
 )
-@options(RACE, CACHE, EXECUTOR, MLFLOW)
+@options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
@@ -52,7 +53,7 @@ def study(as_json: bool, **settings: Any) -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@options(CACHE, EXECUTOR, MLFLOW, JSON)
+@options(CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, JSON)
 def resume(as_json: bool, run: Path, **settings: Any) -> None:
     """Go on with a study that was cut off, in its folder RUN."""
     from calibrant import api

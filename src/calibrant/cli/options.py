@@ -84,6 +84,10 @@ RACE = options(
                  show_default=True, metavar="SHARE",
                  help="How often, at most, racing may drop the eventual winner."),
 )  # fmt: skip
+MAX_MEMORY = click.option(
+    "--max-memory", metavar="SIZE",
+    help="Memory to stay within, e.g. 4GB or 50% [default: 80% of what is allowed].",
+)  # fmt: skip
 EXECUTOR = click.option(
     "--executor", metavar="NAME",
     help="Who runs the models: local[:N] processes, or ray[:ADDRESS] [default: this process].",

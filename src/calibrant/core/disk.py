@@ -17,8 +17,8 @@ def cannot_write(path: Path, error: OSError, remedy: str) -> OutputError:
     if error.errno not in _FULL:
         return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
     return OutputError(
-        f"cannot write {path}: its disk is full ({_free(path)}); free some there; the same command goes on "
-        "where it was"
+        f"cannot write {path}: its disk is full ({_free(path)}); free some space there; the same command "
+        "then goes on where it was"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,16 @@ def _groups(root: Path, controller: str) -> list[Path]:
         elif controller in controllers.split(","):
             groups.append(hierarchy / controller / path.lstrip("/"))
     return groups
+
+
+def resident_bytes(root: Path = _ROOT) -> int:
+    """Bytes that this process has in memory now; where the system does not tell, the most it had."""
+    statm = root / "proc/self/statm"
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else _KIB)

@@ -30,7 +30,7 @@ def costs(model: Model) -> tuple[NodeCost, ...]:
 
     An open batch dimension counts as 1.
     """
-    graph = _with_batch_of_one(model.ir).graph
+    graph = with_batch_of_one(model.ir).graph
     return tuple(
         NodeCost(name_of(node), node.op_type, _macs(node), _parameters(node))
         for node in graph
@@ -49,7 +49,8 @@ def total_parameters(nodes: Iterable[NodeCost]) -> int:
     return sum(cost.parameters for cost in nodes)
 
 
-def _with_batch_of_one(model: ir.Model) -> ir.Model:
+def with_batch_of_one(model: ir.Model) -> ir.Model:
+    """The model with an open batch dimension fixed at 1, and all shapes that follow."""
     shapes = {name_of(value): list(value.shape) for value in model.graph.inputs if value.shape}
     open_batch = {
         name: [1, *(dim if isinstance(dim, int) else None for dim in dims[1:])]

@@ -233,9 +233,14 @@ def _name_nodes(model: ir.Model) -> None:
 
 def _info_of(value: ir.Value) -> TensorInfo:
     shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape or ())
-    return TensorInfo(
-        name_of(value), shape, value.dtype.numpy().name if value.dtype is not None else "unknown"
-    )
+    return TensorInfo(name_of(value), shape, _dtype_name(value.dtype))
+
+
+def _dtype_name(dtype: ir.DataType | None) -> str:
+    try:
+        return "unknown" if dtype is None else str(dtype.numpy().name)
+    except TypeError:  # numpy has no such type
+        return dtype.name.lower() if dtype is not None else "unknown"
 
 
 def _tail_of(output: ir.Value) -> tuple[str, ...]:

@@ -46,6 +46,15 @@ class OpenVINO:
         """OpenVINO's version, without the build's number."""
         return str(ov.__version__).partition("-")[0]
 
+    @property
+    def workers(self) -> int:
+        """How many runs are under way at once."""
+        return self._workers
+
+    def with_workers(self, workers: int) -> OpenVINO:
+        """The same runtime with another number of runs at once."""
+        return OpenVINO(workers, self._precision)
+
     def open(self, model: Path) -> OpenVINOSession:
         """Open an ONNX file. Raises RuntimeFailedError with OpenVINO's words."""
         with _in_our_words(f"OpenVINO cannot open {model.name}"):

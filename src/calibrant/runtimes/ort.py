@@ -46,6 +46,15 @@ class OnnxRuntime:
         """ONNX Runtime's version."""
         return str(ort.__version__)
 
+    @property
+    def workers(self) -> int:
+        """How many runs are under way at once."""
+        return self._workers
+
+    def with_workers(self, workers: int) -> OnnxRuntime:
+        """The same runtime with another number of runs at once."""
+        return OnnxRuntime(workers, self._qdq)
+
     def open(self, model: Path) -> OnnxRuntimeSession:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
