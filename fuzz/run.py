@@ -64,7 +64,7 @@ def fuzzed(name: str, seeds: list[bytes], seconds: int) -> int:
     print(f"{name:<20} {taken:7.0f} {runs[1] if runs else '?':>11} {edges[-1] if edges else '?':>6}  "
           f"{', '.join(new) or '-'}", flush=True)  # fmt: skip
     if ended.returncode and not new:
-        print(ended.stderr[-2000:], file=sys.stderr)
+        print(f"  ended with {ended.returncode}: {ended.stderr[-300:]}", flush=True)
     if new:
         print("  " + "\n  ".join(_reason(ended.stderr)), flush=True)
     return len(new) or ended.returncode

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,3 +104,24 @@ def test_arrays_keep_all_and_load_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.resample(weights), evidence.resample(weights))
     with pytest.raises(KeyError, match="matched"):
         MatchTable.from_arrays({k: v for k, v in evidence.to_arrays().items() if k != "matched"})
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("image", lambda image: image + 10_000),
+        ("image", lambda image: image - 1),
+        ("truth_class", lambda index: index + 99),
+        ("starts", lambda starts: starts[::-1]),
+        ("starts", lambda starts: starts + 1),
+        ("scores", lambda scores: scores[:-1]),
+        ("matched", lambda matched: matched.astype(np.float64)),
+        ("truth_image", lambda index: index[None]),
+        ("images", lambda _: np.array(-1)),
+    ],
+)
+def test_arrays_of_no_table_are_refused(name: str, change: Callable[[Any], Any]) -> None:
+    right = table(3, 5).to_arrays()
+    assert MatchTable.from_arrays(right).images == 5
+    with pytest.raises(ValueError, match=r"."):
+        MatchTable.from_arrays({**right, name: change(right[name])})

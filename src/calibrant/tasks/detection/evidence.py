@@ -64,9 +64,13 @@ class MatchTable:
         Raises KeyError when one of its arrays is missing, ValueError when they are not of one table: compiled
         loops believe them.
         """
-        values: dict[str, Any] = {
-            name: np.asarray(arrays[name]).astype(kind, casting="same_kind") for name, kind in _KINDS.items()
-        }
+        try:
+            values: dict[str, Any] = {
+                name: np.asarray(arrays[name]).astype(kind, casting="same_kind")
+                for name, kind in _KINDS.items()
+            }
+        except TypeError as error:
+            raise ValueError(str(error)) from error
         table = cls(**{**values, "images": int(arrays["images"])})
         table._require_possible()
         return table

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from calibrant.core.errors import ImageError
-from calibrant.tasks.detection.images import check_image, image_size, read_image
+from calibrant.tasks.detection.images import PIXEL_LIMIT, check_image, image_size, read_image
 
 WIDTH, HEIGHT = 80, 60
 
@@ -267,6 +267,18 @@ def test_the_pixel_limit_can_be_lowered(tmp_path: Path) -> None:
     assert read_image(path, max_pixels=5000).shape == (50, 100, 3)
     with pytest.raises(ImageError, match=r"has 100x50 pixels \(limit 4999\)"):
         read_image(path, max_pixels=4999)
+
+
+def test_the_environment_moves_the_pixel_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_image(tmp_path / "a.png", 100, 50)
+    monkeypatch.setenv(PIXEL_LIMIT, "4999")
+    for read in (read_image, image_size, check_image):
+        with pytest.raises(ImageError, match=r"limit 4999\); .* or set CALIBRANT_MAX_PIXELS"):
+            read(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    monkeypatch.setenv(PIXEL_LIMIT, str(2**40))
+    large = saved(tmp_path, "large.png", png_that_claims(20_000, 20_000))
+    assert image_size(large) == (20_000, 20_000)
 
 
 @given(
