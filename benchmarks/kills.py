@@ -106,7 +106,8 @@ def killed(victim: Victim, seconds: float, how: signal.Signals, tally: Tally) ->
             process.send_signal(how)
         _, words = process.communicate()
     said = words.decode(errors="replace")
-    if "Traceback" in said or process.returncode not in (0, -how, 130):
+    is_starting = how is signal.SIGINT and said.rstrip().endswith("KeyboardInterrupt")  # Python itself
+    if not is_starting and ("Traceback" in said or process.returncode not in (0, -how, 130)):
         sys.exit(f"exit code {process.returncode} after {seconds:.2f} s:\n{said}")
     if process.returncode == 0:
         return True
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     given, more = parser.parse_known_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     options = [given.model, "--calib", given.calib, "--data", given.data, *more]
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         victim = Victim(options, Path(folder))
