@@ -27,7 +27,6 @@ NOT_RUN = {
     "$P": "needs TensorRT and an NVIDIA GPU",
     "python benchmarks/": "takes hours on models that are not in the repository",
     "gh pr": "needs an account",
-    "calibrant runs show": "ids differ; tests/cli/test_runs.py shows runs",
     "calibrant runs rm": "ids differ; tests/cli/test_runs.py removes runs",
     "--mlflow": "needs a server; tests/cli/test_mlflow.py logs to a store of MLflow's own",
     "--executor": "needs processes or a cluster; tests/cli/test_executors.py and tests/studies/test_ray.py",

@@ -36,7 +36,7 @@ KEY = CONTEXT.key(encodings(1.0, 2.0))
 
 @pytest.mark.parametrize("field", [field.name for field in fields(TrialContext) if field.name != "settings"])
 def test_what_trials_share_is_in_the_key(field: str) -> None:
-    other = {"resize": "stretch"} if field == "profile" else "other"
+    other: Any = {"resize": "stretch"} if field == "profile" else "other"
     assert replace(CONTEXT, **{field: other}).key(encodings(1.0, 2.0)) != KEY
 
 

@@ -201,7 +201,7 @@ def test_the_password_is_told_to_nobody(postgresql: Cluster) -> None:
 def test_what_no_database_takes_is_told_in_one_line(store: RunsStore) -> None:
     for unfit in ({"float_map50_95": 10**400}, {"folder": "\ud800"}, {"test_images": 2**70}):
         with pytest.raises(StoreError, match=r"^a run holds what no database takes: .*; run it again$"):
-            store.put(replace(RUN, **unfit))  # type: ignore[arg-type]
+            store.put(replace(RUN, **unfit))
     assert store.newest() == ()
 
 
