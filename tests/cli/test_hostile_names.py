@@ -12,13 +12,11 @@ from outcomes import Outcome, Run
 from toy_detector import detector, saved
 
 NAMES = (
-    "\x1b[2J\x1b[31mred",
+    "\x1b[2J\x1b[31mred\u202eleft",
     "two\nlines: error: no",
     "<script>alert(1)</script>",
-    "'; touch pwned; '",
-    "$(touch pwned)",
+    "'; touch pwned; '$(touch pwned)",
     "../../pwned",
-    "right\u202eleft",
 )
 
 

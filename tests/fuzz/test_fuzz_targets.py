@@ -32,7 +32,7 @@ def test_what_is_right_is_read(target: Target) -> None:
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_anything_else_is_refused_in_one_line(target: Target) -> None:
-    @settings(max_examples=8 if target.name in SLOW else 60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=4 if target.name in SLOW else 40, suppress_health_check=list(HealthCheck))
     @given(inputs)
     def check(content: bytes) -> None:
         target.check(content)
