@@ -26,6 +26,7 @@ NOT_RUN = {
     "--runtime tensorrt": "needs TensorRT and an NVIDIA GPU; tests/runtimes plays it with a stand-in",
     "$P": "needs TensorRT and an NVIDIA GPU",
     "python benchmarks/": "takes hours on models that are not in the repository",
+    "python fuzz/": "takes a minute a parser; tests/fuzz draws inputs for each",
     "gh pr": "needs an account",
     "calibrant runs rm": "ids differ; tests/cli/test_runs.py removes runs",
     "--mlflow": "needs a server; tests/cli/test_mlflow.py logs to a store of MLflow's own",
