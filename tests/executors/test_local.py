@@ -22,7 +22,7 @@ from executor_works import Buggy, Dying, OnGpu, Refusing, Slow, Squaring
 
 def test_each_result_comes_with_its_position_and_no_process_stays() -> None:
     with executor_named("local:2") as executor:
-        assert executor.slots == 2
+        assert executor.slots() == 2
         assert dict(completed(executor, [Squaring(n) for n in range(9)])) == {n: n * n for n in range(9)}
         assert len(multiprocessing.active_children()) == 2
     assert multiprocessing.active_children() == []
@@ -75,6 +75,12 @@ def test_one_gpu_has_one_piece_of_work_at_a_time() -> None:
         found = sorted((result for _, result in completed(executor, [OnGpu(0.05)] * 4)), key=lambda r: r[1])
     assert {gpu for gpu, _, _ in found} == {"5"}
     assert all(end <= begun for (_, _, end), (_, begun, _) in pairwise(found))
+
+
+def test_slots_are_processes_or_gpus() -> None:
+    for gpus, expected in ((("0", "1"), 2), ((), 1), (tuple("01234"), 3)):
+        with LocalExecutor(3, gpus) as executor:
+            assert (executor.slots(), executor.slots(1)) == (3, expected)
 
 
 def test_closing_does_not_wait_for_the_work() -> None:

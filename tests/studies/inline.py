@@ -15,11 +15,12 @@ from calibrant.executors.answers import answer_of, versions
 class Inline(ClosesOnExit):
     """Keeps the sizes of what would have travelled: (work, answer), bytes."""
 
-    slots = 1
-
     def __init__(self) -> None:
         self._process = threading.Lock()  # a worker does one piece of work after the other
         self.sizes: list[tuple[str, int, int]] = []
+
+    def slots(self, gpus: int = 0) -> int:
+        return 1
 
     def submit(self, work: Work) -> Future[Any]:
         sent = pickle.dumps(work)

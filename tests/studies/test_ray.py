@@ -54,7 +54,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
 
 
 def test_work_is_done_wherever_there_is_room(workers: Executor) -> None:
-    assert workers.slots == 2
+    assert (workers.slots(), workers.slots(1), workers.slots(2)) == (2, 2, 1)
     assert dict(completed(workers, [Squaring(n) for n in range(9)])) == {n: n * n for n in range(9)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from inline import Inline
 from test_run import broken, toy_study
-from toy import toy_samples
+from toy import ToySample, ToyTask, toy_model, toy_samples
 
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.statistics import read_statistics
@@ -18,7 +18,7 @@ from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import DataError, NumericsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Silent
-from calibrant.stages.remote.files import NamedFile, shards_of
+from calibrant.stages.remote.files import NamedFile, NamedSamples, shards_of
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import run_study
 
@@ -88,6 +88,22 @@ def test_another_file_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").unlink()
     with pytest.raises(DataError, match="cannot read"):
         named.checked()
+
+
+class Named(ToyTask):
+    """The toy task, whose samples have a digest."""
+
+    def digest(self, sample: ToySample) -> bytes:
+        return sample.values.tobytes()
+
+
+def test_another_sample_in_its_place_is_refused(tmp_path: Path) -> None:
+    task, samples = Named(toy_model(tmp_path / "toy.onnx")), toy_samples(3, seed=1)
+    named = NamedSamples.of(samples, task).at([2, 0])
+    assert [sample.id for sample in named.checked(task)] == ["1-2", "1-0"]
+    samples[0].values[:] = 0
+    with pytest.raises(DataError, match=r"sample '1-0' on machine .* is not the one that was sent for"):
+        named.checked(task)
 
 
 def test_shards_hold_every_position_once() -> None:

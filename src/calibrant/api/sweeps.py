@@ -119,16 +119,19 @@ class _Named:
 
 def _rows(runs: Sequence[SweepRun], folder: Path, how: Effort, progress: Progress) -> Iterator[Row]:
     """Each run's row, as it is finished."""
-    if how.executor is None or len(runs) < how.executor.slots:
+    gpus = max((gpus_of(run.runtime) for run in runs), default=0)
+    if how.executor is None or len(runs) < how.executor.slots(gpus):
         for run in runs:
             yield _row(run, folder / run.name, how, _Named(run.name, progress))
         return
-    place = folder.absolute()
-    under_way = {
-        how.executor.submit(WholeRun(run, str(place / run.name), how.cache, how.diagnose_budget)): run
-        for run in runs
-    }
+    place, under_way = folder.absolute(), dict[Future[tuple[Row, tuple[str, ...]]], SweepRun]()
     try:
+        for run in runs:
+            work = WholeRun(run, str(place / run.name), how.cache, how.diagnose_budget)
+            try:
+                under_way[how.executor.submit(work)] = run
+            except CalibrantError as error:  # a GPU that no machine has
+                yield failed(run, str(error))
         for done in as_completed(list(under_way)):
             run = under_way.pop(done)
             yield _answer(run, place / run.name, done, progress)

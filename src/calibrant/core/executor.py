@@ -31,9 +31,8 @@ class Work(Protocol):
 class Executor(Protocol):
     """Has work done by other processes. Whoever opens it closes it: use it as a context manager."""
 
-    @property
-    def slots(self) -> int:
-        """How many pieces of work are done at once."""
+    def slots(self, gpus: int = 0) -> int:
+        """How many pieces of work are done at once that need so many GPUs each; one at least."""
         ...
 
     def submit(self, work: Work) -> Future[Any]:

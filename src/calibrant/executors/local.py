@@ -40,10 +40,10 @@ class _WorkerDiedError(Exception):
 
 
 class LocalExecutor(ClosesOnExit):
-    """``slots`` processes. Work that needs a GPU has one of ``gpus`` (CUDA's numbers) for itself."""
+    """Several processes. Work that needs a GPU has one of ``gpus`` (CUDA's numbers) for itself."""
 
-    def __init__(self, slots: int, gpus: Sequence[str]) -> None:
-        self.slots = slots
+    def __init__(self, processes: int, gpus: Sequence[str]) -> None:
+        self._lanes = (processes, max(1, len(gpus)))
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._gpus: SimpleQueue[_Environment] = SimpleQueue()
         # Without a GPU in sight the work itself says what is missing, one at a time.
@@ -51,9 +51,13 @@ class LocalExecutor(ClosesOnExit):
             self._gpus.put(environment)
         self._is_closed = False
         self._workers: set[_Worker] = set()
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(slots)]
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(processes)]
         for thread in self._threads:
             thread.start()
+
+    def slots(self, gpus: int = 0) -> int:
+        """As many as there are processes, or GPUs."""
+        return min(self._lanes) if gpus else self._lanes[0]
 
     def submit(self, work: Work) -> Future[Any]:
         """Have it done by the next process that is free."""

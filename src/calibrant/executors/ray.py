@@ -29,10 +29,11 @@ class RayExecutor(ClosesOnExit):
         self._remote = ray.remote(max_retries=ATTEMPTS - 1)(answer_of)
         self._promised: set[Future[Any]] = set()
 
-    @property
-    def slots(self) -> int:
-        """The cluster's cores."""
-        return max(1, int(_resources().get("CPU", 1)))
+    def slots(self, gpus: int = 0) -> int:
+        """As many as the cluster has cores, and GPUs."""
+        there = _resources()
+        rooms = [there.get("CPU", 1), *([there.get("GPU", 0) / gpus] if gpus else [])]
+        return max(1, int(min(rooms)))
 
     def submit(self, work: Work) -> Future[Any]:
         """Have it done where Ray has room. Raises SettingsError where no node can ever have it."""
