@@ -30,6 +30,25 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray on Windows 
 STORE_BYTES = 80 * 2**20
 
 
+def started() -> None:
+    """Start Ray; a busy machine may take longer than the half minute that Ray waits for itself."""
+    for is_last in (False, False, True):
+        try:
+            ray.init(
+                num_cpus=2,
+                num_gpus=2,
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            return
+        except Exception:
+            ray.shutdown()
+            if is_last:
+                raise
+
+
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     """Two cores and two GPUs, as far as Ray knows."""
@@ -38,14 +57,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patched.setenv("PYTHONPATH", os.pathsep.join(paths))  # which Ray's workers inherit
         patched.setenv("CALIBRANT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        ray.init(
-            num_cpus=2,
-            num_gpus=2,
-            object_store_memory=STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
+        started()
         try:
             with executor_named("ray") as executor:
                 yield executor
