@@ -20,6 +20,7 @@ from calibrant.graph.mending.mended import Mended
 from calibrant.graph.mending.outputs import outputs_equalized
 from calibrant.graph.mending.zero_points import shifted
 from calibrant.graph.model import save_model
+from calibrant.graph.movement import value_sources
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.graph.walk import name_of
@@ -204,9 +205,11 @@ class Workshop:
     def _ranges(self, plan: QuantizationPlan, statistics: Statistics, spec: QuantSpec) -> Ranges:
         ranges: dict[str, Mapping[str, Range]] = {}
         failures: list[CalibrantError] = []
+        moved = value_sources(plan.model)
         for calibrator in self._calibrators:
             try:
-                ranges[calibrator.name] = ranges_from(statistics, calibrator, spec, plan.ties)
+                found = ranges_from(statistics, calibrator, spec, plan.ties)
+                ranges[calibrator.name] = _with_moved(found, moved)
             except CalibrantError as error:
                 failures.append(error)
         if not ranges:
@@ -252,6 +255,19 @@ class Workshop:
     def _planned(self, plan: QuantizationPlan, keep_float: Sequence[str]) -> QuantizationPlan:
         patterns = map(glob.escape, (*self._plan.points.kept_float, *keep_float))
         return replace(plan, points=quant_plan(plan.model, plan.scheme, tuple(patterns)))
+
+
+def _with_moved(ranges: Mapping[str, Range], sources: Mapping[str, Sequence[str]]) -> Mapping[str, Range]:
+    """Ranges also for what only moves values: it is rounded by itself once a layer beside it is spared.
+
+    sources: where values come from, in topological order.
+    """
+    result = dict(ranges)
+    for tensor, origins in sources.items():
+        if tensor not in result and all(origin in result for origin in origins):
+            found = [result[origin] for origin in origins]
+            result[tensor] = Range(min(r.low for r in found), max(r.high for r in found))
+    return result
 
 
 def _chosen(recipe: Recipe, ranges: Ranges, tensors: Sequence[str]) -> dict[str, Range]:

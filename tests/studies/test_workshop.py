@@ -1,0 +1,70 @@
+"""Recipes become models, whichever layers they spare."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from toy import ToyTask, toy_samples
+
+from calibrant.calibrators import calibrators_named
+from calibrant.core.progress import Silent
+from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT
+from calibrant.core.types import Scheme
+from calibrant.graph.model import Model, load_model
+from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.runtimes import runtime_named
+from calibrant.stages.optimization.recipe import Recipe
+from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.optimization.workshop import Workshop
+
+LAYERS = ("first", "second", "last")
+
+
+def upsampling_model(path: Path) -> Model:
+    """Two convolutions, one of them made larger, joined and read by a third."""
+    random = np.random.default_rng(0)
+    shapes = {"w1": (4, 3, 1, 1), "w2": (4, 3, 2, 2), "w3": (4, 8, 1, 1)}
+    weights = [
+        numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w1"], ["a"], name="first"),
+            helper.make_node("Conv", ["x", "w2"], ["b"], name="second", strides=[2, 2]),
+            helper.make_node("Relu", ["b"], ["r"], name="relu"),
+            helper.make_node("Resize", ["r", "", "scales"], ["u"], name="resize", mode="nearest"),
+            helper.make_node("Concat", ["a", "u"], ["j"], name="concat", axis=1),
+            helper.make_node("Conv", ["j", "w3"], ["y"], name="last"),
+        ],
+        "upsampling",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [*weights, numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return load_model(path)
+
+
+@pytest.mark.parametrize("scheme", [TENSORRT, ONNXRUNTIME, OPENVINO], ids=lambda scheme: scheme.name)
+def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
+    model = upsampling_model(tmp_path / "model.onnx")
+    ties = pooling_ties(model) if scheme.ties_pooling else {}
+    plan = QuantizationPlan(model, scheme, quant_plan(model, scheme), ties)
+    task, runtime = ToyTask(np.zeros((4, 3, 1, 1), np.float32)), runtime_named("onnxruntime")
+    calibrators, samples = calibrators_named("minmax"), toy_samples(3, seed=1)
+    workshop = Workshop(plan, task, runtime, samples, calibrators, Silent())
+    whole = workshop.quantized(Recipe("minmax")).encodings
+    for spared in chain.from_iterable(combinations(LAYERS, count) for count in range(1, len(LAYERS))):
+        made = workshop.quantized(Recipe("minmax", keep_float=spared))
+        assert set(made.plan.tensors) == set(made.encodings)
+        assert {
+            name: made.encodings[name] for name in whole if name in made.encodings
+        }.items() <= whole.items()
+        made.write(tmp_path / "made.onnx")
+        onnx.checker.check_model(str(tmp_path / "made.onnx"))
