@@ -1,4 +1,4 @@
-"""Which of the measured models to deploy: the most in INT8 that should keep the target elsewhere, too."""
+"""Which of the measured models to deploy: one that should keep the target elsewhere, nearly all in INT8."""
 
 from __future__ import annotations
 
@@ -75,16 +75,33 @@ def outlook(options: Sequence[Option], float_points: float) -> Outlook:
     return Outlook((1 - weight) * prior + weight * found, spread * (1 - weight) ** 0.5)
 
 
-def chosen(options: Sequence[Option], max_drop: float, expected: Outlook) -> Option:
+@dataclass(frozen=True)
+class Tolerance:
+    """What a user allows: points of mAP lost, and a share of the multiply-accumulates in float, 0..1."""
+
+    drop: float
+    float_share: float
+
+    def used_up(self, option: Option, expected: Outlook) -> float:
+        """How much of both an option takes, 0..2: what the user allows says what each is worth."""
+        return _ratio(expected.at_most(option), self.drop) + _ratio(1 - option.int8_share, self.float_share)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def chosen(options: Sequence[Option], tolerance: Tolerance, expected: Outlook) -> Option:
     """The option to deploy. There is at least one.
 
-    Of those that will hardly lose more than ``max_drop`` points the one with most in INT8; where there is
-    none, the one that is expected to lose least. Of equals the one that is expected to lose least.
+    Of those that will hardly lose more than the tolerated points, the one that uses up least of the whole
+    tolerance: a share of a percent in float is worth it where it makes the target much surer, and not
+    where it wins nothing. Where there is none, the one that is expected to lose least.
     """
-    able = [option for option in options if expected.at_most(option) <= max_drop]
-    most = max((option.int8_share for option in able), default=0.0)
-    running = [option for option in able if option.int8_share == most] or options
-    return min(running, key=expected.expected)
+    able = [option for option in options if expected.at_most(option) <= tolerance.drop]
+    if not able:
+        return min(options, key=expected.expected)
+    return min(able, key=lambda option: (tolerance.used_up(option, expected), expected.expected(option)))
 
 
 def pareto_front(options: Sequence[Option], expected: Outlook) -> tuple[Option, ...]:

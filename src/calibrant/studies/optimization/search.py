@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.stages.optimization.choice import Option, Outlook, chosen, outlook
+from calibrant.stages.optimization.choice import Option, Outlook, Tolerance, chosen, outlook
 from calibrant.stages.optimization.levers import searched_levers
 from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.recipe import Recipe
@@ -98,7 +98,8 @@ class Search:
 
     def best(self, findings: Findings) -> Option:
         """The model to deploy by what is known."""
-        return chosen(findings.all, self._goal.max_drop, findings.outlook)
+        tolerance = Tolerance(self._goal.max_drop, 1 - self._goal.least_int8)
+        return chosen(findings.all, tolerance, findings.outlook)
 
     def _calibrators(self, findings: Findings) -> None:
         names = self._workshop.calibrators
