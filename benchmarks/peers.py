@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from decode import milliseconds
 from synthetic import synthetic
 from workload import workload
 
@@ -82,7 +83,8 @@ def main() -> None:
     studies = {
         model.stem: list(measured(model, given.calib, given.data, given.limit)) for model in given.models
     }
-    given.page.write_text(page(given, found, growth, studies), encoding="utf-8")
+    boxes = {model.stem: milliseconds(model, Path(given.data), 40, 5) for model in given.models}
+    given.page.write_text(page(given, found, growth, studies, boxes), encoding="utf-8")
 
 
 def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], folder: Path) -> Iterator[Row]:
@@ -186,6 +188,7 @@ def page(
     peers_of: Mapping[str, Sequence[Row]],
     growth: Sequence[Row],
     studies: Mapping[str, Sequence[Run]],
+    boxes: Mapping[str, tuple[float, float]],
 ) -> str:
     rows = [row for found in peers_of.values() for row in found]
     versions = {row["package"]: row["version"] for row in rows if "package" in row}
@@ -222,6 +225,14 @@ def page(
         "Eight calibrators, 128 calibration images; every figure is of a command from start to exit.",
         "",
         *(line for model, runs in studies.items() for line in (f"{model}:", "", *studies_table(runs), "")),
+        "## Boxes and score",
+        "",
+        "CPU milliseconds of one thread an image, from raw outputs in memory (`benchmarks/decode.py`).",
+        "",
+        "| | decoding and NMS | COCO's score |",
+        "| --- | --- | --- |",
+        *(f"| {model} | {decoding:.1f} | {score:.1f} |" for model, (decoding, score) in boxes.items()),
+        "",
         "## The command",
         "",
         "```sh",
