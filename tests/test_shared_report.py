@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).with_name("conftest.py")
+COPIED = [Path(__file__).with_name(name) for name in ("conftest.py", "postgresql_cluster.py")]
 INI = "[pytest]\nmarkers =\n    shared: needs ../shared\n"
 TESTS = """
 def test_real(shared):
@@ -24,7 +24,8 @@ def test_plain():
 def _run(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
     tests = checkout / "tests"
     tests.mkdir(parents=True)
-    shutil.copy(CONFTEST, tests)
+    for file in COPIED:
+        shutil.copy(file, tests)
     (checkout / "pytest.ini").write_text(INI)
     (tests / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "xdist.plugin", *options]
