@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import openvino as ov
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
+from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
@@ -37,7 +37,7 @@ class OpenVINO:
     name = "openvino"
 
     def __init__(self, workers: int = 0, precision: str = "f32") -> None:
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or usable_cores()
         self._precision = precision
         self._core = ov.Core()
 

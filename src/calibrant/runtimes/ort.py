@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import onnxruntime as ort
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
+from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
@@ -38,7 +38,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, workers: int = 0, qdq: str = AUTO) -> None:
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or usable_cores()
         self._qdq = qdq
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.types import IntArray, Runtime
 from calibrant.graph.model import Model
@@ -68,7 +68,7 @@ def looked_at(samples: Sequence[HasPath], progress: Progress, title: str) -> tup
 
     with progress.stage(title, len(samples)) as advance:
         found = []
-        for appearance in in_order(look, samples, os.cpu_count() or 1):
+        for appearance in in_order(look, samples, usable_cores()):
             found.append(appearance)
             advance()
     return tuple(found)
