@@ -31,7 +31,7 @@ def test_what_is_no_amount_is_refused(study: Run, size: str) -> None:
 def test_fewer_runs_at_once_give_the_same_figures(
     study: Run, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("calibrant.runtimes.ort.usable_cores", lambda: 8)
     assert study("--no-cache", "--max-memory", "64GB", out="wide").code == 0
     monkeypatch.setattr(memory, "memory_need", lambda _: MemoryNeed(10**9, 10**8))
     answer = study("--no-cache", "--max-memory", "1.25GB", out="narrow")
