@@ -36,7 +36,7 @@ def main() -> None:
     also = [one.split(":", 1) for one in given.also]
     jobs = [*(("tensorrt", file) for file in files), *((scheme, files[0].with_stem(m)) for scheme, m in also)]
     results = [optimized(file, scheme, given) for scheme, file in jobs]
-    rivals = [json.loads(path.read_text(encoding="utf-8")) for path in given.nncf]
+    rivals = [json.loads(path.read_text(encoding="utf-8").splitlines()[-1]) for path in given.nncf]
     given.page.write_text(page(results, rivals, given.budget, given.remark), encoding="utf-8")
 
 
