@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
 from calibrant.artifacts.store import occupied, output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.clock import Clock
 from calibrant.core.errors import DataError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
@@ -117,12 +117,12 @@ def study(
             race_error=race_error if race else None,
         ),
     )
-    log, started = log_at(mlflow), time.monotonic()
+    log, clock = log_at(mlflow), Clock()
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
         target = Path(out) if out is not None else new_run_folder(Path(model).stem)
         how = Effort(cache, diagnose_budget, workers, log, max_memory)
-        return study_in(target, request, prepared, how, listener, started)
+        return study_in(target, request, prepared, how, listener, clock)
 
 
 def study_in(
@@ -131,15 +131,15 @@ def study_in(
     prepared: Study,
     how: Effort,
     progress: Progress,
-    started: float | None = None,
+    clock: Clock | None = None,
 ) -> StudyResult:
     """Run a study that was opened from ``request``, and leave all that belongs to a run in its folder.
 
-    started: when work on it began, on the monotonic clock; None: now.
+    clock: runs since work on it began; None: it begins now.
     """
-    begun = time.monotonic() if started is None else started
+    clock = clock or Clock()
     with output_folder(target) as folder, kept_request(folder, request):
-        return _run(prepared, folder, how, begun, progress)
+        return _run(prepared, folder, how, clock, progress)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def resume(
     What the user's cache folder kept of it is not computed again. Other arguments as for study.
     Raises CalibrantError, for a folder without a request, and where model or data are gone.
     """
-    folder, listener, started = Path(run), progress or Silent(), time.monotonic()
+    folder, listener, clock = Path(run), progress or Silent(), Clock()
     request = read_request(folder)
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
@@ -180,15 +180,14 @@ def resume(
             )
         prepared = open_study(request, listener)
         how = Effort(cache, diagnose_budget, workers, log, max_memory)
-        return _run(prepared, folder, how, started, listener)
+        return _run(prepared, folder, how, clock, listener)
 
 
-def _run(prepared: Study, folder: Path, how: Effort, started: float, progress: Progress) -> StudyResult:
+def _run(prepared: Study, folder: Path, how: Effort, clock: Clock, progress: Progress) -> StudyResult:
     kept = results_cache(progress) if how.cache else None
     prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
     result = run_study(prepared, folder, progress, kept, how.executor)
-    taken = time.monotonic() - started
-    budget = SHARE_OF_STUDY * taken if how.diagnose_budget is None else how.diagnose_budget
+    budget = SHARE_OF_STUDY * clock.spent if how.diagnose_budget is None else how.diagnose_budget
     diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)
     record_run(folder, progress)

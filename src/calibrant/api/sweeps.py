@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from pathlib import Path
 from calibrant.api.arguments import PathLike
 from calibrant.api.studies import Effort, opened, study_in
 from calibrant.artifacts.store import read_json, require_writable, write_json
+from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.reports.sweep_files import write_sweep_reports
@@ -41,21 +41,20 @@ def sweep(
     for study. Raises SettingsError or DataError for a file that does not say what to do, OutputError.
     """
     runs, listener, source = read_sweep(Path(file)), progress or Silent(), Path(file)
-    folder = require_writable(Path(out) if out is not None else Path("runs") / source.stem)
-    rows = {run.name: finished(run, folder / run.name) or waiting(run) for run in runs}
+    folder = require_writable(_folder(source, out))
+    rows = {row.run: row for row in _so_far(runs, folder)}
     todo = [run for run in runs if rows[run.name] == waiting(run)]
     if len(todo) < len(runs):
         listener.note(f"{len(runs) - len(todo)} of {len(runs)} runs are found again in {folder}")
     result = SweepResult(
         str(folder), str(source), datetime.now(UTC).isoformat(timespec="seconds"), tuple(rows.values()), 0.0
     )
-    started = time.monotonic()
+    clock = Clock()
     with opened(executor) as workers, listener.stage("Runs", len(todo)) as advance:
         how = Effort(cache, diagnose_budget, workers)
         for row in _rows(todo, folder, how, listener):
             rows[row.run] = row
-            taken = round(time.monotonic() - started, 3)
-            result = replace(result, rows=tuple(rows.values()), seconds=taken)
+            result = replace(result, rows=tuple(rows.values()), seconds=round(clock.spent, 3))
             write_json(folder / SWEEP, result.to_dict())
             advance()
     write_json(folder / SWEEP, result.to_dict())
@@ -66,8 +65,17 @@ def sweep(
 def plan_sweep(file: PathLike, *, out: PathLike | None = None) -> tuple[Row, ...]:
     """The rows of a sweep as they are now, nothing run: those still to do are waiting. Raises as sweep."""
     source = Path(file)
-    folder = Path(out) if out is not None else Path("runs") / source.stem
-    return tuple(finished(run, folder / run.name) or waiting(run) for run in read_sweep(source))
+    return _so_far(read_sweep(source), _folder(source, out))
+
+
+def _folder(source: Path, out: PathLike | None) -> Path:
+    """Where a sweep's runs are."""
+    return Path(out) if out is not None else Path("runs") / source.stem
+
+
+def _so_far(runs: Sequence[SweepRun], folder: Path) -> tuple[Row, ...]:
+    """Each run's row by what the folder holds of it."""
+    return tuple(finished(run, folder / run.name) or waiting(run) for run in runs)
 
 
 @dataclass(frozen=True)
