@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What the install compiles, where a C compiler works.
+KERNELS := hatch_build.py $(shell find src -name '*kernels.[ch]')
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -46,15 +48,20 @@ format: $(VENV)/.dev ## rewrite the files in the house's style
 	$(BIN)/ruff format
 
 clean: ## remove .venv and the tools' caches; results in runs/ stay
+	find src -name '*.abi3.so' -delete
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.demo: $(BIN)/python pyproject.toml
+$(VENV)/.demo: $(BIN)/python pyproject.toml $(KERNELS)
 	@echo "Installing Calibrant and the demo's detector into $(VENV); this takes a minute or two, once."
 	@$(INSTALL) --editable '.[demo]'
+	@$(BIN)/python -c 'import calibrant.core._kernels' 2>/dev/null || { \
+	  echo "No C compiler works here, so numba takes the place of the compiled kernels."; \
+	  $(INSTALL) 'calibrant[numba]'; \
+	}
 	@touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(KERNELS)
 	@echo "Installing Calibrant and its development tools into $(VENV); this takes a minute or two, once."
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@

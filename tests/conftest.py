@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import secrets
+from collections import ChainMap
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +18,12 @@ from postgresql_cluster import CannotStartError, Cluster, throw_away_cluster
 settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("calibrant")
 
+KERNELS = {
+    "calibrant.core": ("_kernels",),
+    "calibrant.calibrators": ("_kernels",),
+    "calibrant.stages.coverage": ("_kernels",),
+    "calibrant.tasks.detection": ("_kernels", "_precision_kernels"),
+}
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -25,6 +33,19 @@ def shared() -> Path:
     if not (SHARED / "models").is_dir():
         pytest.skip("needs ../shared (real models and data), which is absent here")
     return SHARED
+
+
+@pytest.fixture(scope="module", params=["compiled", "numba"])
+def each_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a module's tests once with the compiled kernels, if they were built, and once with numba's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for room, compiled in KERNELS.items():
+            chosen = importlib.import_module(f"{room}.kernels")
+            modules = compiled if request.param == "compiled" else ("numba_kernels",)
+            found = [vars(pytest.importorskip(f"{room}.{module}")) for module in modules]
+            for name in chosen.__all__:
+                patch.setattr(chosen, name, ChainMap(*found)[name])
+        yield
 
 
 @pytest.fixture(autouse=True)

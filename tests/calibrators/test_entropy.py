@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibrant.calibrators import entropy2
-from calibrant.calibrators.entropy_kernels import LEVELS, bins_of_least_divergence
+from calibrant.calibrators.kernels import bins_of_least_divergence
 from calibrant.core.histogram import BINS, Histogram
 from calibrant.core.statistics import TensorStatistics, statistics_of
 from calibrant.core.types import QuantSpec
 
 INT8 = QuantSpec("int8")
+LEVELS = 128
+
+pytestmark = pytest.mark.usefixtures("each_kernels")
 
 
 def literal_divergence(bins: NDArray[np.float64], kept: int) -> float:

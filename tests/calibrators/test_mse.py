@@ -5,12 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.calibrators import mse
-from calibrant.calibrators.mse_kernels import squared_errors
+from calibrant.calibrators.kernels import squared_errors
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import QuantSpec, Range
 
 INT8 = QuantSpec("int8")
+
+pytestmark = pytest.mark.usefixtures("each_kernels")
 
 
 def measured_error(values: NDArray[np.float32], threshold: float) -> float:

@@ -14,13 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.calibrators import calibrator_named
-from calibrant.calibrators.entropy_kernels import bins_of_least_divergence
+from calibrant.calibrators.kernels import bins_of_least_divergence
 from calibrant.core.histogram import BINS, Histogram
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.statistics import Accumulator, TensorStatistics
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TENSORRT_BINS = 2048
+
+pytestmark = pytest.mark.usefixtures("each_kernels")
 
 
 def recorded(name: str) -> dict[str, dict[str, Any]]:

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from outcomes import Run
 
+from calibrant.core.errors import SettingsError
 from calibrant.reports import doctor
 from calibrant.runtimes import RUNTIMES
 
@@ -20,7 +22,7 @@ def test_doctor_names_every_runtime_and_extra(run: Run) -> None:
     assert (answer.code, answer.err) == (0, "")
     found = json.loads(answer.out)
     assert {entry["subject"] for entry in found["machine"]} == {
-        "calibrant", "processor", "INT8", "memory", "GPU"
+        "calibrant", "processor", "INT8", "memory", "kernels", "GPU"
     }  # fmt: skip
     runtimes = {entry["subject"]: entry for entry in found["runtimes"]}
     assert runtimes.keys() == RUNTIMES.keys()
@@ -58,7 +60,7 @@ def test_nobody_misses_tensorrt_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_missing_extra_is_told_with_its_remedy() -> None:
-    found = doctor._extra("ray", ["no-such-package", "numpy"], is_pointless=False)
+    found = doctor._extra("ray", ["no-such-package", "numpy"], unneeded=None)
     assert (found.words, found.remedy) == ("missing no-such-package", "pip install 'calibrant[ray]'")
 
 
@@ -89,3 +91,23 @@ def test_the_shell_is_told_the_commands() -> None:
     ]
     told = subprocess.run(called, env=asked, capture_output=True, text=True, check=False)
     assert told.stdout.split(",")[-1].strip() == "doctor"
+
+
+def test_doctor_says_which_kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "are_compiled", lambda: True)
+    assert doctor._kernels().words == "compiled"
+    monkeypatch.setattr(doctor, "are_compiled", lambda: False)
+    assert doctor._kernels().words == f"numba {version('numba')}, in place of compiled ones"
+
+
+def test_doctor_says_what_to_do_where_no_kernels_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> bool:
+        raise SettingsError("there are none")
+
+    monkeypatch.setattr(doctor, "are_compiled", none)
+    assert (doctor._kernels().words, doctor._kernels().remedy) == ("none", "there are none")
+
+
+def test_nobody_misses_numba_beside_compiled_kernels() -> None:
+    found = doctor._extra("numba", ["no-such-package"], unneeded="the compiled kernels do its work")
+    assert (found.words, found.remedy) == ("not installed; the compiled kernels do its work", None)

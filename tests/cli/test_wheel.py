@@ -10,6 +10,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -18,23 +19,29 @@ from typing import Any
 import pytest
 
 from calibrant import __version__
+from calibrant.core.kernel_choice import compiled_kernels_are_there
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LARGEST = 2_000_000
-# What a file of the package may be; a model, an image or a compiled file is a stray.
-SUFFIXES = {".css", ".html", ".ini", ".js", ".mako", ".py", ".sql", ".txt", ".typed", ".yaml"}
+# What a file of the package may be; a model or an image is a stray.
+SUFFIXES = {".css", ".html", ".ini", ".js", ".mako", ".py", ".pyi", ".sql", ".txt", ".typed", ".yaml"}
+SOURCES_OF_KERNELS = {".c", ".h"}
+COMPILED = {".so", ".pyd"}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built as a release is, by the build backend of this environment."""
-    folder = tmp_path_factory.mktemp("dist")
+    (built,) = built_into(tmp_path_factory.mktemp("dist"))
+    return built
+
+
+def built_into(folder: Path) -> Iterator[Path]:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", folder, ROOT], check=True)
-    (built,) = folder.iterdir()
-    return built
+    return folder.iterdir()
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +89,40 @@ def test_it_is_small_and_holds_the_package_and_nothing_else(wheel: Path) -> None
     ours = {name for name in names if not name.startswith(about)}
     source = ROOT / "src"
     files = [file for file in source.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-    assert ours == {file.relative_to(source).as_posix() for file in files if ".egg-info/" not in str(file)}
-    assert {Path(name).suffix for name in ours} <= SUFFIXES
+    plain = {
+        file.relative_to(source).as_posix()
+        for file in files
+        if file.suffix not in SOURCES_OF_KERNELS | COMPILED and ".egg-info/" not in str(file)
+    }
+    assert {name for name in ours if Path(name).suffix not in COMPILED} == plain
+    assert {Path(name).suffix for name in plain} <= SUFFIXES
     assert {"calibrant/py.typed", f"{about}licenses/LICENSE"} <= names
     for vendored in (name for name in ours if "/vendor/" in name and name.endswith(".js")):
         assert f"{vendored.rpartition('/')[0]}/LICENSES.txt" in ours
     assert {name for name in names if name.endswith("LICENSES.txt")} & {
         f"{about}licenses/{path}" for path in PROJECT["license-files"]
     }
+
+
+def test_it_holds_every_kernel_compiled_for_all_pythons(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if Path(name).suffix in COMPILED}
+    if not compiled_kernels_are_there():
+        assert names == set()
+        assert wheel.name.endswith("-py3-none-any.whl")
+        pytest.skip("no C compiler works here")
+    sources = [file.relative_to(ROOT / "src") for file in (ROOT / "src").rglob("*.c")]
+    assert len(sources) == 5
+    assert {name.partition(".")[0] for name in names} == {path.with_suffix("").as_posix() for path in sources}
+    assert "-cp311-abi3-" in wheel.name
+
+
+def test_without_a_compiler_it_is_built_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.name == "nt":
+        pytest.skip("what compiles is not named by CC on Windows")
+    monkeypatch.setenv("CC", str(tmp_path / "no-such-compiler"))
+    (built,) = built_into(tmp_path / "dist")
+    assert built.name.endswith("-py3-none-any.whl")
+    assert {Path(name).suffix for name in zipfile.ZipFile(built).namelist()} & COMPILED == set()
 
 
 def test_it_says_what_the_project_file_says(wheel: Path) -> None:
@@ -110,6 +143,7 @@ def test_the_developers_extra_holds_all_that_the_tests_need() -> None:
     assert {f"calibrant[{extra}]" for extra in optional} <= set(EXTRAS["dev"])
 
 
+@pytest.mark.skipif(not compiled_kernels_are_there(), reason="no C compiler works here, so it needs numba")
 def test_it_works_where_nothing_else_is_installed(installed: Path, work: Path) -> None:
     extras = set().union(*(packages_of(requirements) for requirements in EXTRAS.values()))
     optional = extras - {package_of(requirement) for requirement in PROJECT["dependencies"]}

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.statistics import Accumulator, statistics_of
 
+pytestmark = pytest.mark.usefixtures("each_kernels")
+
 arrays = hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(-100, 100, width=32))
 
 

@@ -15,6 +15,8 @@ from calibrant.stages.coverage.bins import BINS, HALF
 from calibrant.stages.coverage.summary import random_halves, summarised, summary_of
 
 VALUES = arrays(np.float32, st.integers(1, 60), elements=st.floats(-(2.0**99), 2.0**99, width=32))
+pytestmark = pytest.mark.usefixtures("each_kernels")
+
 RANGES = [Range(-1.0, 1.0), Range(0.0, 0.5), Range(-1000.0, 1000.0)]
 
 

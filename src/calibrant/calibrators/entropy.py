@@ -19,7 +19,7 @@ def entropy2(stats: TensorStatistics, spec: QuantSpec) -> Range:
     it can exceed the largest magnitude seen by up to half a bin.
     Raises EmptyStatisticsError when nothing was seen.
     """
-    from calibrant.calibrators.entropy_kernels import bins_of_least_divergence
+    from calibrant.calibrators.kernels import bins_of_least_divergence
 
     stats.require_values()
     kept = bins_of_least_divergence(stats.histogram.coarse(TENSORRT_BINS))

@@ -19,7 +19,7 @@ def mse(stats: TensorStatistics, spec: QuantSpec) -> Range:
     Values are taken as uniform inside each histogram bin, for which the error is integrated exactly.
     Raises EmptyStatisticsError when nothing was seen.
     """
-    from calibrant.calibrators.mse_kernels import squared_errors
+    from calibrant.calibrators.kernels import squared_errors
 
     stats.require_values()
     if stats.amax == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core import histogram as histograms
+from calibrant.core.cells import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL, float_of_key
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.histogram import Histogram
 
@@ -53,8 +54,6 @@ class Accumulator:
     """Collects one tensor's statistics, sample by sample."""
 
     def __init__(self, anchor: float = 0.0) -> None:
-        from calibrant.core.kernels import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL
-
         self._cells = np.zeros(CELLS, np.int64)
         self._anchor = self._limit = histograms.empty(anchor).anchor
         self._keys = np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
@@ -95,8 +94,6 @@ class Accumulator:
 
     def statistics(self) -> TensorStatistics:
         """What has been seen so far. Raises EmptyStatisticsError before the first value."""
-        from calibrant.core.kernels import float_of_key
-
         if not self.has_values:
             raise EmptyStatisticsError("a tensor was never seen; calibrate with at least one sample")
         frozen = Histogram(self._cells[: histograms.BINS].copy(), self._anchor, self._limit)
@@ -105,7 +102,7 @@ class Accumulator:
 
     def _count(self, flat: NDArray[np.float32]) -> None:
         """Count a part, doubling the limit whenever a value exceeds it."""
-        from calibrant.core.kernels import count_magnitudes, float_of_key, lower_edge_values
+        from calibrant.core.kernels import count_magnitudes, lower_edge_values
 
         position = 0
         while position < flat.size:

@@ -15,6 +15,7 @@ from typing import Any
 
 from calibrant.artifacts.runs_store.setting import OFF, VARIABLE, is_off
 from calibrant.core.errors import CalibrantError
+from calibrant.core.kernel_choice import NUMBA, are_compiled
 from calibrant.core.machine import memory_limit, usable_cores
 from calibrant.core.processor import processor_flags, processor_name, saturates_int8
 from calibrant.core.user_folder import user_cache_folder
@@ -26,6 +27,7 @@ _GIB = 2**30
 _FOR_DEVELOPERS = frozenset({"dev", "docs"})
 _ON_A_GPU = frozenset({"tensorrt"})
 """Runtimes and extras that nobody misses where there is no NVIDIA GPU."""
+_COMPILED = "compiled"
 _NO_GPU = "no NVIDIA driver; only the runtime tensorrt needs one"
 _REQUIREMENT = re.compile(r"(?P<package>[A-Za-z0-9._-]+)(?:.*extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"])?")
 
@@ -59,13 +61,15 @@ def examine() -> Examination:
 
     Nothing is raised.
     """
-    gpu = _gpu()
-    without = _ON_A_GPU if gpu.words == _NO_GPU else frozenset[str]()
+    gpu, kernels = _gpu(), _kernels()
+    unneeded = dict.fromkeys(_ON_A_GPU, "it needs an NVIDIA GPU") if gpu.words == _NO_GPU else {}
+    if kernels.words == _COMPILED:
+        unneeded[NUMBA] = "the compiled kernels do its work"
     return Examination(
-        machine=(*_machine(), gpu),
+        machine=(*_machine(), kernels, gpu),
         packages=tuple(_package(name) for name in _packages_of(None)),
-        runtimes=tuple(_runtime(name, name in without) for name in RUNTIMES),
-        extras=tuple(_extra(name, _packages_of(name), name in without) for name in _extras()),
+        runtimes=tuple(_runtime(name, unneeded.get(name)) for name in RUNTIMES),
+        extras=tuple(_extra(name, _packages_of(name), unneeded.get(name)) for name in _extras()),
         places=(_results(user_cache_folder()), _runs(), _browser()),
     )
 
@@ -114,15 +118,22 @@ def _gpu() -> Finding:
     return Finding("GPU", _NO_GPU)
 
 
-def _runtime(name: str, is_pointless: bool) -> Finding:
+def _kernels() -> Finding:
+    """What counts activations and scores boxes."""
+    try:
+        words = _COMPILED if are_compiled() else f"numba {_version(NUMBA)}, in place of compiled ones"
+    except CalibrantError as error:
+        return Finding("kernels", "none", str(error))
+    return Finding("kernels", words)
+
+
+def _runtime(name: str, unneeded: str | None) -> Finding:
+    """``unneeded``: why nobody misses it here."""
     try:
         return Finding(name, runtime_named(name).version)
     except CalibrantError as error:
-        return _unneeded(name) if is_pointless else Finding(name, "not usable", str(error))
-
-
-def _unneeded(name: str) -> Finding:
-    return Finding(name, "not installed; it needs an NVIDIA GPU")
+        words = f"not installed; {unneeded}"
+        return Finding(name, words) if unneeded else Finding(name, "not usable", str(error))
 
 
 def _extras() -> list[str]:
@@ -144,11 +155,11 @@ def _package(name: str) -> Finding:
     return Finding(name, found) if found else Finding(name, "missing", "pip install calibrant")
 
 
-def _extra(name: str, packages: list[str], is_pointless: bool) -> Finding:
+def _extra(name: str, packages: list[str], unneeded: str | None) -> Finding:
     versions = {package: _version(package) for package in packages}
     missing = [package for package, found in versions.items() if found is None]
-    if missing and is_pointless:
-        return _unneeded(name)
+    if missing and unneeded:
+        return Finding(name, f"not installed; {unneeded}")
     if missing:
         return Finding(name, f"missing {', '.join(missing)}", f"pip install 'calibrant[{name}]'")
     return Finding(name, ", ".join(f"{package} {found}" for package, found in versions.items()))

@@ -50,7 +50,7 @@ def collect(
         task.drive(watched, sample)
 
     with ThreadPoolExecutor(1) as background, tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        background.submit(_compile_kernels)
+        background.submit(_load_kernels)
         probed = Path(folder) / model.path.name  # which a runtime names when it refuses
         save_model(with_outputs(model, tensors), probed)
         with (
@@ -92,8 +92,8 @@ def require_all(tensors: Sequence[str], seen: Mapping[str, TensorStatistics]) ->
     return {tensor: seen[tensor] for tensor in tensors}
 
 
-def _compile_kernels() -> None:
-    """Let numba compile all that accumulators need, which takes seconds the first time."""
+def _load_kernels() -> None:
+    """Load what accumulators need; where that is numba, compiling takes seconds the first time."""
     warm_up = Accumulator(anchor=1.0)
     warm_up.observe(np.full(1, 2, np.float32))
 

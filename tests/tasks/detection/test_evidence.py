@@ -17,6 +17,8 @@ from calibrant.core.types import IntArray
 from calibrant.tasks.detection.evidence import MatchTable, match
 from calibrant.tasks.detection.score import score
 
+pytestmark = pytest.mark.usefixtures("each_kernels")
+
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 
+pytestmark = pytest.mark.usefixtures("each_kernels")
+
 
 def candidates(seed: int, count: int, classes: int, levels: int) -> Candidates:
     """Random boxes on a coarse grid, so that overlaps and equal scores happen."""

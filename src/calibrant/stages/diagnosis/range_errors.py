@@ -52,7 +52,7 @@ def quantization_error(stats: TensorStatistics, encoding: Encoding) -> Quantizat
     With threshold T (the larger side of what the encoding can hold) and step s, a magnitude m gives
     (m - T)^2 where m > T, and (m/s - round(m/s))^2 s^2 elsewhere.
     """
-    from calibrant.calibrators.mse_kernels import squared_errors
+    from calibrant.calibrators.kernels import squared_errors
 
     histogram = stats.require_values().histogram
     if stats.amax == 0:
