@@ -33,7 +33,7 @@ def milliseconds(model: Path, data: Path, images: int, rounds: int) -> tuple[flo
         started = time.thread_time()
         task.score(test.samples, found)
         scores.append((time.thread_time() - started) / len(raw))
-    return 1000 * min(boxes[1:]), 1000 * min(scores[1:])  # the first round loads what numba compiled
+    return 1000 * min(boxes[1:]), 1000 * min(scores[1:])  # the first round loads the kernels
 
 
 def main() -> None:

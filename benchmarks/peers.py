@@ -91,7 +91,7 @@ def peers(model: Path, given: argparse.Namespace, pythons: Mapping[str, str], fo
     inputs = folder / "inputs"
     save_inputs(model, given.calib, given.images, inputs)
     model = in_opset_of_pairs(model, folder)
-    alone("calibrant", model, inputs, folder / "warm", 2)  # compiles what numba compiles once a machine
+    alone("calibrant", model, inputs, folder / "warm", 2)  # loads from disk, and compiles what numba compiles
     bare = alone("fp32", model, inputs, folder / "fp32", given.images)
     yield {**bare, "map": points(model, model, given)}
     for tool in TOOLS:

@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent / "src"
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "reports")]
 
-# numba cannot compile what is instrumented.
+# Where numba does the kernels' work: it cannot compile what is instrumented.
 KERNELS = [".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*kernels.py")]
 
 with atheris.instrument_imports(include=["calibrant"], exclude=KERNELS, enable_loader_override=False):

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from postgresql_cluster import CannotStartError, Cluster, throw_away_cluster
 
-# Machines are shared and numba compiles on first use: a slow example is no failure, and runs repeat.
+# Machines are shared and kernels may compile on first use: a slow example is no failure, and runs repeat.
 settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("calibrant")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from calibrant.core.machine import memory_limit, usable_cores
+from calibrant.core.machine import memory_limit, resident_bytes, return_freed_memory, usable_cores
 
 GIB = 2**30
 
@@ -56,3 +57,14 @@ def test_a_quota_cuts_the_cores(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_where_nothing_tells_nothing_is_claimed(tmp_path: Path) -> None:
     assert memory_limit(tmp_path) is None
     assert usable_cores(tmp_path) >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is kept is glibc's")
+def test_what_was_freed_is_returned() -> None:
+    pieces = [bytearray(10_000) for _ in range(10_000)]
+    last = pieces[-1]  # which keeps the heap from shrinking by itself
+    before = resident_bytes()
+    del pieces
+    return_freed_memory()
+    assert before - resident_bytes() > 80_000_000
+    assert len(last) == 10_000

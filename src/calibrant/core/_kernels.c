@@ -32,6 +32,7 @@ static inline void index_chunk(const float *values, Py_ssize_t size, float inver
     const float last = BINS - 1;
     int32_t top = INT32_MIN;
     uint32_t unsigned_top = 0, unsigned_low = UINT32_MAX;
+#pragma GCC unroll 4
     for (int32_t j = 0; j < size; j++) {
         int32_t bits = bits_of(values[j]);
         uint32_t pattern = (uint32_t)bits;
@@ -50,7 +51,7 @@ static inline void index_chunk(const float *values, Py_ssize_t size, float inver
 VECTORISED static Py_ssize_t count(const float *values, Py_ssize_t position, Py_ssize_t size, float limit,
                                    int32_t hot, int64_t *cells, int64_t *keys)
 {
-    uint32_t indices[CHUNK];
+    ALIGNED uint32_t indices[CHUNK];
     const float inverse = limit > 0 ? (float)BINS / limit : 0;
     const int64_t limit_key = bits_of(limit);
     while (position < size) {

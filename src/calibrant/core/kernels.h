@@ -22,6 +22,13 @@
 #define VECTORISED
 #endif
 
+/* To a cache line, so that no vector lies across two. */
+#if defined(_MSC_VER)
+#define ALIGNED __declspec(align(64))
+#else
+#define ALIGNED __attribute__((aligned(64)))
+#endif
+
 typedef enum { BOOL, UINT16, INT32, INT64, FLOAT32, FLOAT64 } Type;
 
 /* size: bytes of an item. codes: what the buffer protocol calls it; a C long has 32 or 64 bits. */

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: memory and cores, as the kernel and its cgroups allow.
+"""What this process may use of the machine, memory and cores, as the kernel and its cgroups allow; and uses.
 
 Source: Linux' cgroup v2 (memory.max, cpu.max, in the process' group and all above it) and v1
 (memory.limit_in_bytes, cpu.cfs_quota_us).
@@ -6,6 +6,8 @@ Source: Linux' cgroup v2 (memory.max, cpu.max, in the process' group and all abo
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import math
 import os
 import sys
@@ -30,6 +32,15 @@ def usable_cores(root: Path = _ROOT) -> int:
         *(_share([text, "100000"]) for text in _texts(root, "cpu", "cpu.cfs_quota_us")),
     ]
     return max(1, min([allowed, *(math.ceil(quota) for quota in quotas if quota is not None)]))
+
+
+def return_freed_memory() -> None:
+    """Give the system what was freed but is kept for later: by cycles of garbage, and by glibc's malloc."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and needs none
+        if trim is not None:
+            trim(0)
 
 
 def _memory_of_machine(root: Path) -> Iterator[int]:

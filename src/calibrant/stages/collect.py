@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
+from calibrant.core.machine import return_freed_memory
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics, Task
@@ -79,6 +80,7 @@ def anchored(
         task.drive(session, samples[begun])
         advance()
         begun += 1
+    return_freed_memory()  # 46 to 84 MiB after opening and the first run (ADR 14)
     return begun
 
 
