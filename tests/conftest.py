@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from calibrant.core.kernel_choice import compiled_kernels_are_there
 from postgresql_cluster import CannotStartError, Cluster, throw_away_cluster
 
 # Machines are shared and kernels may compile on first use: a slow example is no failure, and runs repeat.
@@ -85,11 +86,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests ran on real data, and on a real PostgreSQL."""
+    """Say how many tests ran on real data and on a real PostgreSQL, and with which kernels."""
     where = "present" if SHARED.is_dir() else "absent"
-    terminalreporter.section("real models, data and servers")
+    terminalreporter.section("real models, data, servers and kernels")
     terminalreporter.write_line(f"../shared is {where}; of its tests {_ran_of('shared', terminalreporter)}")
     terminalreporter.write_line(f"of the tests on PostgreSQL {_ran_of('postgresql', terminalreporter)}")
+    kernels = "there" if compiled_kernels_are_there() else "absent (python hatch_build.py compiles them)"
+    terminalreporter.write_line(f"compiled kernels are {kernels}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
