@@ -73,7 +73,6 @@ def test_all_samples_count(model: Model, workers: int) -> None:
     np.testing.assert_array_equal(channels.high, stacked.max(axis=(0, 2, 3)))
     np.testing.assert_array_equal(channels.amax, magnitudes.max(axis=0))
     np.testing.assert_allclose(channels.mean, stacked.mean(axis=(0, 2, 3)), atol=1e-6)
-    np.testing.assert_allclose(channels.typical_amax, magnitudes.mean(axis=0), rtol=1e-6)
     assert channels.peak_samples == tuple(given[i].id for i in magnitudes.argmax(axis=0))
 
 
@@ -82,7 +81,15 @@ def test_a_task_may_run_the_model_several_times_for_a_sample(model: Model) -> No
     once, twice = found(model, given), found(model, given, times=2)
     np.testing.assert_array_equal(twice.high, np.maximum(once.high, 2 * once.high))
     np.testing.assert_allclose(twice.mean, 1.5 * once.mean, rtol=1e-5)
-    np.testing.assert_allclose(twice.typical_amax, 2 * once.typical_amax, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "rare"), [(5, 0), (39, 0), (40, 1), (100, 2)])
+def test_rare_samples_are_not_typical(model: Model, count: int, rare: int) -> None:
+    given = samples(count)
+    stacked = np.concatenate([sample.array for sample in given])
+    channels = found(model, given)
+    np.testing.assert_array_equal(channels.typical_low, np.sort(stacked.min(axis=(2, 3)), axis=0)[rare])
+    np.testing.assert_array_equal(channels.typical_high, np.sort(stacked.max(axis=(2, 3)), axis=0)[-1 - rare])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -18,21 +18,25 @@ from calibrant.graph.reductions import ChannelOutputs, with_channel_reductions
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
 
+# The share of samples that may go beyond what is typical.
+RARE = 0.025
+
 
 @dataclass(frozen=True)
 class ChannelStatistics:
     """One tensor by channel, over all samples: arrays of shape (C,), real units.
 
-    low, high: the smallest and largest value. mean: of all values. typical_amax: the mean over samples of the
-    largest magnitude in each, which a single strange image moves little. peak_samples: for each channel the
-    id of the first sample in which its largest magnitude occurred. sample_amax, (samples,): the largest
-    magnitude in each sample, over all channels.
+    low, high: the smallest and largest value. mean: of all values. typical_low, typical_high: what a channel
+    stays within in all samples but the RARE ones that go lowest, and those that go highest. peak_samples: for
+    each channel the id of the first sample in which its largest magnitude occurred. sample_amax, (samples,):
+    the largest magnitude in each sample, over all channels.
     """
 
     low: FloatArray
     high: FloatArray
     mean: FloatArray
-    typical_amax: FloatArray
+    typical_low: FloatArray
+    typical_high: FloatArray
     peak_samples: tuple[str, ...]
     sample_amax: FloatArray
 
@@ -52,14 +56,14 @@ def channel_statistics(
 ) -> dict[str, ChannelStatistics]:
     """Run the float model over ``samples`` and gather what every channel of ``tensors`` reaches.
 
-    Memory is a few numbers a channel, however many samples; the result does not depend on the number of
+    Memory is a few numbers a channel for every hundred samples; the result does not depend on the number of
     threads. Raises EmptyStatisticsError without samples, SettingsError for a tensor without channels, and
     NumericsError naming tensor and sample when a value is NaN or infinite.
     """
     if not samples:
         raise EmptyStatisticsError("channels were never seen; calibrate with at least one sample")
     reduced, outputs = with_channel_reductions(model, tensors)
-    gathered = {tensor: _Gathered() for tensor in outputs}
+    gathered = {tensor: _Gathered(len(samples)) for tensor in outputs}
     with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
         probed = Path(folder) / model.path.name  # which a runtime names when it refuses
         save_model(reduced, probed)
@@ -101,35 +105,43 @@ def _add(
 class _Gathered:
     """One tensor's channels, sample by sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self._rare = int(RARE * count)
         self._samples: list[str] = []
         self._sample_amax: list[float] = []
-        self._arrays: dict[str, NDArray[np.float64]] = {}
+        # (kept, C), the furthest first.
+        self._lows: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self._highs: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self._mean: NDArray[np.float64] = np.zeros(0)
+        self._amax: FloatArray = np.zeros(0, np.float32)
         self._peaks: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def add(self, sample_id: str, low: FloatArray, high: FloatArray, mean: NDArray[np.float64]) -> None:
-        magnitude = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
-        seen = {"low": low.astype(np.float64), "high": high.astype(np.float64), "amax": magnitude}
+        magnitude = np.maximum(np.abs(low), np.abs(high))
         if not self._samples:
-            self._arrays = {**seen, "mean": mean, "sum": magnitude.copy()}
+            self._lows, self._highs = low[None], high[None]
+            self._mean, self._amax = mean.copy(), magnitude
             self._peaks = np.zeros(magnitude.shape, np.int64)
         else:
-            self._peaks[magnitude > self._arrays["amax"]] = len(self._samples)
-            self._arrays = {
-                "low": np.minimum(self._arrays["low"], seen["low"]),
-                "high": np.maximum(self._arrays["high"], seen["high"]),
-                "amax": np.maximum(self._arrays["amax"], magnitude),
-                "mean": self._arrays["mean"] + mean,
-                "sum": self._arrays["sum"] + magnitude,
-            }
+            self._lows = _furthest(self._lows, low, self._rare)
+            self._highs = -_furthest(-self._highs, -high, self._rare)
+            self._peaks[magnitude > self._amax] = len(self._samples)
+            self._mean, self._amax = self._mean + mean, np.maximum(self._amax, magnitude)
         self._samples.append(sample_id)
         self._sample_amax.append(float(magnitude.max(initial=0.0)))
 
     def statistics(self) -> ChannelStatistics:
-        count = len(self._samples)
-        low, high = (self._arrays[name].astype(np.float32) for name in ("low", "high"))
-        mean, typical = ((self._arrays[name] / count).astype(np.float32) for name in ("mean", "sum"))
-        peak_samples = tuple(self._samples[i] for i in self._peaks)
         return ChannelStatistics(
-            low, high, mean, typical, peak_samples, np.asarray(self._sample_amax, np.float32)
+            low=self._lows[0],
+            high=self._highs[0],
+            mean=(self._mean / len(self._samples)).astype(np.float32),
+            typical_low=self._lows[-1],
+            typical_high=self._highs[-1],
+            peak_samples=tuple(self._samples[i] for i in self._peaks),
+            sample_amax=np.asarray(self._sample_amax, np.float32),
         )
+
+
+def _furthest(kept: FloatArray, found: FloatArray, rare: int) -> FloatArray:
+    """The smallest values of each channel so far, (at most rare + 1, C), smallest first."""
+    return np.sort(np.concatenate([kept, found[None]]), axis=0)[: rare + 1]

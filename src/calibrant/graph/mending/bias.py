@@ -18,7 +18,15 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.graph.mending.mended import Change, Mended
-from calibrant.graph.mending.weights import DATA, ConstantEditor, bias_of, groups, is_mendable, weight_of
+from calibrant.graph.mending.weights import (
+    DATA,
+    ConstantEditor,
+    bias_of,
+    constant_response,
+    groups,
+    is_mendable,
+    weight_of,
+)
 from calibrant.graph.model import Model
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.walk import name_of
@@ -54,15 +62,12 @@ def bias_corrected(
 def _mean_surplus(node: ir.Node, spec: QuantSpec, source: str, mean: FloatArray) -> FloatArray:
     """By how much stored weights raise the mean of each output channel, (out,)."""
     weight, count = weight_of(node), groups(node)
-    outputs, inputs = weight.shape[:2]
-    if mean.shape != (inputs * count,):
+    channels = weight.shape[1] * count
+    if mean.shape != (channels,):
         raise SettingsError(
-            f"{mean.size} channels were measured of {source!r}, which has {inputs * count}; "
+            f"{mean.size} channels were measured of {source!r}, which has {channels}; "
             "measure this model again"
         )
     encoding = weight_encoding(weight, spec)
-    rounding = dequantized(quantized(weight, encoding), encoding).astype(np.float64) - weight
-    by_input = rounding.reshape(count, outputs // count, inputs, -1).sum(axis=-1)
-    by_group = np.einsum("goi,gi->go", by_input, mean.astype(np.float64).reshape(count, inputs))
-    surplus: FloatArray = by_group.reshape(outputs).astype(np.float32)
-    return surplus
+    rounding = dequantized(quantized(weight, encoding), encoding) - weight
+    return constant_response(node, rounding, mean)

@@ -51,6 +51,18 @@ def bias_of(node: ir.Node) -> FloatArray:
     return bias
 
 
+def constant_response(node: ir.Node, weight: FloatArray, values: FloatArray) -> FloatArray:
+    """What a convolution with this weight gives, without bias, where its inputs are constant, (out,).
+
+    values: (C,), one for each input channel; padding is taken to have them, too.
+    """
+    count, outputs, inputs = groups(node), *weight.shape[:2]
+    by_input = weight.astype(np.float64).reshape(count, outputs // count, inputs, -1).sum(axis=-1)
+    by_group = np.einsum("goi,gi->go", by_input, values.astype(np.float64).reshape(count, inputs))
+    response: FloatArray = by_group.reshape(outputs).astype(np.float32)
+    return response
+
+
 class ConstantEditor:
     """Gives the nodes of one graph other constants; only a pass's own copy is ever given to it."""
 

@@ -1,8 +1,9 @@
-"""Zero points for targets that have none: a shift before rounding, which the biases behind it undo.
+"""Zero points by channel: a shift before rounding, which the biases behind it undo.
 
-A symmetric range gives half of its steps to values that SiLU, ReLU and images never take. Adding a whole
-number of steps moves what a tensor does take into the middle of the range, as a zero point would; zeros stay
-exact. The zeros that a convolution pads with must move, too: a Pad of its own gives them their value.
+A range that is one for all channels, and symmetric on some targets, gives many of its steps to values that a
+channel never takes: SiLU, ReLU and images give next to nothing below zero. Adding a constant to each channel
+moves what it does take into the middle of the range. Whole steps keep zeros exact, which most values are
+near. The zeros that a convolution pads with must move, too: a Pad of its own before the shift adds them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from calibrant.core.quantize import dequantized, encoding_of, on_axis, quantized, weight_encoding
-from calibrant.core.types import Encoding, FloatArray, QuantSpec, Range
+from calibrant.core.errors import SettingsError
+from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
+from calibrant.core.types import Encoding, FloatArray, QuantSpec
 from calibrant.graph.mending.mended import Change, Mended
-from calibrant.graph.mending.weights import DATA, ConstantEditor, bias_of, is_mendable, weight_of
+from calibrant.graph.mending.weights import (
+    DATA,
+    ConstantEditor,
+    bias_of,
+    constant_response,
+    groups,
+    is_mendable,
+    weight_of,
+)
 from calibrant.graph.model import Model
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import QuantPlan
@@ -24,61 +34,132 @@ from calibrant.graph.walk import UniqueNames, name_of, value_names
 
 # From this opset on, Pad takes what it pads with as inputs.
 PAD_OPSET = 11
-# A shift that makes steps less than so much smaller is not worth an Add.
+# A shift that makes the range less than so much narrower is not worth an Add.
 LEAST_GAIN = 0.85
 
 
 @dataclass(frozen=True)
-class Shifted:
-    """A model whose tensors were shifted, and the symmetric encodings of the shifted ones, by name."""
+class Shift:
+    """One Add: ``tensor`` is what it gives to ``readers``, ``constant`` what it adds, (C,)."""
+
+    tensor: str
+    constant: str
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Centred:
+    """A model whose channels were shifted, and the shifts, which ``settled`` makes whole steps."""
 
     mended: Mended
-    encodings: Mapping[str, Encoding]
+    shifts: tuple[Shift, ...]
 
 
-def shifted(
+def half_widths(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Half of what each channel spans with zero, (C,): its size once it is centred."""
+    result: FloatArray = ((np.maximum(high, 0) - np.minimum(low, 0)) / 2).astype(np.float32)
+    return result
+
+
+def centred(
     model: Model,
     plan: QuantPlan,
-    weights: QuantSpec,
-    symmetric: Mapping[str, Encoding],
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, tuple[FloatArray, FloatArray]],
     *,
     pads: bool,
-) -> Shifted:
-    """Shift what the plan's convolutions read, where steps become smaller than ``symmetric`` has them.
+) -> Centred:
+    """Move each channel of what the plan's convolutions read into the middle of what it takes.
 
-    ranges: by tensor, from low to high, not symmetric. pads: also before convolutions that pad, at the cost
-    of a Pad. The float model changes: it is right once its weights are stored as integers. New tensors are
-    called ``<tensor>_shifted`` and ``_padded``. Changes are "shifted".
+    ranges: for each such activation the smallest and the largest value of every channel, (C,), from
+    calibration; those without are left alone, and those whose range becomes little narrower. pads: also
+    before convolutions that pad, at the cost of a Pad. The result computes the same as ``model``, up to
+    rounding. New tensors are called ``<tensor>_padded`` and ``_shifted``. Changes are "shifted". Raises
+    SettingsError where ``ranges`` do not fit a tensor's channels.
     """
     result = with_opset(model.ir, PAD_OPSET)
-    editor = _Editor(result, weights)
-    encodings: dict[str, Encoding] = {}
+    editor = _Editor(result)
+    shifts: list[Shift] = []
     changes = []
-    for tensor, readers in _readers(result, plan, pads=pads).items():
-        encoding = encoding_of(ranges[tensor], replace(symmetric[tensor].spec, symmetric=False))
-        gain = float(encoding.scale) / float(symmetric[tensor].scale)
-        if encoding.zero_point == 0 or gain > LEAST_GAIN:
+    for tensor, nodes in shiftable(replace(model, ir=result), plan, pads=pads).items():
+        if tensor not in ranges:
             continue
-        names = editor.shift(tensor, readers, float(encoding.scale) * int(encoding.zero_point))
-        encodings |= dict.fromkeys(names, replace(symmetric[tensor], scale=encoding.scale))
-        why = f"by {int(encoding.zero_point)} steps, which are {gain:.2f} of what they were"
-        changes.append(Change("shifted", tensor, tuple(name_of(node) for node in readers), why))
-    return Shifted(Mended(replace(model, ir=result), tuple(changes)), encodings)
+        low, high = (np.asarray(found, np.float32) for found in ranges[tensor])
+        gain = _gain(low, high)
+        if gain > LEAST_GAIN:
+            continue
+        readers = [node for node in result.graph if name_of(node) in nodes]
+        centres = ((np.maximum(high, 0) + np.minimum(low, 0)) / 2).astype(np.float32)
+        shifts += editor.shift(tensor, readers, -centres)
+        changes.append(Change("shifted", tensor, nodes, f"its range is {gain:.2f} of what it was"))
+    return Centred(Mended(replace(model, ir=result), tuple(changes)), tuple(shifts))
 
 
-def _readers(model: ir.Model, plan: QuantPlan, *, pads: bool) -> dict[str, list[ir.Node]]:
-    """The convolutions that can undo a shift of what they read, by tensor; tied tensors are left alone."""
-    weighted = {point.node: point for point in plan.weights}
+def shiftable(model: Model, plan: QuantPlan, *, pads: bool) -> dict[str, tuple[str, ...]]:
+    """Activations with the convolutions that can undo a shift of them; tied tensors are left alone."""
+    weighted = {point.node for point in plan.weights}
     tied = {name for point in plan.activations if point.tied_to for name in (point.tensor, point.tied_to)}
-    found: dict[str, list[ir.Node]] = {}
-    for node in model.graph:
+    found: dict[str, list[str]] = {}
+    for node in model.ir.graph:
         if name_of(node) in weighted and is_mendable(node) and _is_explicit(node):
             source = node.inputs[DATA]
             assert source is not None
             if name_of(source) not in tied and (pads or not any(_pads_of(node))):
-                found.setdefault(name_of(source), []).append(node)
-    return found
+                found.setdefault(name_of(source), []).append(name_of(node))
+    return {tensor: tuple(nodes) for tensor, nodes in found.items()}
+
+
+def settled(
+    model: Model,
+    plan: QuantPlan,
+    weights: QuantSpec,
+    shifts: Sequence[Shift],
+    encodings: Mapping[str, Encoding],
+) -> Model:
+    """The same model with shifts of whole steps, undone for the weights as ``plan`` has them stored.
+
+    encodings: of the activations, by name; a shift of what is not quantized stays as it is. The float model
+    changes: it is right once its weights are stored as integers.
+    """
+    result = model.ir.clone()
+    editor = ConstantEditor(result)
+    nodes = {name_of(node): node for node in result.graph}
+    values = ir.convenience.create_value_mapping(result.graph, include_subgraphs=False)
+    stored = {point.node for point in plan.weights}
+    for shift in shifts:
+        if shift.tensor not in encodings:
+            continue
+        given = _array_of(values[shift.constant])
+        whole = _whole_steps(given, encodings[shift.tensor])
+        values[shift.constant].const_value = ir.Tensor(whole, name=shift.constant)
+        for node in map(nodes.__getitem__, shift.readers):
+            weight = weight_of(node)
+            before = constant_response(node, weight, given.reshape(-1))
+            read = _as_stored(weight, weights) if name_of(node) in stored else weight
+            editor.set_bias(node, bias_of(node) + before - constant_response(node, read, whole.reshape(-1)))
+    return replace(model, ir=result)
+
+
+def _whole_steps(shift: FloatArray, encoding: Encoding) -> FloatArray:
+    step = np.float32(encoding.scale)
+    whole: FloatArray = (np.round(shift / step) * step).astype(np.float32)
+    return whole
+
+
+def _as_stored(weight: FloatArray, spec: QuantSpec) -> FloatArray:
+    encoding = weight_encoding(weight, on_axis(spec, 0))
+    return dequantized(quantized(weight, encoding), encoding)
+
+
+def _array_of(value: ir.Value) -> FloatArray:
+    assert value.const_value is not None
+    array: FloatArray = value.const_value.numpy()
+    return array
+
+
+def _gain(low: FloatArray, high: FloatArray) -> float:
+    """The width of the range that centred channels need to that of the symmetric one before."""
+    before = float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0))
+    return float(half_widths(low, high).max(initial=0.0)) / before if before > 0 else 1.0
 
 
 def _is_explicit(node: ir.Node) -> bool:
@@ -92,68 +173,68 @@ def _pads_of(node: ir.Node) -> tuple[int, ...]:
 
 
 class _Editor:
-    """Shifts tensors of one graph in place; only shifted's own copy is ever given to it."""
+    """Shifts tensors of one graph in place; only centred's own copy is ever given to it."""
 
-    def __init__(self, model: ir.Model, weights: QuantSpec) -> None:
-        self._graph, self._weights = model.graph, weights
+    def __init__(self, model: ir.Model) -> None:
+        self._graph = model.graph
         self._values = ir.convenience.create_value_mapping(model.graph, include_subgraphs=False)
         self._constants = ConstantEditor(model)
         self._names = UniqueNames(value_names(model))
         self._node_names = UniqueNames(name_of(node) for node in model.graph)
 
-    def shift(self, tensor: str, readers: Sequence[ir.Node], by: float) -> list[str]:
-        """Let ``readers`` read the tensor plus ``by``; returns the names of what they read."""
-        source = self._values[tensor]
-        added = self._computed("Add", "shifted", source, source, [self._constant(tensor, by)])
-        read: dict[tuple[int, ...], ir.Value] = {}
+    def shift(self, tensor: str, readers: Sequence[ir.Node], by: FloatArray) -> list[Shift]:
+        """Let ``readers`` read the tensor plus ``by``, (C,): an Add for each way of padding."""
+        alike: dict[tuple[int, ...], list[ir.Node]] = {}
         for node in readers:
-            pads = _pads_of(node)
-            if pads not in read:
-                read[pads] = self._padded(tensor, added, pads, by) if any(pads) else added
-            node.replace_input_with(DATA, read[pads])
+            alike.setdefault(_pads_of(node), []).append(node)
+        return [self._shifted(self._values[tensor], pads, nodes, by) for pads, nodes in alike.items()]
+
+    def _shifted(
+        self, source: ir.Value, pads: tuple[int, ...], readers: Sequence[ir.Node], by: FloatArray
+    ) -> Shift:
+        rank = 2 + len(pads) // 2
+        channels = weight_of(readers[0]).shape[1] * groups(readers[0])
+        if by.shape != (channels,):
+            raise SettingsError(
+                f"{by.size} channels were measured of {source.name!r}, which has {channels}; "
+                "measure this model again"
+            )
+        constant = self._constants.constant(f"{source.name}_shift", by.reshape(1, -1, *[1] * (rank - 2)))
+        data = self._padded(source, pads) if any(pads) else source
+        read = self._computed("Add", "shifted", source, [data, constant], keeps_shape=data is source)
+        for node in readers:
+            node.replace_input_with(DATA, read)
             if any(pads):
                 node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
-            self._constants.set_bias(node, bias_of(node) - np.float32(by) * self._stored_sums(node))
-        return [name_of(value) for value in read.values()]
+            self._constants.set_bias(node, bias_of(node) - constant_response(node, weight_of(node), by))
+        return Shift(name_of(read), name_of(constant), tuple(name_of(node) for node in readers))
 
-    def _padded(self, tensor: str, added: ir.Value, pads: tuple[int, ...], by: float) -> ir.Value:
+    def _padded(self, source: ir.Value, pads: tuple[int, ...]) -> ir.Value:
         half = len(pads) // 2
         amounts = np.array([0, 0, *pads[:half], 0, 0, *pads[half:]], np.int64)
-        wish = self._names.fresh(f"{tensor}_pads")
+        name = self._names.fresh(f"{source.name}_pads")
         given = ir.Value(
-            name=wish,
+            name=name,
             type=ir.TensorType(ir.DataType.INT64),
             shape=ir.Shape(amounts.shape),
-            const_value=ir.Tensor(amounts, name=wish),
+            const_value=ir.Tensor(amounts, name=name),
         )
         self._graph.register_initializer(given)
-        return self._computed(
-            "Pad", "padded", self._values[tensor], added, [given, self._constant(tensor, by)]
-        )
-
-    def _constant(self, tensor: str, by: float) -> ir.Value:
-        return self._constants.constant(f"{tensor}_shift", np.asarray(by, np.float32))
+        return self._computed("Pad", "padded", source, [source, given], keeps_shape=False)
 
     def _computed(
-        self, op_type: str, suffix: str, source: ir.Value, data: ir.Value, others: Sequence[ir.Value]
+        self, op_type: str, suffix: str, source: ir.Value, inputs: Sequence[ir.Value], *, keeps_shape: bool
     ) -> ir.Value:
-        """The output of a new node behind ``data``; of the rank of ``source``."""
+        """The output of a new node behind its first input."""
         name = self._names.fresh(f"{name_of(source)}_{suffix}")
-        shape = source.shape.copy() if source.shape is not None and op_type != "Pad" else None
+        shape = source.shape.copy() if source.shape is not None and keeps_shape else None
         output = ir.Value(name=name, type=source.type, shape=shape)
-        node_name = self._node_names.fresh(f"{name}_{op_type}")
-        node = ir.Node("", op_type, [data, *others], outputs=[output], name=node_name)
-        producer = data.producer()
+        node = ir.Node(
+            "", op_type, inputs, outputs=[output], name=self._node_names.fresh(f"{name}_{op_type}")
+        )
+        producer = inputs[0].producer()
         if producer is None:
             self._graph.insert_before(self._graph[0], node)
         else:
             self._graph.insert_after(producer, node)
         return output
-
-    def _stored_sums(self, node: ir.Node) -> FloatArray:
-        """The sum of each output channel's weights as they are stored, (out,)."""
-        weight = weight_of(node)
-        encoding = weight_encoding(weight, on_axis(self._weights, 0))
-        stored = dequantized(quantized(weight, encoding), encoding)
-        sums: FloatArray = stored.reshape(len(stored), -1).sum(axis=1, dtype=np.float64).astype(np.float32)
-        return sums

@@ -80,6 +80,7 @@ def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
     few = space.calibrators[:2]
     changes: list[tuple[dict[str, Any], Sequence[str]]] = [
         ({}, space.calibrators),
+        ({"channels": TYPICAL}, space.calibrators),
         *(({"zero_points": where}, few) for where in space.zero_points[1:]),
         ({"strength": 0.5}, space.calibrators[:4]),
         ({"equalize": NONE}, few),

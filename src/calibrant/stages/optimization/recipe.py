@@ -20,8 +20,8 @@ class Equalize:
     """Cross-layer equalization: see graph.mending.equalize.
 
     Depthwise convolutions' inputs always; strength: how much of the others' migrates into their weights, 0 to
-    1. channels: a channel's size is its largest magnitude ("peak") or the mean over images of the largest in
-    each ("typical"). least_gain: leave alone what is expected to win less, in bits. multiply: also where the
+    1. channels: a channel is as large as it ever becomes ("peak") or as in all but few images ("typical").
+    least_gain: leave alone what is expected to win less, in bits. multiply: also where the
     scale cannot be folded into the layer before, and costs a Mul.
     """
 
@@ -38,7 +38,7 @@ class Recipe:
     calibrator: gives every activation its range, but for those in ``ranges``: (tensor, calibrator) pairs in
     which ``a~b`` is the geometric mean of two calibrators' ranges. correct_bias: whether what rounding the
     weights adds on average is taken off the biases. keep_float: nodes that stay in float. zero_points: where
-    symmetric ranges get what a zero point would give them, see graph.mending.zero_points. float_functions:
+    channels are moved into the middle of a symmetric range, see graph.mending.zero_points. float_functions:
     whether activation functions stay in float that the scheme would compute on integers, and what
     convolutions give them is scaled by channel, see graph.mending.outputs.
     """

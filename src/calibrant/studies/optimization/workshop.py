@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
+
+import numpy as np
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Encoding, QuantSpec, Range, Runtime, Sample, Statistics, Task
+from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics, Task
 from calibrant.graph.cost import costs
 from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
 from calibrant.graph.mending.outputs import outputs_equalized
-from calibrant.graph.mending.zero_points import shifted
+from calibrant.graph.mending.zero_points import Shift, centred, half_widths, settled, shiftable
 from calibrant.graph.model import save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import pooling_ties, quant_plan
@@ -29,7 +31,7 @@ from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
 from calibrant.stages.optimization.levers import LeverSpace
 from calibrant.stages.optimization.ranges import blended
-from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, PEAK, UNPADDED, Equalize, Recipe
+from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
 from calibrant.studies.candidates import QuantizationPlan
 
 # Functions of single values: in float they cost no multiply-accumulate, and are rounded once less.
@@ -43,22 +45,13 @@ Ranges: TypeAlias = Mapping[str, Mapping[str, Range]]
 class Calibrated:
     """A float model that is ready to be quantized, and the ranges for it.
 
-    ranges_of: all calibrators' ranges under a spec. changes: what mending did to it, counted.
+    ranges: by calibrator. shifts: of channels, to be made whole steps. changes: what mending did, counted.
     """
 
     plan: QuantizationPlan
-    ranges_of: Callable[[QuantSpec], Ranges]
+    ranges: Ranges
+    shifts: tuple[Shift, ...] = ()
     changes: str = ""
-
-    @cached_property
-    def ranges(self) -> Ranges:
-        """As the scheme stores activations."""
-        return self.ranges_of(self.plan.scheme.activations)
-
-    @cached_property
-    def lopsided(self) -> Ranges:
-        """As they would be with zero points."""
-        return self.ranges_of(replace(self.plan.scheme.activations, symmetric=False))
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ class Workshop:
 
         Raises CalibrantError when no calibrator gives any.
         """
-        mending = replace(recipe, calibrator="", ranges=(), keep_float=(), zero_points=NOWHERE)
+        mending = replace(recipe, calibrator="", ranges=(), keep_float=())
         if mending not in self._mended:
             self._mended[mending] = self._calibrated(mending)
         return self._mended[mending]
@@ -120,10 +113,9 @@ class Workshop:
         mended = self.mended(recipe)
         plan = self._planned(mended.plan, recipe.keep_float)
         ranges = _chosen(recipe, mended.ranges, plan.tensors)
-        made = Quantized(plan, encodings_from(ranges, plan.scheme.activations), mended.changes)
-        if recipe.zero_points == NOWHERE or not plan.scheme.activations.symmetric:
-            return made
-        return self._with_zero_points(made, recipe, _chosen(recipe, mended.lopsided, plan.tensors))
+        encodings = encodings_from(ranges, plan.scheme.activations)
+        model = settled(plan.model, plan.points, plan.scheme.weights, mended.shifts, encodings)
+        return Quantized(replace(plan, model=model), encodings, mended.changes)
 
     @property
     def calibrators(self) -> tuple[str, ...]:
@@ -176,39 +168,31 @@ class Workshop:
     def _calibrated(self, recipe: Recipe) -> Calibrated:
         plan = self._without_functions if recipe.float_functions else self._plan
         changes: list[str] = []
+        shifts: tuple[Shift, ...] = ()
         if recipe.float_functions:
             plan = self._mended_by(plan, self._normalized(plan), changes)
         if recipe.equalize is not None:
-            plan = self._mended_by(plan, self._equalized(plan, recipe.equalize), changes)
+            plan = self._mended_by(plan, self._equalized(plan, recipe), changes)
+        if recipe.correct_bias or recipe.zero_points != NOWHERE:
+            channels = self._channels if plan is self._plan else self._channels_of(plan)
         if recipe.correct_bias:
-            plan = self._mended_by(plan, self._corrected(plan), changes)
+            plan = self._mended_by(plan, self._corrected(plan, channels), changes)
+        if recipe.zero_points != NOWHERE:
+            ranges = {tensor: self._span(recipe, found) for tensor, found in channels.items()}
+            found = centred(plan.model, plan.points, ranges, pads=recipe.zero_points == EVERYWHERE)
+            plan, shifts = self._mended_by(plan, found.mended, changes), found.shifts
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
-        return Calibrated(plan, partial(self._ranges, plan, statistics), ", ".join(changes))
+        return Calibrated(plan, self._ranges(plan, statistics), shifts, ", ".join(changes))
 
-    def _with_zero_points(self, made: Quantized, recipe: Recipe, ranges: Mapping[str, Range]) -> Quantized:
-        plan = made.plan
-        found = shifted(
-            plan.model,
-            plan.points,
-            plan.scheme.weights,
-            made.encodings,
-            ranges,
-            pads=recipe.zero_points == EVERYWHERE,
-        )
-        changes = [made.changes] if made.changes else []
-        plan = self._planned(self._mended_by(plan, found.mended, changes), recipe.keep_float)
-        encodings = {**made.encodings, **found.encodings}
-        return Quantized(plan, {name: encodings[name] for name in plan.tensors}, ", ".join(changes))
-
-    def _ranges(self, plan: QuantizationPlan, statistics: Statistics, spec: QuantSpec) -> Ranges:
+    def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Ranges:
         ranges: dict[str, Mapping[str, Range]] = {}
         failures: list[CalibrantError] = []
         moved = value_sources(plan.model)
         for calibrator in self._calibrators:
             try:
-                found = ranges_from(statistics, calibrator, spec, plan.ties)
+                found = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
                 ranges[calibrator.name] = _with_moved(found, moved)
             except CalibrantError as error:
                 failures.append(error)
@@ -224,19 +208,28 @@ class Workshop:
             plan.model, nodes, {tensor: (found.low, found.high) for tensor, found in channels.items()}
         )
 
-    def _equalized(self, plan: QuantizationPlan, equalize: Equalize) -> Mended:
-        amax = {
-            tensor: found.amax if equalize.channels == PEAK else found.typical_amax
+    def _equalized(self, plan: QuantizationPlan, recipe: Recipe) -> Mended:
+        equalize = recipe.equalize
+        assert equalize is not None
+        pads = recipe.zero_points == EVERYWHERE
+        shifted = {} if recipe.zero_points == NOWHERE else shiftable(plan.model, plan.points, pads=pads)
+        sizes = {
+            tensor: half_widths(*span) if tensor in shifted else np.maximum(np.abs(span[0]), np.abs(span[1]))
             for tensor, found in self._channels.items()
+            for span in [self._span(recipe, found)]
         }
         wanted = Equalization(
             strength=equalize.strength, least_gain=equalize.least_gain, multiply=equalize.multiply
         )
         nodes = {point.node for point in self._plan.points.weights}
-        return equalized(plan.model, nodes, amax, wanted)
+        return equalized(plan.model, nodes, sizes, wanted)
 
-    def _corrected(self, plan: QuantizationPlan) -> Mended:
-        channels = self._channels if plan is self._plan else self._channels_of(plan)
+    def _span(self, recipe: Recipe, found: ChannelStatistics) -> tuple[FloatArray, FloatArray]:
+        """The smallest and the largest value of each channel that a recipe looks at, (C,)."""
+        is_typical = recipe.equalize is not None and recipe.equalize.channels == TYPICAL
+        return (found.typical_low, found.typical_high) if is_typical else (found.low, found.high)
+
+    def _corrected(self, plan: QuantizationPlan, channels: Mapping[str, ChannelStatistics]) -> Mended:
         means = {tensor: found.mean for tensor, found in channels.items()}
         return bias_corrected(plan.model, plan.points, plan.scheme.weights, means)
 
