@@ -40,9 +40,10 @@ LEAST_GAIN = 0.85
 
 @dataclass(frozen=True)
 class Shift:
-    """One Add: ``tensor`` is what it gives to ``readers``, ``constant`` what it adds, (C,)."""
+    """One Add: ``tensor`` is what it gives to ``readers``, ``constant`` what it adds to ``source``."""
 
     tensor: str
+    source: str
     constant: str
     readers: tuple[str, ...]
 
@@ -108,6 +109,17 @@ def shiftable(model: Model, plan: QuantPlan, *, pads: bool) -> dict[str, tuple[s
     return {tensor: tuple(nodes) for tensor, nodes in found.items()}
 
 
+def shifted_means(
+    model: Model, shifts: Sequence[Shift], means: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """The mean of each channel of what shifts give, (C,), from that of what they shift; 0 where unknown."""
+    values = ir.convenience.create_value_mapping(model.ir.graph, include_subgraphs=False)
+    constants = {shift.tensor: _array_of(values[shift.constant]).reshape(-1) for shift in shifts}
+    return {
+        shift.tensor: constants[shift.tensor] + means.get(shift.source, np.float32(0)) for shift in shifts
+    }
+
+
 def settled(
     model: Model,
     plan: QuantPlan,
@@ -115,10 +127,10 @@ def settled(
     shifts: Sequence[Shift],
     encodings: Mapping[str, Encoding],
 ) -> Model:
-    """The same model with shifts of whole steps, undone for the weights as ``plan`` has them stored.
+    """The same model with shifts of whole steps.
 
-    encodings: of the activations, by name; a shift of what is not quantized stays as it is. The float model
-    changes: it is right once its weights are stored as integers.
+    encodings: of the activations, by name; a shift of what is not quantized stays as it is. What ``plan``
+    stores as integers is taken to be right for its stored weights, as bias correction leaves it.
     """
     result = model.ir.clone()
     editor = ConstantEditor(result)
@@ -132,10 +144,8 @@ def settled(
         whole = _whole_steps(given, encodings[shift.tensor])
         values[shift.constant].const_value = ir.Tensor(whole, name=shift.constant)
         for node in map(nodes.__getitem__, shift.readers):
-            weight = weight_of(node)
-            before = constant_response(node, weight, given.reshape(-1))
-            read = _as_stored(weight, weights) if name_of(node) in stored else weight
-            editor.set_bias(node, bias_of(node) + before - constant_response(node, read, whole.reshape(-1)))
+            read = _as_stored(weight_of(node), weights) if name_of(node) in stored else weight_of(node)
+            editor.set_bias(node, bias_of(node) + constant_response(node, read, (given - whole).reshape(-1)))
     return replace(model, ir=result)
 
 
@@ -207,7 +217,9 @@ class _Editor:
             if any(pads):
                 node.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
             self._constants.set_bias(node, bias_of(node) - constant_response(node, weight_of(node), by))
-        return Shift(name_of(read), name_of(constant), tuple(name_of(node) for node in readers))
+        return Shift(
+            name_of(read), name_of(source), name_of(constant), tuple(name_of(node) for node in readers)
+        )
 
     def _padded(self, source: ir.Value, pads: tuple[int, ...]) -> ir.Value:
         half = len(pads) // 2

@@ -74,6 +74,7 @@ def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
         "least_gain": 0.0,
         "multiply": True,
         "correct_bias": True,
+        "round_weights": True,
         "zero_points": space.zero_points[0],
         "float_functions": space.float_functions[0],
     }
@@ -82,11 +83,12 @@ def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
         ({}, space.calibrators),
         ({"channels": TYPICAL}, space.calibrators),
         *(({"zero_points": where}, few) for where in space.zero_points[1:]),
+        ({"round_weights": False}, few),
         ({"strength": 0.5}, space.calibrators[:4]),
         ({"equalize": NONE}, few),
         *(({"float_functions": kept, "equalize": NONE}, few) for kept in space.float_functions[1:]),
         ({"equalize": DEPTHWISE}, few),
-        ({"correct_bias": False}, few),
+        ({"correct_bias": False, "round_weights": False}, few),
     ]
     return [{**full, **change, "calibrator": name} for change, names in changes for name in names]
 
@@ -96,6 +98,7 @@ def _recipe_of(trial: Any, space: LeverSpace) -> Recipe:
     plain = Recipe(
         trial.suggest_categorical("calibrator", tuple(space.calibrators)),
         correct_bias=trial.suggest_categorical("correct_bias", (False, True)),
+        round_weights=trial.suggest_categorical("round_weights", (False, True)),
         zero_points=trial.suggest_categorical("zero_points", tuple(space.zero_points)),
         float_functions=trial.suggest_categorical("float_functions", tuple(space.float_functions)),
     )

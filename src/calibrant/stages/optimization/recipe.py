@@ -40,7 +40,8 @@ class Recipe:
     weights adds on average is taken off the biases. keep_float: nodes that stay in float. zero_points: where
     channels are moved into the middle of a symmetric range, see graph.mending.zero_points. float_functions:
     whether activation functions stay in float that the scheme would compute on integers, and what
-    convolutions give them is scaled by channel, see graph.mending.outputs.
+    convolutions give them is scaled by channel, see graph.mending.outputs. round_weights: whether weights are
+    rounded together, see graph.mending.rounding.
     """
 
     calibrator: str
@@ -50,6 +51,7 @@ class Recipe:
     keep_float: tuple[str, ...] = ()
     zero_points: str = NOWHERE
     float_functions: bool = False
+    round_weights: bool = False
 
     def with_range(self, tensor: str, calibrator: str) -> Recipe:
         """The same recipe with another range for one tensor."""
@@ -75,6 +77,7 @@ class Recipe:
             "equalization": self.equalize is not None,
             "zero points": self.zero_points != NOWHERE,
             "bias correction": self.correct_bias,
+            "weight rounding": self.round_weights,
             "float functions": self.float_functions,
             "ranges per tensor": bool(self.ranges),
             "sparing": bool(self.keep_float),
@@ -87,6 +90,7 @@ class Recipe:
             "equalization": {"equalize": None},
             "zero points": {"zero_points": NOWHERE},
             "bias correction": {"correct_bias": False},
+            "weight rounding": {"round_weights": False},
             "float functions": {"float_functions": False},
             "ranges per tensor": {"ranges": ()},
             "sparing": {"keep_float": ()},

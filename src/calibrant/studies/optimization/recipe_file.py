@@ -48,6 +48,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
         "equalize": asdict(recipe.equalize) if recipe.equalize else None,
         "zero_points": recipe.zero_points,
         "correct_bias": recipe.correct_bias,
+        "round_weights": recipe.round_weights,
         "float_functions": recipe.float_functions,
         "calibrator": recipe.calibrator,
         "ranges": dict(recipe.ranges),
@@ -81,6 +82,7 @@ def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
         keep_float=tuple(map(str, content["float"])),
         zero_points=str(content.get("zero_points", NOWHERE)),
         float_functions=bool(content.get("float_functions", False)),
+        round_weights=bool(content.get("round_weights", False)),
     )
     return RecipeFile(
         recipe,

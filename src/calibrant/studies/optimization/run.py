@@ -181,6 +181,8 @@ def _name(recipe: Recipe) -> str:
         parts.append(f"zero points ({recipe.zero_points})")
     if recipe.correct_bias:
         parts.append("biases corrected")
+    if recipe.round_weights:
+        parts.append("weights rounded together")
     if recipe.float_functions:
         parts.append("functions in float")
     if recipe.ranges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
 from calibrant.graph.mending.outputs import outputs_equalized
-from calibrant.graph.mending.zero_points import Shift, centred, half_widths, settled, shiftable
+from calibrant.graph.mending.rounding import Moments, weights_rounded
+from calibrant.graph.mending.zero_points import Shift, centred, half_widths, settled, shiftable, shifted_means
 from calibrant.graph.model import save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import pooling_ties, quant_plan
@@ -29,6 +30,7 @@ from calibrant.graph.walk import name_of
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
+from calibrant.stages.moments import second_moments
 from calibrant.stages.optimization.levers import LeverSpace
 from calibrant.stages.optimization.ranges import blended
 from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
@@ -45,13 +47,21 @@ Ranges: TypeAlias = Mapping[str, Mapping[str, Range]]
 class Calibrated:
     """A float model that is ready to be quantized, and the ranges for it.
 
-    ranges: by calibrator. shifts: of channels, to be made whole steps. changes: what mending did, counted.
+    means: of each channel of what it quantizes, (C,). shifts: of channels, to be made whole steps. changes: what
+    mending did, counted. moments_of: those of what nodes read.
     """
 
     plan: QuantizationPlan
     ranges: Ranges
-    shifts: tuple[Shift, ...] = ()
-    changes: str = ""
+    means: Mapping[str, FloatArray]
+    shifts: tuple[Shift, ...]
+    changes: str
+    moments_of: Callable[[QuantizationPlan], Mapping[str, Moments]]
+
+    @cached_property
+    def moments(self) -> Mapping[str, Moments]:
+        """Of what every convolution reads that is quantized when nothing is spared."""
+        return self.moments_of(self.plan)
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,9 @@ class Workshop:
 
         Raises CalibrantError when no calibrator gives any.
         """
-        mending = replace(recipe, calibrator="", ranges=(), keep_float=())
+        mending = replace(
+            recipe, calibrator="", ranges=(), keep_float=(), correct_bias=False, round_weights=False
+        )
         if mending not in self._mended:
             self._mended[mending] = self._calibrated(mending)
         return self._mended[mending]
@@ -114,8 +126,21 @@ class Workshop:
         plan = self._planned(mended.plan, recipe.keep_float)
         ranges = _chosen(recipe, mended.ranges, plan.tensors)
         encodings = encodings_from(ranges, plan.scheme.activations)
-        model = settled(plan.model, plan.points, plan.scheme.weights, mended.shifts, encodings)
-        return Quantized(replace(plan, model=model), encodings, mended.changes)
+        stored = self._stored(plan, recipe, mended)
+        model = settled(stored.model, plan.points, plan.scheme.weights, mended.shifts, encodings)
+        changes = [change for change in (mended.changes, str(stored) if stored.changes else "") if change]
+        return Quantized(replace(plan, model=model), encodings, ", ".join(changes))
+
+    def _stored(self, plan: QuantizationPlan, recipe: Recipe, mended: Calibrated) -> Mended:
+        """The model made right for the weights that it will store: rounded together, or each by itself."""
+        rounded = Mended(plan.model, ())
+        if recipe.round_weights:
+            rounded = weights_rounded(plan.model, plan.points, plan.scheme.weights, mended.moments)
+        means = mended.means if recipe.correct_bias else {}
+        means = {**means, **shifted_means(plan.model, mended.shifts, means)}
+        corrected = bias_corrected(rounded.model, plan.points, plan.scheme.weights, means)
+        counted = corrected.changes if recipe.correct_bias else ()
+        return Mended(corrected.model, (*rounded.changes, *counted))
 
     @property
     def calibrators(self) -> tuple[str, ...]:
@@ -173,10 +198,7 @@ class Workshop:
             plan = self._mended_by(plan, self._normalized(plan), changes)
         if recipe.equalize is not None:
             plan = self._mended_by(plan, self._equalized(plan, recipe), changes)
-        if recipe.correct_bias or recipe.zero_points != NOWHERE:
-            channels = self._channels if plan is self._plan else self._channels_of(plan)
-        if recipe.correct_bias:
-            plan = self._mended_by(plan, self._corrected(plan, channels), changes)
+        channels = self._channels if plan is self._plan else self._channels_of(plan)
         if recipe.zero_points != NOWHERE:
             ranges = {tensor: self._span(recipe, found) for tensor, found in channels.items()}
             found = centred(plan.model, plan.points, ranges, pads=recipe.zero_points == EVERYWHERE)
@@ -184,7 +206,15 @@ class Workshop:
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
-        return Calibrated(plan, self._ranges(plan, statistics), shifts, ", ".join(changes))
+        means = {tensor: found.mean for tensor, found in channels.items()}
+        ranges_of = self._ranges(plan, statistics)
+        return Calibrated(plan, ranges_of, means, shifts, ", ".join(changes), self._moments)
+
+    def _moments(self, plan: QuantizationPlan) -> Mapping[str, Moments]:
+        nodes = {point.node for point in plan.points.weights}
+        return second_moments(
+            plan.model, nodes, self._task, self._collector, self._calibration, self._progress
+        )
 
     def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Ranges:
         ranges: dict[str, Mapping[str, Range]] = {}
@@ -228,10 +258,6 @@ class Workshop:
         """The smallest and the largest value of each channel that a recipe looks at, (C,)."""
         is_typical = recipe.equalize is not None and recipe.equalize.channels == TYPICAL
         return (found.typical_low, found.typical_high) if is_typical else (found.low, found.high)
-
-    def _corrected(self, plan: QuantizationPlan, channels: Mapping[str, ChannelStatistics]) -> Mended:
-        means = {tensor: found.mean for tensor, found in channels.items()}
-        return bias_corrected(plan.model, plan.points, plan.scheme.weights, means)
 
     @cached_property
     def _without_functions(self) -> QuantizationPlan:
