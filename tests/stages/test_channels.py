@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from feeding import Feeding, Values
 from onnx import TensorProto, helper, save
 
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
-from calibrant.core.types import Score, Session
 from calibrant.graph.model import Model, load_model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 
 SHAPE = (1, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Values:
-    id: str
-    array: NDArray[np.float32]
-
-
-class Feeding:
-    """A task that runs the model ``times`` times on a sample, each time on twice as much."""
-
-    name = "feeding"
-
-    def __init__(self, times: int = 1) -> None:
-        self._times = times
-
-    def drive(self, session: Session, sample: Values) -> Any:
-        return [session.run({"x": sample.array * np.float32(2**run)}) for run in range(self._times)]
-
-    def interpret(self, raw: Any, sample: Values) -> Any:
-        return raw
-
-    def score(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Score:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")

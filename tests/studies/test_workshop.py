@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from toy import ToyTask, toy_samples
@@ -14,13 +16,13 @@ from toy import ToyTask, toy_samples
 from calibrant.calibrators import calibrators_named
 from calibrant.core.progress import Silent
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT
-from calibrant.core.types import Scheme
+from calibrant.core.types import FloatArray, Scheme
 from calibrant.graph.model import Model, load_model
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.runtimes import runtime_named
-from calibrant.stages.optimization.recipe import Recipe
+from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe
 from calibrant.studies.candidates import QuantizationPlan
-from calibrant.studies.optimization.workshop import Workshop
+from calibrant.studies.optimization.workshop import Quantized, Workshop
 
 LAYERS = ("first", "second", "last")
 
@@ -51,14 +53,17 @@ def upsampling_model(path: Path) -> Model:
     return load_model(path)
 
 
-@pytest.mark.parametrize("scheme", [TENSORRT, ONNXRUNTIME, OPENVINO], ids=lambda scheme: scheme.name)
-def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
-    model = upsampling_model(tmp_path / "model.onnx")
+def workshop_of(model: Model, scheme: Scheme) -> Workshop:
     ties = pooling_ties(model) if scheme.ties_pooling else {}
     plan = QuantizationPlan(model, scheme, quant_plan(model, scheme), ties)
     task, runtime = ToyTask(np.zeros((4, 3, 1, 1), np.float32)), runtime_named("onnxruntime")
-    calibrators, samples = calibrators_named("minmax"), toy_samples(3, seed=1)
-    workshop = Workshop(plan, task, runtime, samples, calibrators, Silent())
+    return Workshop(plan, task, runtime, toy_samples(3, seed=1), calibrators_named("minmax"), Silent())
+
+
+@pytest.mark.parametrize("scheme", [TENSORRT, ONNXRUNTIME, OPENVINO], ids=lambda scheme: scheme.name)
+def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
+    model = upsampling_model(tmp_path / "model.onnx")
+    workshop = workshop_of(model, scheme)
     whole = workshop.quantized(Recipe("minmax")).encodings
     for spared in chain.from_iterable(combinations(LAYERS, count) for count in range(1, len(LAYERS))):
         made = workshop.quantized(Recipe("minmax", keep_float=spared))
@@ -68,3 +73,41 @@ def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
         }.items() <= whole.items()
         made.write(tmp_path / "made.onnx")
         onnx.checker.check_model(str(tmp_path / "made.onnx"))
+
+
+EVERYTHING = Recipe(
+    "minmax",
+    equalize=Equalize(0.7, TYPICAL),
+    correct_bias=True,
+    round_weights=True,
+    zero_points=EVERYWHERE,
+)
+
+
+def output_of(made: Quantized, folder: Path, x: FloatArray) -> FloatArray:
+    made.write(folder / "made.onnx")
+    session = ort.InferenceSession(str(folder / "made.onnx"), providers=["CPUExecutionProvider"])
+    (output,) = session.run(["y"], {"x": x})
+    return np.asarray(output, np.float32)
+
+
+@pytest.mark.parametrize("scheme", [TENSORRT, OPENVINO], ids=lambda scheme: scheme.name)
+def test_what_is_spared_is_as_in_float(tmp_path: Path, scheme: Scheme) -> None:
+    """Neither corrected for weights that are not stored, nor with weights that were rounded."""
+    model = upsampling_model(tmp_path / "model.onnx")
+    workshop = workshop_of(model, scheme)
+    x = toy_samples(1, seed=1)[0].values
+    true = ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    (expected,) = true.run(["y"], {"x": x})
+    spared = output_of(workshop.quantized(replace(EVERYTHING, keep_float=LAYERS)), tmp_path, x)
+    np.testing.assert_allclose(spared, expected, atol=1e-4 * np.abs(expected).max())
+    rounded = output_of(workshop.quantized(EVERYTHING), tmp_path, x)
+    assert 0 < np.abs(rounded - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_a_model_says_what_was_done_to_it(tmp_path: Path) -> None:
+    workshop = workshop_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT)
+    made = workshop.quantized(EVERYTHING)
+    assert "3 rounded" in made.changes
+    assert "3 corrected" in made.changes
+    assert "corrected" not in workshop.quantized(replace(EVERYTHING, correct_bias=False)).changes

@@ -15,8 +15,9 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import dequantized, encoding_of, on_axis, quantized, weight_encoding
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, FloatArray, Range
+from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.weights import ConstantEditor, is_mendable, weight_of
-from calibrant.graph.mending.zero_points import Centred, centred, settled
+from calibrant.graph.mending.zero_points import Centred, centred, settled, shifted_means
 from calibrant.graph.model import Model
 from calibrant.graph.points import quant_plan
 from calibrant.graph.qdq import with_qdq
@@ -53,9 +54,10 @@ def centred_net(model: Model, *, pads: bool = True) -> Centred:
 
 def settled_net(found: Centred) -> tuple[Model, dict[str, Encoding]]:
     model = found.mended.model
-    encodings = encodings_of(model)
-    made = settled(model, quant_plan(model, TENSORRT), TENSORRT.weights, found.shifts, encodings)
-    return made, encodings
+    encodings, plan = encodings_of(model), quant_plan(model, TENSORRT)
+    means = shifted_means(model, found.shifts, {})
+    corrected = bias_corrected(model, plan, TENSORRT.weights, means).model
+    return settled(corrected, plan, TENSORRT.weights, found.shifts, encodings), encodings
 
 
 def with_stored_weights(model: Model) -> Model:

@@ -100,8 +100,14 @@ def test_a_loss_beyond_doubt_is_believed() -> None:
     assert OTHERS.at_most(harmed) == 4.1
 
 
+def test_images_differ_by_as_much_as_they_did_here() -> None:
+    quiet, noisy = option(0.2, agreement=0.97, noise=0.1), option(0.2, agreement=0.97, noise=1.5)
+    assert OTHERS.expected(quiet) == OTHERS.expected(noisy)
+    assert OTHERS.at_most(quiet) < OTHERS.at_most(noisy)
+
+
 def test_a_model_that_agrees_in_everything_loses_nothing() -> None:
-    same = [option(0.0, agreement=1.0)]
+    same = [option(0.0, agreement=1.0, noise=0.0)]
     assert outlook(same, FLOAT_POINTS).at_most(same[0]) == 0
     assert outlook(same, 0.0).at_most(same[0]) == 0
 

@@ -32,7 +32,14 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
         return agreement(recipe)
 
     first = searched_levers(SPACE, noted, lambda: True, seed=3, most=22)
-    full = Recipe("", Equalize(0.7), correct_bias=True, zero_points=EVERYWHERE, float_functions=True)
+    full = Recipe(
+        "",
+        Equalize(0.7),
+        correct_bias=True,
+        round_weights=True,
+        zero_points=EVERYWHERE,
+        float_functions=True,
+    )
     assert tried[:4] == [replace(full, calibrator=name) for name in NAMES]
     assert {recipe.zero_points for recipe in tried} == {EVERYWHERE, UNPADDED, NOWHERE}
     assert {recipe.float_functions for recipe in tried} == {True, False}

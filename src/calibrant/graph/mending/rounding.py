@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibrant.core.quantize import on_axis, weight_encoding
-from calibrant.core.types import QuantSpec
+from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.graph.mending.mended import Change, Mended
 from calibrant.graph.mending.weights import ConstantEditor, bias_of, groups, is_mendable, weight_of
 from calibrant.graph.model import Model
@@ -29,48 +30,75 @@ DAMPING = 0.01
 
 @dataclass(frozen=True)
 class Moments:
-    """Of what a convolution's outputs read: mean (groups, K) and covariance (groups, K, K), K weights each."""
+    """Of the K values that an output of a convolution reads: mean (groups, K), covariance (groups, K, K)."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
 
-def weights_rounded(
-    model: Model, plan: QuantPlan, weights: QuantSpec, moments: Mapping[str, Moments]
-) -> Mended:
-    """Give the convolutions whose weights ``plan`` quantizes weights that storing does not change.
+@dataclass(frozen=True)
+class Rounded:
+    """A convolution's weight as whole steps of its scales, and what keeps its outputs' means, (out,).
 
-    moments: by node, from calibration of this very model (so after equalizing); those without are left alone.
-    Scales stay those of the largest magnitudes. Biases keep each output's mean, so that these need no
-    correction. Changes are "rounded".
+    why: a fact with a number.
+    """
+
+    weight: FloatArray
+    bias_change: FloatArray
+    why: str
+
+
+def rounded_weights(
+    model: Model, plan: QuantPlan, weights: QuantSpec, moments: Mapping[str, Moments]
+) -> dict[str, Rounded]:
+    """Weights that storing does not change, for the convolutions whose weights ``plan`` quantizes, by node.
+
+    moments: by node, from calibration of this very model (so after equalizing); those without are left out.
+    Scales stay those of the largest magnitudes.
+    """
+    axes = {point.node: point.axis for point in plan.weights}
+    return {
+        name_of(node): _rounded(node, on_axis(weights, axes[name_of(node)]), moments[name_of(node)])
+        for node in model.ir.graph
+        if name_of(node) in axes and name_of(node) in moments and is_mendable(node)
+    }
+
+
+def with_rounded(model: Model, plan: QuantPlan, rounded: Mapping[str, Rounded]) -> Mended:
+    """The model with these weights where ``plan`` quantizes them; they need no bias correction.
+
+    Changes are "rounded".
     """
     result = model.ir.clone()
     editor = ConstantEditor(result)
-    nodes = {name_of(node): node for node in result.graph if is_mendable(node)}
+    nodes = {name_of(node): node for node in result.graph}
     changes = []
     for point in plan.weights:
-        node, found = nodes.get(point.node), moments.get(point.node)
-        if node is None or found is None:
-            continue
-        weight = weight_of(node)
-        encoding = weight_encoding(weight, on_axis(weights, point.axis))
-        shape = (groups(node), weight.shape[0] // groups(node), -1)
-        given = weight.reshape(shape).astype(np.float64)
-        scales = np.broadcast_to(encoding.scale.astype(np.float64), weight.shape[:1]).reshape(shape[:2])
-        steps = np.stack(
-            [
-                rounded_steps(given[g] / scales[g][:, None], found.covariance[g], weights.qmax)
-                for g in range(shape[0])
-            ]
-        )
-        stored = steps * scales[:, :, None]
-        kept = np.einsum("gok,gk->go", given - stored, found.mean).reshape(-1)
-        editor.set_weight(node, stored.reshape(weight.shape).astype(np.float32))
-        editor.set_bias(node, (bias_of(node) + kept).astype(np.float32))
-        changes.append(
-            Change("rounded", point.tensor, (point.node,), _why(given / scales[:, :, None], steps))
-        )
+        found = rounded.get(point.node)
+        if found is not None:
+            node = nodes[point.node]
+            editor.set_weight(node, found.weight)
+            editor.set_bias(node, bias_of(node) + found.bias_change)
+            changes.append(Change("rounded", point.tensor, (point.node,), found.why))
     return Mended(replace(model, ir=result), tuple(changes))
+
+
+def _rounded(node: ir.Node, spec: QuantSpec, moments: Moments) -> Rounded:
+    weight, count = weight_of(node), groups(node)
+    shape = (count, len(weight) // count, -1)
+    scales = np.broadcast_to(weight_encoding(weight, spec).scale.astype(np.float64), weight.shape[:1])
+    given = weight.astype(np.float64).reshape(shape) / scales.reshape(*shape[:2], 1)
+    steps = np.stack(
+        [
+            rounded_steps(own, covariance, spec.qmax)
+            for own, covariance in zip(given, moments.covariance, strict=True)
+        ]
+    )
+    lost = np.einsum("gok,gk->go", given - steps, moments.mean).reshape(-1) * scales
+    stored = steps.reshape(weight.shape) * scales.reshape(-1, *[1] * (weight.ndim - 1))
+    moved = float((np.rint(given) != steps).mean())
+    why = f"{100 * moved:.0f} % of the weights not to the nearest step"
+    return Rounded(stored.astype(np.float32), lost.astype(np.float32), why)
 
 
 def rounded_steps(
@@ -103,8 +131,3 @@ def _handing_on(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     damped = covariance + np.eye(len(covariance)) * (DAMPING * variance if variance > 0 else 1.0)
     factor: NDArray[np.float64] = np.linalg.cholesky(np.linalg.inv(damped)).T
     return factor
-
-
-def _why(weights: NDArray[np.float64], steps: NDArray[np.float64]) -> str:
-    moved = float((np.rint(weights) != steps).mean())
-    return f"{100 * moved:.0f} % of the weights not to the nearest step"

@@ -45,14 +45,11 @@ class Window:
         )
         count = min(at_most, rows * columns)
         places = np.random.default_rng(seed).choice(rows * columns, count, replace=False)
-        top_rows, left_columns = places // columns * self.strides[0], places % columns * self.strides[1]
+        y, x = places // columns * self.strides[0], places % columns * self.strides[1]
         found = np.empty((count, image.shape[0], *self.kernel), np.float32)
-        for row in range(self.kernel[0]):
-            for column in range(self.kernel[1]):
-                pixels = image[
-                    :, top_rows + row * self.dilations[0], left_columns + column * self.dilations[1]
-                ]
-                found[:, :, row, column] = pixels.T
+        for row, column in np.ndindex(self.kernel):
+            pixels = image[:, y + row * self.dilations[0], x + column * self.dilations[1]]
+            found[:, :, row, column] = pixels.T
         return found.reshape(count, self.groups, -1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from calibrant.stages.recommend import Drop
 LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.2, 0.12
 # The loss is told from models that disagree at most so many times as much as the closest one.
 NEARBY = 1.5
-# Standard deviations above the expected loss under which four of five detectors stay.
+# Standard deviations above the expected loss under which four of five measurements stay.
 CAUTION = 0.84
 _INTERVAL_WIDTHS = 2 * 1.96
 
@@ -36,6 +37,11 @@ class Option:
         """What is not agreement, 0..1."""
         return 1 - self.agreement
 
+    @property
+    def noise(self) -> float:
+        """The standard deviation of its measured drop, points: what as many other images would have, too."""
+        return (self.drop.high - self.drop.low) / _INTERVAL_WIDTHS
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -52,8 +58,9 @@ class Outlook:
         return max(self.slope * option.disagreement, option.drop.low)
 
     def at_most(self, option: Option) -> float:
-        """Points that it will hardly exceed."""
-        return max((self.slope + CAUTION * self.spread) * option.disagreement, option.drop.low)
+        """Points that it will hardly exceed when it is measured on as many other images."""
+        deviation = math.hypot(self.spread * option.disagreement, option.noise)
+        return max(self.slope * option.disagreement + CAUTION * deviation, option.drop.low)
 
 
 def outlook(options: Sequence[Option], float_points: float) -> Outlook:
@@ -70,7 +77,7 @@ def outlook(options: Sequence[Option], float_points: float) -> Outlook:
     if disagreement == 0 or spread == 0:
         return Outlook(prior, spread)
     found = max(sum(option.drop.points for option in near) / disagreement, 0.0)
-    noise = sum(option.drop.high - option.drop.low for option in near) / _INTERVAL_WIDTHS / disagreement
+    noise = sum(option.noise for option in near) / disagreement
     weight = spread**2 / (spread**2 + noise**2)
     return Outlook((1 - weight) * prior + weight * found, spread * (1 - weight) ** 0.5)
 

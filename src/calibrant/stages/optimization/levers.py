@@ -95,10 +95,12 @@ def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
 
 def _recipe_of(trial: Any, space: LeverSpace) -> Recipe:
     """The levers of one trial. The settings of an equalization only exist where there is one."""
+    rounds = trial.suggest_categorical("round_weights", (False, True))
     plain = Recipe(
         trial.suggest_categorical("calibrator", tuple(space.calibrators)),
-        correct_bias=trial.suggest_categorical("correct_bias", (False, True)),
-        round_weights=trial.suggest_categorical("round_weights", (False, True)),
+        # Rounding keeps means; correction is left with what is too large to be rounded together.
+        correct_bias=rounds or trial.suggest_categorical("correct_bias", (False, True)),
+        round_weights=rounds,
         zero_points=trial.suggest_categorical("zero_points", tuple(space.zero_points)),
         float_functions=trial.suggest_categorical("float_functions", tuple(space.float_functions)),
     )

@@ -76,7 +76,7 @@ class Recipe:
         pulled = {
             "equalization": self.equalize is not None,
             "zero points": self.zero_points != NOWHERE,
-            "bias correction": self.correct_bias,
+            "bias correction": self.correct_bias and not self.round_weights,
             "weight rounding": self.round_weights,
             "float functions": self.float_functions,
             "ranges per tensor": bool(self.ranges),

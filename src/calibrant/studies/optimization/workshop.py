@@ -20,7 +20,7 @@ from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
 from calibrant.graph.mending.mended import Mended
 from calibrant.graph.mending.outputs import outputs_equalized
-from calibrant.graph.mending.rounding import Moments, weights_rounded
+from calibrant.graph.mending.rounding import Moments, Rounded, rounded_weights, with_rounded
 from calibrant.graph.mending.zero_points import Shift, centred, half_widths, settled, shiftable, shifted_means
 from calibrant.graph.model import save_model
 from calibrant.graph.movement import value_sources
@@ -47,8 +47,8 @@ Ranges: TypeAlias = Mapping[str, Mapping[str, Range]]
 class Calibrated:
     """A float model that is ready to be quantized, and the ranges for it.
 
-    means: of each channel of what it quantizes, (C,). shifts: of channels, to be made whole steps. changes: what
-    mending did, counted. moments_of: those of what nodes read.
+    means: of each channel of what it quantizes, (C,). shifts: of channels, to be made whole steps. changes:
+    what mending did, counted. moments_of: those of what convolutions read.
     """
 
     plan: QuantizationPlan
@@ -59,9 +59,10 @@ class Calibrated:
     moments_of: Callable[[QuantizationPlan], Mapping[str, Moments]]
 
     @cached_property
-    def moments(self) -> Mapping[str, Moments]:
-        """Of what every convolution reads that is quantized when nothing is spared."""
-        return self.moments_of(self.plan)
+    def rounded(self) -> Mapping[str, Rounded]:
+        """The weights of every convolution that is quantized when nothing is spared."""
+        plan = self.plan
+        return rounded_weights(plan.model, plan.points, plan.scheme.weights, self.moments_of(plan))
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Workshop:
         """The model made right for the weights that it will store: rounded together, or each by itself."""
         rounded = Mended(plan.model, ())
         if recipe.round_weights:
-            rounded = weights_rounded(plan.model, plan.points, plan.scheme.weights, mended.moments)
+            rounded = with_rounded(plan.model, plan.points, mended.rounded)
         means = mended.means if recipe.correct_bias else {}
         means = {**means, **shifted_means(plan.model, mended.shifts, means)}
         corrected = bias_corrected(rounded.model, plan.points, plan.scheme.weights, means)
