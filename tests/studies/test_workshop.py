@@ -20,6 +20,7 @@ from calibrant.core.types import FloatArray, Scheme
 from calibrant.graph.model import Model, load_model
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.runtimes import runtime_named
+from calibrant.stages import moments
 from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.optimization.workshop import Quantized, Workshop
@@ -109,5 +110,16 @@ def test_a_model_says_what_was_done_to_it(tmp_path: Path) -> None:
     workshop = workshop_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT)
     made = workshop.quantized(EVERYTHING)
     assert "3 rounded" in made.changes
-    assert "3 corrected" in made.changes
-    assert "corrected" not in workshop.quantized(replace(EVERYTHING, correct_bias=False)).changes
+    assert "corrected" not in made.changes
+    assert "3 corrected" in workshop.quantized(replace(EVERYTHING, round_weights=False)).changes
+    neither = workshop.quantized(replace(EVERYTHING, round_weights=False, correct_bias=False))
+    assert "corrected" not in neither.changes
+
+
+def test_what_is_too_large_to_be_rounded_together_is_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "MOST_WEIGHTS", 10)
+    made = workshop_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT).quantized(EVERYTHING)
+    assert "2 rounded" in made.changes
+    assert "1 corrected" in made.changes

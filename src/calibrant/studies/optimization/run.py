@@ -179,10 +179,10 @@ def _name(recipe: Recipe) -> str:
         parts.append(f"equalized ({reach}, {recipe.equalize.channels})")
     if recipe.zero_points != NOWHERE:
         parts.append(f"zero points ({recipe.zero_points})")
-    if recipe.correct_bias:
-        parts.append("biases corrected")
     if recipe.round_weights:
         parts.append("weights rounded together")
+    elif recipe.correct_bias:
+        parts.append("biases corrected")
     if recipe.float_functions:
         parts.append("functions in float")
     if recipe.ranges:

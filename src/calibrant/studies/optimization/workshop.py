@@ -134,12 +134,14 @@ class Workshop:
 
     def _stored(self, plan: QuantizationPlan, recipe: Recipe, mended: Calibrated) -> Mended:
         """The model made right for the weights that it will store: rounded together, or each by itself."""
-        rounded = Mended(plan.model, ())
-        if recipe.round_weights:
-            rounded = with_rounded(plan.model, plan.points, mended.rounded)
+        layers = mended.rounded if recipe.round_weights else {}
+        rounded = with_rounded(plan.model, plan.points, layers)
+        others = tuple(point for point in plan.points.weights if point.node not in layers)
         means = mended.means if recipe.correct_bias else {}
         means = {**means, **shifted_means(plan.model, mended.shifts, means)}
-        corrected = bias_corrected(rounded.model, plan.points, plan.scheme.weights, means)
+        corrected = bias_corrected(
+            rounded.model, replace(plan.points, weights=others), plan.scheme.weights, means
+        )
         counted = corrected.changes if recipe.correct_bias else ()
         return Mended(corrected.model, (*rounded.changes, *counted))
 
