@@ -52,7 +52,9 @@ def test_the_rooms_of_the_contributing_guide_exist() -> None:
     named = re.findall(r"`((?:[a-z_]+/)+|(?:[a-z_]+/)*[a-z_]+\.py)`", guide)
     assert len(named) > 15
     places = (ROOT, ROOT / "src" / "calibrant")
-    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+    made = (ROOT / ".gitignore").read_text("utf-8").splitlines()  # by a build, perhaps not yet
+    missing = [name for name in named if not any((place / name).exists() for place in places)]
+    assert set(missing) <= set(made)
 
 
 def test_the_calibrator_of_the_contributing_guide_conforms() -> None:
