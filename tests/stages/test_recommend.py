@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap, Recommendation, recommend, shown
+from calibrant.stages.recommend import (
+    Candidate,
+    Drop,
+    PairedBootstrap,
+    Recommendation,
+    change_in_words,
+    recommend,
+    shown,
+)
 
 
 @dataclass(frozen=True)
@@ -147,3 +155,10 @@ def test_a_gain_is_no_negative_loss() -> None:
 )
 def test_points_have_one_decimal_and_no_negative_zero(points: float, text: str) -> None:
     assert shown(points) == text
+
+
+@pytest.mark.parametrize(
+    ("drop", "words"), [(0.74, "loses 0.7 points"), (0.0, "loses 0.0 points"), (-0.26, "gains 0.3 points")]
+)
+def test_a_drop_below_zero_is_a_gain(drop: float, words: str) -> None:
+    assert change_in_words(drop) == words

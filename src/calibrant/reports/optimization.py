@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrant.stages.recommend import shown
+from calibrant.stages.recommend import change_in_words, shown
 from calibrant.studies.optimization.result import Loss, OptimizationResult, Point
 
 
@@ -65,7 +65,9 @@ def _verdict(result: OptimizationResult) -> Iterator[Text]:
     yield (
         Text("Use ")
         .append("the optimized model", style="bold green")
-        .append(f": it loses {shown(loss.drop)} points (95 % interval {_interval(loss)}) and {held}.")
+        .append(
+            f": it {change_in_words(loss.drop)} (95 % interval of the drop {_interval(loss)}) and {held}."
+        )
     )
     gain, low, high = result.gain_over_single
     doubt = "" if low > 0 or high < 0 else ", which is no real difference"

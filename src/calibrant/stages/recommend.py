@@ -123,8 +123,7 @@ def recommend(
 
 
 def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop, alone: bool) -> str:
-    verb, points = ("loses", drop.points) if drop.points >= 0 else ("gains", -drop.points)
-    lost = f"it {verb} {shown(points)} points of mAP (95 % interval of the drop {drop})"
+    lost = f"it {change_in_words(drop.points)} of mAP (95 % interval of the drop {drop})"
     if not tied:
         return f"{lost}{', the only candidate' if alone else ', beyond doubt the best of all candidates'}"
     names = (
@@ -136,6 +135,11 @@ def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop,
         "it is the simplest of them" if chosen is not best else "it scores best and is the simplest of them"
     )
     return f"{lost}; {names} on this test set, and {simplest}"
+
+
+def change_in_words(drop: float) -> str:
+    """A drop, in points, as what a model does: "loses 0.7 points", "gains 0.2 points"."""
+    return f"loses {shown(drop)} points" if drop >= 0 else f"gains {shown(-drop)} points"
 
 
 def shown(points: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.material import Material
 from calibrant.reports.words import figure, interval, percent, points, signed
+from calibrant.stages.recommend import change_in_words
 
 
 def optimization(material: Material) -> Section | None:
@@ -25,8 +26,8 @@ def _told(found: Mapping[str, Any]) -> str:
     chosen, gain = found["chosen"], found["gain_over_single"]
     loss = chosen["report"] or chosen["select"]
     return (
-        f"`{chosen['name']}`: {chosen['explanation']}. It loses {points(loss['drop'])} points "
-        f"({interval(loss['low'], loss['high'])}) with {percent(chosen['int8_share'])} of the "
+        f"`{chosen['name']}`: {chosen['explanation']}. It {change_in_words(loss['drop'])} "
+        f"(drop {interval(loss['low'], loss['high'])}) with {percent(chosen['int8_share'])} of the "
         f"multiply-accumulates in INT8, {signed(gain[0])} against the best calibrator alone "
         f"({interval(gain[1], gain[2])}), on {found['report_images']} images that no choice was made on."
     )
