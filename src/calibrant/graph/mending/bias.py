@@ -14,17 +14,18 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from calibrant.core.errors import SettingsError
-from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
+from calibrant.core.quantize import on_axis
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.graph.mending.mended import Change, Mended
 from calibrant.graph.mending.weights import (
     DATA,
     ConstantEditor,
+    as_stored,
     bias_of,
     constant_response,
-    groups,
+    input_channels,
     is_mendable,
+    require_channels,
     weight_of,
 )
 from calibrant.graph.model import Model
@@ -61,13 +62,6 @@ def bias_corrected(
 
 def _mean_surplus(node: ir.Node, spec: QuantSpec, source: str, mean: FloatArray) -> FloatArray:
     """By how much stored weights raise the mean of each output channel, (out,)."""
-    weight, count = weight_of(node), groups(node)
-    channels = weight.shape[1] * count
-    if mean.shape != (channels,):
-        raise SettingsError(
-            f"{mean.size} channels were measured of {source!r}, which has {channels}; "
-            "measure this model again"
-        )
-    encoding = weight_encoding(weight, spec)
-    rounding = dequantized(quantized(weight, encoding), encoding) - weight
-    return constant_response(node, rounding, mean)
+    require_channels(mean, input_channels(node), source)
+    weight = weight_of(node)
+    return constant_response(node, as_stored(weight, spec) - weight, mean)

@@ -21,7 +21,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.types import FloatArray
 from calibrant.graph.mending.mended import Change, Mended
 from calibrant.graph.mending.sites import ScalingSite, scaling_sites
-from calibrant.graph.mending.weights import DATA, ConstantEditor, bias_of, groups, weight_of
+from calibrant.graph.mending.weights import DATA, ConstantEditor, bias_of, groups, require_channels, weight_of
 from calibrant.graph.model import Model
 from calibrant.graph.walk import UniqueNames, name_of, value_names
 
@@ -114,11 +114,8 @@ def _scales_of(
     """A site's scales, and the gain that is expected of them."""
     readers = [node for node in model.ir.graph if name_of(node) in site.readers]
     columns = [_by_input_channel(weight_of(node), groups(node)) for node in readers]
-    if any(column.shape[:1] != amax.shape for column in columns):
-        raise SettingsError(
-            f"{amax.size} channels were measured of {site.tensor!r}, which has {columns[0].shape[0]}; "
-            "measure this model again"
-        )
+    for column in columns:
+        require_channels(amax, len(column), site.tensor)
     if site.is_depthwise:
         scales = equalizing_scales(amax, np.ones_like(amax), 1.0)
     else:

@@ -14,10 +14,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from calibrant.core.errors import SettingsError
 from calibrant.core.types import FloatArray
 from calibrant.graph.mending.mended import Change, Mended
-from calibrant.graph.mending.weights import ConstantEditor, bias_of, is_mendable, weight_of
+from calibrant.graph.mending.weights import ConstantEditor, bias_of, is_mendable, require_channels, weight_of
 from calibrant.graph.model import Model
 from calibrant.graph.walk import UniqueNames, is_standard, name_of, value_names
 
@@ -45,11 +44,7 @@ def outputs_equalized(
         if name_of(node) not in nodes or tensor not in ranges or not is_mendable(node) or _is_absorbed(node):
             continue
         low, high = ranges[tensor]
-        if low.shape != weight_of(node).shape[:1]:
-            raise SettingsError(
-                f"{low.size} channels were measured of {tensor!r}, which has {len(weight_of(node))}; "
-                "measure this model again"
-            )
+        require_channels(low, len(weight_of(node)), tensor)
         widths = _half_widths(low, high)
         editor.normalize(node, widths, ((low + high) / 2).astype(np.float32))
         why = f"channels {2 * float(widths.min()):.3g} to {2 * float(widths.max()):.3g} wide"

@@ -110,14 +110,14 @@ def rounded_steps(
     which the largest weight of an output keeps, because its scale was taken from it.
     """
     order = np.argsort(-np.diag(covariance), kind="stable")
-    left = weights[:, order]
-    largest = np.abs(left).argmax(axis=1)
+    given = weights[:, order]
+    left, largest = given.copy(), np.abs(given).argmax(axis=1)
     handing_on = _handing_on(covariance[np.ix_(order, order)])
     steps = np.zeros_like(left)
     for index in range(left.shape[1]):
         steps[:, index] = np.clip(np.rint(left[:, index]), -most, most)
-        full = (largest == index) & (np.abs(weights[:, order[index]]) > 0)
-        steps[full, index] = np.rint(weights[full, order[index]])
+        full = largest == index
+        steps[full, index] = np.rint(given[full, index])
         error = (left[:, index] - steps[:, index]) / handing_on[index, index]
         left[:, index + 1 :] -= np.outer(error, handing_on[index, index + 1 :])
     result = np.empty_like(steps)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from calibrant.core.types import FloatArray
+from calibrant.core.errors import SettingsError
+from calibrant.core.quantize import dequantized, quantized, weight_encoding
+from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.graph.walk import UniqueNames, constant_tensor, is_standard, name_of, value_names
 
 DATA, WEIGHT, BIAS = 0, 1, 2
@@ -49,6 +51,31 @@ def bias_of(node: ir.Node) -> FloatArray:
         return np.zeros(weight_of(node).shape[0], np.float32)
     bias: FloatArray = tensor.numpy()
     return bias
+
+
+def input_channels(node: ir.Node) -> int:
+    """How many channels a convolution reads."""
+    return int(weight_of(node).shape[1]) * groups(node)
+
+
+def says_its_pads(node: ir.Node) -> bool:
+    """Whether a convolution says itself how much it pads."""
+    return node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
+
+
+def require_channels(measured: FloatArray, channels: int, tensor: str) -> None:
+    """Raise SettingsError where not so many channels of a tensor were measured, (C,)."""
+    if measured.shape != (channels,):
+        raise SettingsError(
+            f"{measured.size} channels were measured of {tensor!r}, which has {channels}; "
+            "measure this model again"
+        )
+
+
+def as_stored(weight: FloatArray, spec: QuantSpec) -> FloatArray:
+    """A weight as it comes back from the integers that ``spec`` stores."""
+    encoding = weight_encoding(weight, spec)
+    return dequantized(quantized(weight, encoding), encoding)
 
 
 def constant_response(node: ir.Node, weight: FloatArray, values: FloatArray) -> FloatArray:

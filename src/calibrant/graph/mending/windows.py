@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibrant.core.types import FloatArray
-from calibrant.graph.mending.weights import DATA, groups, is_mendable, weight_of
+from calibrant.graph.mending.weights import DATA, groups, is_mendable, says_its_pads, weight_of
 from calibrant.graph.model import Model
 from calibrant.graph.walk import name_of
 
@@ -66,7 +66,7 @@ def windows_of(model: Model, nodes: Collection[str], most_weights: int) -> tuple
         and is_mendable(node)
         and weight_of(node).ndim == 2 + _PLANE
         and weight_of(node)[0].size <= most_weights
-        and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
+        and says_its_pads(node)
     )
 
 

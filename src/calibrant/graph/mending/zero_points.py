@@ -14,17 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
-from calibrant.core.errors import SettingsError
-from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
+from calibrant.core.quantize import on_axis
 from calibrant.core.types import Encoding, FloatArray, QuantSpec
 from calibrant.graph.mending.mended import Change, Mended
 from calibrant.graph.mending.weights import (
     DATA,
     ConstantEditor,
+    as_stored,
     bias_of,
     constant_response,
-    groups,
+    input_channels,
     is_mendable,
+    require_channels,
+    says_its_pads,
     weight_of,
 )
 from calibrant.graph.model import Model
@@ -81,6 +83,7 @@ def centred(
     editor = _Editor(result)
     shifts: list[Shift] = []
     changes = []
+    by_name = {name_of(node): node for node in result.graph}
     for tensor, nodes in shiftable(replace(model, ir=result), plan, pads=pads).items():
         if tensor not in ranges:
             continue
@@ -88,7 +91,7 @@ def centred(
         gain = _gain(low, high)
         if gain > LEAST_GAIN:
             continue
-        readers = [node for node in result.graph if name_of(node) in nodes]
+        readers = [by_name[name] for name in nodes]
         centres = ((np.maximum(high, 0) + np.minimum(low, 0)) / 2).astype(np.float32)
         shifts += editor.shift(tensor, readers, -centres)
         changes.append(Change("shifted", tensor, nodes, f"its range is {gain:.2f} of what it was"))
@@ -101,7 +104,7 @@ def shiftable(model: Model, plan: QuantPlan, *, pads: bool) -> dict[str, tuple[s
     tied = {name for point in plan.activations if point.tied_to for name in (point.tensor, point.tied_to)}
     found: dict[str, list[str]] = {}
     for node in model.ir.graph:
-        if name_of(node) in weighted and is_mendable(node) and _is_explicit(node):
+        if name_of(node) in weighted and is_mendable(node) and says_its_pads(node):
             source = node.inputs[DATA]
             assert source is not None
             if name_of(source) not in tied and (pads or not any(_pads_of(node))):
@@ -144,7 +147,11 @@ def settled(
         whole = _whole_steps(given, encodings[shift.tensor])
         values[shift.constant].const_value = ir.Tensor(whole, name=shift.constant)
         for node in map(nodes.__getitem__, shift.readers):
-            read = _as_stored(weight_of(node), weights) if name_of(node) in stored else weight_of(node)
+            read = (
+                as_stored(weight_of(node), on_axis(weights, 0))
+                if name_of(node) in stored
+                else weight_of(node)
+            )
             editor.set_bias(node, bias_of(node) + constant_response(node, read, (given - whole).reshape(-1)))
     return replace(model, ir=result)
 
@@ -153,11 +160,6 @@ def _whole_steps(shift: FloatArray, encoding: Encoding) -> FloatArray:
     step = np.float32(encoding.scale)
     whole: FloatArray = (np.round(shift / step) * step).astype(np.float32)
     return whole
-
-
-def _as_stored(weight: FloatArray, spec: QuantSpec) -> FloatArray:
-    encoding = weight_encoding(weight, on_axis(spec, 0))
-    return dequantized(quantized(weight, encoding), encoding)
 
 
 def _array_of(value: ir.Value) -> FloatArray:
@@ -170,11 +172,6 @@ def _gain(low: FloatArray, high: FloatArray) -> float:
     """The width of the range that centred channels need to that of the symmetric one before."""
     before = float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0))
     return float(half_widths(low, high).max(initial=0.0)) / before if before > 0 else 1.0
-
-
-def _is_explicit(node: ir.Node) -> bool:
-    """Whether a convolution says itself how much it pads."""
-    return node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
 
 
 def _pads_of(node: ir.Node) -> tuple[int, ...]:
@@ -203,12 +200,7 @@ class _Editor:
         self, source: ir.Value, pads: tuple[int, ...], readers: Sequence[ir.Node], by: FloatArray
     ) -> Shift:
         rank = 2 + len(pads) // 2
-        channels = weight_of(readers[0]).shape[1] * groups(readers[0])
-        if by.shape != (channels,):
-            raise SettingsError(
-                f"{by.size} channels were measured of {source.name!r}, which has {channels}; "
-                "measure this model again"
-            )
+        require_channels(by, input_channels(readers[0]), name_of(source))
         constant = self._constants.constant(f"{source.name}_shift", by.reshape(1, -1, *[1] * (rank - 2)))
         data = self._padded(source, pads) if any(pads) else source
         read = self._computed("Add", "shifted", source, [data, constant], keeps_shape=data is source)
