@@ -30,7 +30,7 @@ def test_the_search_of_least_divergence_is_numbas(some: list[int], spread: int, 
 
 @given(
     st.lists(st.integers(0, 10**9), max_size=50), st.integers(1, 8), st.floats(0, 1e30), st.floats(0, 1e4),
-    arrays(np.float64, st.integers(0, 5), elements=st.floats(0, 1e30) | st.floats(0, 1)),
+    arrays(np.float64, st.integers(0, 19), elements=st.floats(0, 1e30) | st.floats(0, 1)),
 )  # fmt: skip
 def test_squared_errors_are_numbas(
     some: list[int], spread: int, limit: float, levels: float, thresholds: NDArray[np.float64]

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibrant.calibrators import mse
 from calibrant.calibrators.kernels import squared_errors
+from calibrant.calibrators.minmax import clipped_to
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import QuantSpec, Range
@@ -46,3 +49,28 @@ def test_a_compact_tensor_keeps_its_range() -> None:
 
 def test_zeros_need_no_range() -> None:
     assert mse(statistics_of(np.zeros(10, np.float32)), INT8) == Range(0.0, 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from([1, 3, 40, 5000]), st.floats(0.05, 6.0),
+    st.sampled_from([QuantSpec("int8"), QuantSpec("uint8", symmetric=False)]),
+)  # fmt: skip
+def test_no_threshold_is_left_out_that_could_be_the_best(
+    seed: int, size: int, power: float, spec: QuantSpec
+) -> None:
+    """What is chosen is what an integral for every threshold chooses."""
+    rng = np.random.default_rng(seed)
+    values = (rng.standard_normal(size) * np.exp(power * rng.standard_normal(size))).astype(np.float32)
+    stats = statistics_of(values)
+
+    def errors(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+        used = (spec.qmax - spec.qmin) * stats.amax / (max(stats.high, 0.0) - min(stats.low, 0.0))
+        levels = spec.qmax if spec.symmetric else used
+        return squared_errors(stats.histogram.counts, stats.histogram.limit, thresholds, levels)
+
+    coarse = stats.amax * 2.0 ** (-np.arange(161) / 16)
+    best = int(np.argmin(errors(coarse)))
+    fine = np.linspace(coarse[min(best + 1, 160)], coarse[max(best - 1, 0)], 33)
+    expected = float(fine[int(np.argmin(errors(fine)))])
+    assert mse(stats, spec) == clipped_to(expected, stats, spec)

@@ -155,24 +155,81 @@ static inline double rounding_integral(double x)
     return (whole + 4.0 * rest * rest * rest) / 12.0;
 }
 
-VECTORISED static double error_of(const int64_t *counts, Py_ssize_t size, double width, double threshold,
-                                  double levels)
+/* Thresholds beside each other: each has its own sum over the bins, in their order, and a processor's vectors
+   add several at once. */
+enum { LANES = 8 };
+
+typedef struct {
+    double threshold[LANES], step[LANES], cubed_step[LANES];
+    double integral[LANES]; /* of rounding, up to the edge that was reached */
+    double error[LANES];
+} Lanes;
+
+typedef struct {
+    double low, high, count, width;
+} Bin;
+
+static inline void add_rounding(Lanes *lanes, Bin bin)
 {
-    const double step = threshold / levels;
-    double error = 0;
+    for (int t = 0; t < LANES; t++) {
+        const double reached = rounding_integral(bin.high / lanes->step[t]);
+        const double lost = (reached - lanes->integral[t]) * lanes->cubed_step[t];
+        lanes->error[t] += bin.count * lost / bin.width;
+        lanes->integral[t] = reached;
+    }
+}
+
+static inline void add_both(Lanes *lanes, Bin bin)
+{
+    for (int t = 0; t < LANES; t++) {
+        const double threshold = lanes->threshold[t];
+        const double inner = LESSER(bin.high, threshold), outer = GREATER(bin.low, threshold);
+        const double reached = rounding_integral(inner / lanes->step[t]);
+        const double rounded = (reached - lanes->integral[t]) * lanes->cubed_step[t];
+        const double clipped = (cube(bin.high - threshold) - cube(outer - threshold)) / 3.0;
+        double lost = bin.low < inner ? rounded : 0.0;
+        lost = outer < bin.high ? lost + clipped : lost;
+        lanes->error[t] += bin.count * lost / bin.width;
+        lanes->integral[t] = reached;
+    }
+}
+
+VECTORISED static void add_errors(const int64_t *counts, Py_ssize_t size, double width, Lanes *into)
+{
+    Lanes lanes = *into;
+    double least = INFINITY;
+    for (int t = 0; t < LANES; t++)
+        least = LESSER(least, lanes.threshold[t]);
+    Py_ssize_t reached = -1; /* the bin at whose lower edge the integrals are */
     for (Py_ssize_t b = 0; b < size; b++) {
         if (counts[b] == 0)
             continue;
-        const double low = (double)b * width, high = (double)(b + 1) * width;
-        const double inner = LESSER(high, threshold), outer = GREATER(low, threshold);
-        double lost = 0;
-        if (low < inner)
-            lost += (rounding_integral(inner / step) - rounding_integral(low / step)) * cube(step);
-        if (outer < high)
-            lost += (cube(high - threshold) - cube(outer - threshold)) / 3.0;
-        error += (double)counts[b] * lost / width;
+        const Bin bin = {(double)b * width, (double)(b + 1) * width, (double)counts[b], width};
+        for (int t = 0; t < LANES && reached != b; t++)
+            lanes.integral[t] = rounding_integral(bin.low / lanes.step[t]);
+        if (bin.low < bin.high && bin.high <= least)
+            add_rounding(&lanes, bin);
+        else
+            add_both(&lanes, bin);
+        reached = b + 1;
     }
-    return error;
+    *into = lanes;
+}
+
+static void find_errors(const int64_t *counts, Py_ssize_t size, double width, const double *thresholds,
+                        Py_ssize_t tried, double levels, double *errors)
+{
+    for (Py_ssize_t first = 0; first < tried; first += LANES) {
+        const Py_ssize_t used = LESSER(tried - first, LANES);
+        Lanes lanes = {{0}};
+        for (Py_ssize_t t = 0; t < LANES; t++) {
+            lanes.threshold[t] = thresholds[first + LESSER(t, used - 1)];
+            lanes.step[t] = lanes.threshold[t] / levels;
+            lanes.cubed_step[t] = cube(lanes.step[t]);
+        }
+        add_errors(counts, size, width, &lanes);
+        memcpy(errors + first, lanes.error, (size_t)used * sizeof *errors);
+    }
 }
 
 static PyObject *squared_errors(PyObject *Py_UNUSED(module), PyObject *args)
@@ -185,11 +242,8 @@ static PyObject *squared_errors(PyObject *Py_UNUSED(module), PyObject *args)
     const Py_ssize_t size = size_of(counts), tried = size_of(thresholds);
     PyObject *result = zeros(tried, &errors);
     if (result) {
-        const double width = limit / (double)size, *threshold = thresholds->view.buf;
-        double *error = errors.view.buf;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t t = 0; t < tried; t++)
-            error[t] = error_of(counts->view.buf, size, width, threshold[t], levels);
+        find_errors(counts->view.buf, size, limit / (double)size, thresholds->view.buf, tried, levels, errors.view.buf);
         Py_END_ALLOW_THREADS
         release(1, &errors);
     }

@@ -136,6 +136,7 @@ def squared_errors(
     for t in range(thresholds.size):
         threshold = thresholds[t]
         step = threshold / levels
+        reached, integral = -1, 0.0  # a bin, and the integral up to its lower edge
         for b in range(counts.size):
             if counts[b] == 0:
                 continue
@@ -143,7 +144,9 @@ def squared_errors(
             inner = min(high, threshold)
             lost = 0.0
             if low < inner:
-                lost += (_rounding_integral(inner / step) - _rounding_integral(low / step)) * step**3
+                before = integral if reached == b else _rounding_integral(low / step)
+                reached, integral = b + 1, _rounding_integral(inner / step)
+                lost += (integral - before) * step**3
             outer = max(low, threshold)
             if outer < high:
                 lost += ((high - threshold) ** 3 - (outer - threshold) ** 3) / 3.0
