@@ -13,9 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from calibrant.runtimes import ort_qdq
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.runtimes.ort_graph import PROVIDERS, session_options
-from calibrant.runtimes.ort_qdq import faster_session
+from calibrant.runtimes.ort_operators import library
+from calibrant.runtimes.ort_qdq import faster_session, opened_before
 
 RNG = np.random.default_rng(11)
 
@@ -84,6 +86,16 @@ def _plain(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     return run
 
 
+@pytest.fixture(params=["own operator", "standard operators"])
+def either_pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the compiled operator, and as where no compiler was."""
+    if request.param == "standard operators":
+        monkeypatch.setattr(ort_qdq, "library", lambda: None)
+    elif library() is None:
+        pytest.skip("the operators were not compiled here (no C compiler)")
+
+
+@pytest.mark.usefixtures("either_pair")
 def test_a_network_is_run_faster_with_the_same_bits(tmp_path: Path) -> None:
     path, images = quantized_network(tmp_path / "m.onnx"), [_image() for _ in range(5)]
     plain = _plain(path)
@@ -127,6 +139,63 @@ def test_outputs_that_differ_are_a_reason_to_step_back(tmp_path: Path) -> None:
     path, image = quantized_network(tmp_path / "m.onnx"), _image()
     true = _plain(path)(image)
     assert faster_session(path, {"image": image}, {"final": np.nextafter(true, np.float32(2))}) is None
+
+
+def test_pairs_that_the_own_operator_lacks_are_left_to_the_standard_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ort_qdq, "takes", lambda zero_point: zero_point.ndim > 0)
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    faster = faster_session(path, {"image": image}, {"final": _plain(path)(image)})
+    assert faster is not None
+    again = _image()
+    np.testing.assert_array_equal(faster.run(["final"], {"image": again})[0], _plain(path)(again))
+
+
+def test_a_file_that_was_verified_is_opened_again_without_the_plain_session(tmp_path: Path) -> None:
+    paths = [quantized_network(tmp_path / f"{scale}.onnx", scale) for scale in (0.02, 0.04)]
+    paths[1].write_bytes(_with_weights_of(paths[0], paths[1]))
+    image = _image()
+    for path in paths:
+        assert opened_before(path) is None
+        assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
+    for path in paths:
+        again = opened_before(path)
+        assert again is not None
+        np.testing.assert_array_equal(again.run(["final"], {"image": image})[0], _plain(path)(image))
+        with OnnxRuntime().open(path) as session:
+            np.testing.assert_array_equal(session.run({"image": image})["final"], _plain(path)(image))
+
+
+def test_a_file_that_was_written_anew_is_verified_anew(tmp_path: Path) -> None:
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
+    assert opened_before(path) is not None
+    quantized_network(path, 0.04)
+    assert opened_before(path) is None
+    path.unlink()
+    assert opened_before(path) is None
+
+
+def test_another_float_model_ends_what_was_kept_of_the_last(tmp_path: Path) -> None:
+    first, image = quantized_network(tmp_path / "a.onnx"), _image()
+    second = quantized_network(tmp_path / "b.onnx")
+    for path in (first, second):
+        assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
+    assert opened_before(first) is None
+    assert opened_before(second) is not None
+
+
+def _with_weights_of(source: Path, target: Path) -> bytes:
+    """Of two networks that were drawn, the second with the first one's weights and its own scale."""
+    model, weights = (
+        onnx.load(target),
+        {tensor.name: tensor for tensor in onnx.load(source).graph.initializer},
+    )
+    for tensor in model.graph.initializer:
+        if tensor.name[1:] in {"_w", "_s"} and tensor.name[0] in "abcd":
+            tensor.CopyFrom(weights[tensor.name])
+    return bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("change", ["not a pair", "no pairs"])

@@ -98,13 +98,13 @@ static inline PyObject *zeros(Py_ssize_t length, Array *array)
     return made;
 }
 
-static void release(int count, Array *arrays)
+static inline void release(int count, Array *arrays)
 {
     for (int i = 0; i < count; i++)
         PyBuffer_Release(&arrays[i].view);
 }
 
-static int require(int holds, const char *what)
+static inline int require(int holds, const char *what)
 {
     if (!holds)
         PyErr_SetString(PyExc_ValueError, what);

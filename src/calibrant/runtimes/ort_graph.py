@@ -16,6 +16,7 @@ import onnxruntime as ort
 
 from calibrant.core.processor import processor_flags, saturates_int8
 from calibrant.core.schemes import SCHEME_PROPERTY
+from calibrant.runtimes import ort_operators
 
 PROVIDERS = ["CPUExecutionProvider"]
 CONVOLUTIONS = ("Conv", "ConvTranspose")
@@ -54,8 +55,11 @@ def scheme_of(model: Path) -> str | None:
 
 
 def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:
-    """Open a graph that is optimized already."""
-    return ort.InferenceSession(model.SerializeToString(), session_options(optimize=False), PROVIDERS)
+    """Open a graph that is optimized already, and may have Calibrant's own operators."""
+    options, library = session_options(optimize=False), ort_operators.library()
+    if library is not None and ort_operators.DOMAIN in {opset.domain for opset in model.opset_import}:
+        options.register_custom_ops_library(library)
+    return ort.InferenceSession(model.SerializeToString(), options, PROVIDERS)
 
 
 def optimized(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -2,7 +2,8 @@
 
 Pairs between operators keep ONNX Runtime from fusing them and from laying channels out in blocks. So the
 weights are dequantized once, the float graph is optimized, and the pairs are put where their tensors lie
-then: they work value by value, whatever the layout. The outputs are verified on one sample, to the last bit.
+then: they work value by value, whatever the layout. A pair is one operator where that was compiled. The
+outputs are verified on one sample, to the last bit.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -30,8 +31,14 @@ from calibrant.runtimes.ort_graph import (
     optimized,
     pruned,
 )
+from calibrant.runtimes.ort_operators import DOMAIN, library, quantize_dequantize, takes
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+# More than the candidates of a study.
+_MOST_KEPT = 32
+
+_Identity: TypeAlias = tuple[str, int, int, int]
+_NodesOf: TypeAlias = Callable[[str, str, Sequence[onnx.TensorProto]], list[onnx.NodeProto]]
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,27 @@ def faster_session(model: Path, feeds: Feeds, true: Feeds) -> ort.InferenceSessi
     try:
         if _DEQUANTIZE.encode() not in model.read_bytes():
             return None
-        session = open_as_it_stands(_with_pairs(_taken_apart(onnx.load(model))))
-        found = dict(zip(true, session.run([*true], dict(feeds)), strict=True))
+        parts = _taken_apart(onnx.load(model))
+        base = _LATEST.optimized(parts.float_model)
     except Exception:
         return None  # whatever a graph or ONNX Runtime does not like, the plain session still is right
-    return session if all(np.array_equal(found[name], true[name]) for name in true) else None
+    for nodes_of in (_one_node, _two_nodes) if library() else (_two_nodes,):
+        try:
+            graph = _with_pairs(parts, base, nodes_of)
+            session = open_as_it_stands(graph)
+            found = dict(zip(true, session.run([*true], dict(feeds)), strict=True))
+        except Exception:  # noqa: S112
+            continue  # as above
+        if all(np.array_equal(found[name], true[name]) for name in true):
+            _LATEST.keep(model, graph, base)
+            return session
+    return None
+
+
+def opened_before(model: Path) -> ort.InferenceSession | None:
+    """The faster session of a file for which this process has verified one, without doing so again."""
+    graph = _LATEST.kept(model)
+    return None if graph is None else open_as_it_stands(graph)
 
 
 def no_faster(feeds: Feeds, true: Feeds) -> None:
@@ -154,10 +177,10 @@ def _pair(
     return _Pair(quantize.input[0], parameters)
 
 
-def _with_pairs(parts: _Parts) -> onnx.ModelProto:
+def _with_pairs(parts: _Parts, base: onnx.ModelProto, nodes_of: _NodesOf) -> onnx.ModelProto:
     """The optimized float graph with each pair put behind the tensor that its readers' twins read."""
     fused = onnx.ModelProto()
-    fused.CopyFrom(_LATEST.optimized(parts.float_model))
+    fused.CopyFrom(base)
     twins = Twins(parts.float_model, fused)
     nodes = {node.name: node for node in parts.float_model.graph.node}
     placed: dict[tuple[str, _Pair], list[onnx.NodeProto]] = {}
@@ -165,10 +188,14 @@ def _with_pairs(parts: _Parts) -> onnx.ModelProto:
     for twin, index, pair in readers:
         key = (twin.input[index], pair)
         if key not in placed:
-            placed[key] = _nodes_of(pair, twin.input[index], f"calibrant_pair_{len(placed)}")
+            constants = [parts.constants[name] for name in pair.parameters]
+            placed[key] = nodes_of(twin.input[index], f"calibrant_pair_{len(placed)}", constants)
         twin.input[index] = placed[key][-1].output[0]
-    used = dict.fromkeys(name for _, pair in placed for name in pair.parameters)
+    read = {name for nodes in placed.values() for node in nodes for name in node.input}
+    used = dict.fromkeys(name for _, pair in placed for name in pair.parameters if name in read)
     fused.graph.initializer.extend(parts.constants[name] for name in used)
+    if any(node.domain == DOMAIN for nodes in placed.values() for node in nodes):
+        fused.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     _insert(fused, placed)
     return fused
 
@@ -182,12 +209,21 @@ def _reader(twins: Twins, node: onnx.NodeProto, index: int) -> onnx.NodeProto:
     return twin
 
 
-def _nodes_of(pair: _Pair, tensor: str, name: str) -> list[onnx.NodeProto]:
-    stored = f"{name}_quantized"
+def _two_nodes(tensor: str, name: str, parameters: Sequence[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """QuantizeLinear and DequantizeLinear, as the file has them."""
+    stored, names = f"{name}_quantized", [constant.name for constant in parameters]
     return [
-        helper.make_node(_QUANTIZE, [tensor, *pair.parameters], [stored], f"{name}_{_QUANTIZE}"),
-        helper.make_node(_DEQUANTIZE, [stored, *pair.parameters], [name], f"{name}_{_DEQUANTIZE}"),
+        helper.make_node(_QUANTIZE, [tensor, *names], [stored], f"{name}_{_QUANTIZE}"),
+        helper.make_node(_DEQUANTIZE, [stored, *names], [name], f"{name}_{_DEQUANTIZE}"),
     ]
+
+
+def _one_node(tensor: str, name: str, parameters: Sequence[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """The compiled operator. Raises CannotMatchError for integers that it does not have."""
+    scale, zero_point = map(numpy_helper.to_array, parameters)
+    if not takes(zero_point):
+        raise CannotMatchError(f"pairs of {zero_point.dtype}")
+    return [quantize_dequantize(tensor, name, scale, zero_point)]
 
 
 def _insert(model: onnx.ModelProto, placed: Mapping[tuple[str, _Pair], list[onnx.NodeProto]]) -> None:
@@ -204,11 +240,15 @@ def _insert(model: onnx.ModelProto, placed: Mapping[tuple[str, _Pair], list[onnx
 
 
 class _Latest:
-    """The last optimized graph: all candidates of a study have one float graph."""
+    """The last optimized float graph, which all candidates of a study have, and what was verified of them.
+
+    Of a candidate's graph all is kept but the weights that it shares with the float graph.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._key, self._graph = b"", onnx.ModelProto()
+        self._verified: dict[_Identity, onnx.ModelProto] = {}
 
     def optimized(self, model: onnx.ModelProto) -> onnx.ModelProto:
         key = hashlib.sha256(model.SerializeToString(deterministic=True)).digest()
@@ -216,7 +256,38 @@ class _Latest:
             if key != self._key:
                 self._graph = optimized(model)
                 self._key = key
+                self._verified.clear()
             return self._graph
+
+    def keep(self, file: Path, graph: onnx.ModelProto, base: onnx.ModelProto) -> None:
+        with self._lock:
+            if base is not self._graph:  # another thread's model has come since
+                return
+            shared = {tensor.name for tensor in self._graph.graph.initializer}
+            own = [tensor for tensor in graph.graph.initializer if tensor.name not in shared]
+            lean = onnx.ModelProto()
+            lean.CopyFrom(graph)
+            del lean.graph.initializer[:]
+            lean.graph.initializer.extend(own)
+            self._verified[_identity(file)] = lean
+            while len(self._verified) > _MOST_KEPT:
+                self._verified.pop(next(iter(self._verified)))
+
+    def kept(self, file: Path) -> onnx.ModelProto | None:
+        with self._lock:
+            lean = self._verified.get(_identity(file)) if file.exists() else None
+            if lean is None:
+                return None
+            graph = onnx.ModelProto()
+            graph.CopyFrom(lean)
+            graph.graph.initializer.extend(self._graph.graph.initializer)
+            return graph
+
+
+def _identity(file: Path) -> _Identity:
+    """A file as it is now: one that is written anew has another."""
+    found = file.stat()
+    return str(file.resolve()), found.st_ino, found.st_size, found.st_mtime_ns
 
 
 _LATEST = _Latest()
