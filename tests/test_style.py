@@ -18,7 +18,12 @@ CALIBRANT = str(Path(sys.executable).with_name("calibrant"))
 LONGEST_FILE = 400
 MOSTLY_UNDER = 25
 
-ONNX_RUNTIME_GRAPHS = ("runtimes/ort_graph.py", "runtimes/ort_probe.py", "runtimes/ort_qdq.py")
+ONNX_RUNTIME_GRAPHS = (
+    "runtimes/ort_graph.py",
+    "runtimes/ort_operators.py",
+    "runtimes/ort_probe.py",
+    "runtimes/ort_qdq.py",
+)
 # Where a heavy package may be imported: files or folders below src/calibrant.
 HOMES = {
     "onnxruntime": ("runtimes/ort.py", *ONNX_RUNTIME_GRAPHS),
