@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -257,14 +258,18 @@ def test_external_weights_are_taken_along_into_another_folder(
     )
 
 
-def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("largest_inline", [100, 10**9])
+def test_a_failed_save_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest_inline: int
+) -> None:
     model = load_small_detector(tmp_path)
     before = model.path.read_bytes()
 
-    def full(*_: object, **__: object) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ir, "save", full)
+    monkeypatch.setattr(model_module, "_LARGEST_INLINE", largest_inline)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="its disk is full"):
         save_model(model.ir, model.path)
     assert files_in(tmp_path) == ["detector.onnx"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +93,9 @@ def dynamic_image_input(signature: ModelSignature) -> bool:
 
 def keeps_shapes_outside(model: Model) -> bool:
     """Whether integers, such as the target of a Reshape, lie in external data: ONNX Runtime refuses that."""
-    weights = (value.const_value for graph in model.ir.graphs() for value in graph.initializers.values())
     return any(
-        isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.INT64 for tensor in weights
+        isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.INT64
+        for tensor in _weights_of(model.ir)
     )
 
 
@@ -135,15 +137,42 @@ def save_model(model: ir.Model, path: Path) -> None:
     Weights that exceed what one file can hold go to ``<name>.data`` beside it.
     Raises OutputError where the folder is missing, not writable or full.
     """
+    if fits_one_file(model):
+        save_serialized(serialized(model).SerializeToString(), path)
+        return
+    with _draft_of(path) as draft:
+        data = draft.with_name(f"{path.name}.data")
+        ir.save(model, draft, format="protobuf", external_data=data.name)
+        if data.exists():
+            weights = _on_disk(data)
+            # A graph must never lie beside the weights of another one.
+            path.unlink(missing_ok=True)
+            weights.replace(path.with_name(data.name))
+
+
+def save_serialized(content: bytes, path: Path) -> None:
+    """Write a serialized model as :func:`save_model` does. Raises OutputError."""
+    with _draft_of(path) as draft:
+        draft.write_bytes(content)
+
+
+def fits_one_file(model: ir.Model) -> bool:
+    """Whether the model with all its weights is less than protobuf can hold."""
+    return sum(tensor.nbytes for tensor in _weights_of(model)) <= _LARGEST_INLINE
+
+
+def serialized(model: ir.Model) -> onnx.ModelProto:
+    """A model that fits one file, with all its weights inside."""
+    return ir.serde.serialize_model(_with_weights_in_memory(model))
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    """A file that takes the name of ``path`` once it is written. Raises OutputError."""
     try:
         with tempfile.TemporaryDirectory(prefix=".calibrant-", dir=path.parent) as folder:
             draft = Path(folder) / path.name
-            data = draft.with_name(f"{path.name}.data")
-            _write(model, draft, data)
-            if data.exists():
-                # A graph must never lie beside the weights of another one.
-                path.unlink(missing_ok=True)
-                _on_disk(data).replace(path.with_name(data.name))
+            yield draft
             _on_disk(draft).replace(path)
     except OSError as error:
         raise cannot_write(path, error, "give a folder that is writable") from error
@@ -156,17 +185,15 @@ def _on_disk(draft: Path) -> Path:
     return draft
 
 
-def _write(model: ir.Model, draft: Path, data: Path) -> None:
-    weights = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
-    if sum(tensor.nbytes for tensor in weights if tensor is not None) > _LARGEST_INLINE:
-        ir.save(model, draft, format="protobuf", external_data=data.name)
-    else:
-        ir.save(_with_weights_in_memory(model), draft, format="protobuf")
+def _weights_of(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
 
 
 def _with_weights_in_memory(model: ir.Model) -> ir.Model:
-    weights = (value.const_value for graph in model.graphs() for value in graph.initializers.values())
-    if not any(isinstance(tensor, ir.ExternalTensor) for tensor in weights):
+    if not any(isinstance(tensor, ir.ExternalTensor) for tensor in _weights_of(model)):
         return model
     result = model.clone()
     for graph in result.graphs():

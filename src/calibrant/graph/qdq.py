@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +28,14 @@ from calibrant.graph.points import ActivationPoint, QuantPlan, WeightPoint
 from calibrant.graph.walk import UniqueNames, constant_tensor, is_standard, name_of, value_names
 
 
+@dataclass(frozen=True)
+class QdqModel:
+    """A quantized model, and for each activation of its plan the initializers of scale and zero point."""
+
+    ir: ir.Model
+    parameters: tuple[tuple[str, str], ...]
+
+
 def with_qdq(
     model: Model,
     plan: QuantPlan,
@@ -47,13 +56,27 @@ def with_qdq(
     Raises SettingsError for an activation without an encoding, or one that ONNX cannot express, and
     NumericsError for a weight that is not finite.
     """
-    _require_encodings(plan, encodings)
+    return qdq_model(model, plan, encodings, scheme, float_weights=float_weights).ir
+
+
+def qdq_model(
+    model: Model,
+    plan: QuantPlan,
+    encodings: Mapping[str, Encoding],
+    scheme: Scheme,
+    *,
+    float_weights: bool = False,
+) -> QdqModel:
+    """As :func:`with_qdq`, telling where the activations' numbers are. Raises as with_qdq."""
+    require_encodings(plan, encodings)
     result = with_opset(model.ir, scheme.min_opset)
     editor = _Editor(result)
     result.metadata_props[SCHEME_PROPERTY] = scheme.name
     biases = bias_points(result, plan, encodings) if scheme.quantizes_biases else {}
-    for activation in plan.activations:
-        editor.quantize_activation(activation, encodings[activation.encoded_as])
+    parameters = tuple(
+        editor.quantize_activation(activation, encodings[activation.encoded_as]).names
+        for activation in plan.activations
+    )
     readers: dict[tuple[str, int], list[WeightPoint]] = {}
     for weight in plan.weights:
         readers.setdefault((weight.tensor, weight.axis), []).append(weight)
@@ -62,7 +85,7 @@ def with_qdq(
         encoding = editor.quantize_weight(points, scheme.weights, float_weights, own)
         for bias in own:
             editor.quantize_bias(bias, encoding)
-    return result
+    return QdqModel(result, parameters)
 
 
 def qdq_to_deploy(
@@ -81,6 +104,11 @@ class _Parameters:
     stored_as: ir.DataType
     axis: int | None
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the initializers: the scale's and the zero point's."""
+        return name_of(self.scale), name_of(self.zero_point)
+
 
 class _Editor:
     """Edits one graph in place; only with_qdq's own copy is ever given to it."""
@@ -92,7 +120,7 @@ class _Editor:
         self._names = UniqueNames(value_names(model))
         self._node_names = UniqueNames(self._nodes)
 
-    def quantize_activation(self, point: ActivationPoint, encoding: Encoding) -> None:
+    def quantize_activation(self, point: ActivationPoint, encoding: Encoding) -> _Parameters:
         """Put a pair behind the tensor and let the plan's consumers read from it."""
         source = self._values[point.tensor]
         parameters = self._parameters(point.tensor, encoding)
@@ -109,6 +137,7 @@ class _Editor:
             self._nodes[node].replace_input_with(index, dequantize.outputs[0])
         if point.is_output:
             self._give_out(source, dequantize.outputs[0])
+        return parameters
 
     def quantize_weight(
         self, points: list[WeightPoint], spec: QuantSpec, float_weights: bool, biases: Sequence[BiasPoint]
@@ -124,7 +153,7 @@ class _Editor:
             stored = nodes[0].outputs[0]
         else:
             integers = quantized(weights, encoding)
-            stored = self._constant(f"{source.name}_quantized", integers, _type_of(spec))
+            stored = self._initializer(f"{source.name}_quantized", _stored(integers, spec))
         nodes.append(self._node("DequantizeLinear", stored, source, parameters))
         readers = [self._nodes[point.node] for point in points]
         self._graph.insert_before(readers[0], nodes)
@@ -138,9 +167,8 @@ class _Editor:
         source, reader = self._values[bias.tensor], self._nodes[bias.node]
         encoding = bias_encoding(bias, weight)
         parameters = self._parameters(bias.tensor, encoding)
-        stored = self._constant(
-            f"{bias.tensor}_quantized", quantized_bias(bias, encoding), parameters.stored_as
-        )
+        integers = _stored(quantized_bias(bias, encoding), encoding.spec)
+        stored = self._initializer(f"{bias.tensor}_quantized", integers)
         node = self._node("DequantizeLinear", stored, source, parameters)
         self._graph.insert_before(reader, [node])
         reader.replace_input_with(BIAS_INPUT, node.outputs[0])
@@ -166,11 +194,12 @@ class _Editor:
                 self._graph.outputs[index] = dequantized
 
     def _parameters(self, tensor: str, encoding: Encoding) -> _Parameters:
-        granularity, stored_as = encoding.spec.granularity, _type_of(encoding.spec)
+        granularity = encoding.spec.granularity
+        scale, zero_point = parameter_tensors(encoding)
         return _Parameters(
-            self._constant(f"{tensor}_scale", encoding.scale, ir.DataType.FLOAT),
-            self._constant(f"{tensor}_zero_point", encoding.zero_point, stored_as),
-            stored_as,
+            self._initializer(f"{tensor}_scale", scale),
+            self._initializer(f"{tensor}_zero_point", zero_point),
+            zero_point.dtype,
             granularity.axis if isinstance(granularity, PerChannel) else None,
         )
 
@@ -190,10 +219,11 @@ class _Editor:
             name=self._node_names.fresh(f"{source.name}_{op_type}"),
         )
 
-    def _constant(self, name: str, array: NDArray[np.generic], dtype: ir.DataType) -> ir.Value:
-        unique = self._names.fresh(name)
-        tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=unique)
-        value = ir.Value(name=unique, type=ir.TensorType(dtype), shape=tensor.shape, const_value=tensor)
+    def _initializer(self, name: str, tensor: ir.Tensor[Any]) -> ir.Value:
+        tensor.name = self._names.fresh(name)
+        value = ir.Value(
+            name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
+        )
         self._graph.register_initializer(value)
         return value
 
@@ -219,7 +249,13 @@ def require_finite_weights(model: Model, plan: QuantPlan) -> None:
         _finite_constant(values[tensor])
 
 
-def _require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
+def parameter_tensors(encoding: Encoding) -> tuple[ir.Tensor[Any], ir.Tensor[Any]]:
+    """Scale and zero point as a Q/DQ model holds them."""
+    return ir.Tensor(encoding.scale.astype(np.float32)), _stored(encoding.zero_point, encoding.spec)
+
+
+def require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
+    """Raise SettingsError for an activation without an encoding, or one that ONNX cannot express."""
     missing = [point.encoded_as for point in plan.activations if point.encoded_as not in encodings]
     if missing:
         raise SettingsError(
@@ -248,5 +284,6 @@ def _finite_constant(source: ir.Value) -> NDArray[np.float32]:
     return weights
 
 
-def _type_of(spec: QuantSpec) -> ir.DataType:
-    return ir.DataType[spec.dtype.upper()]
+def _stored(integers: NDArray[np.int64], spec: QuantSpec) -> ir.Tensor[Any]:
+    dtype = ir.DataType[spec.dtype.upper()]
+    return ir.Tensor(integers.astype(dtype.numpy()), dtype=dtype)

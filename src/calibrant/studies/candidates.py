@@ -12,12 +12,12 @@ from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Versi
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, ModelError, OutputError
 from calibrant.core.types import Encoding, Range, Scheme, Statistics
-from calibrant.graph.model import Model, save_model
+from calibrant.graph.model import Model
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import QuantPlan
-from calibrant.graph.qdq import qdq_to_deploy
+from calibrant.graph.qdq_variants import QdqVariants
 from calibrant.graph.tensorrt_tensors import CalibratedTensors
-from calibrant.stages.calibrate import encodings_from, ranges_from
+from calibrant.stages.calibrate import RangeChoices, encodings_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
 
 
@@ -87,7 +87,10 @@ def write_candidates(
     if written_as.calibrated is not None:
         statistics = with_unobserved(statistics, written_as.calibrated)
     plan = _in_its_opset(plan)
-    return tuple(_candidate(plan, statistics, calibrator, out, written_as) for calibrator in calibrators)
+    choices = RangeChoices(statistics, plan.scheme.activations, plan.ties)
+    models = QdqVariants(plan.model, plan.points, plan.scheme)
+    writer = _Writer(plan, statistics, choices, models, out, written_as)
+    return tuple(writer.candidate(calibrator) for calibrator in calibrators)
 
 
 def _in_its_opset(plan: QuantizationPlan) -> QuantizationPlan:
@@ -99,32 +102,46 @@ def _in_its_opset(plan: QuantizationPlan) -> QuantizationPlan:
     return replace(plan, model=replace(plan.model, ir=converted))
 
 
-def _candidate(
-    plan: QuantizationPlan,
-    statistics: Statistics,
-    calibrator: NamedCalibrator,
-    out: Path,
-    written_as: CandidateFormat,
-) -> CandidateModel:
-    try:
-        ranges = ranges_from(statistics, calibrator, plan.scheme.activations, plan.ties)
-        encodings = encodings_from(ranges, plan.scheme.activations)
-        scales = _cached_scales(statistics, ranges, encodings, calibrator, written_as.calibrated)
-        content = dumps(cache_of(scales, calibrator, written_as.tensorrt)) if plan.scheme.has_caches else None
-        quantized = qdq_to_deploy(plan.model, plan.points, encodings, plan.scheme)
-        # All are made before any is written: a candidate has all its files or none.
-        cache, qdq, encodings_file = (
-            out / f"{calibrator.file_stem}{suffix}" for suffix in (".cache", ".qdq.onnx", ".encodings.json")
-        )
-        if content is not None:
-            write_bytes(cache, content.encode())
-        write_encodings(encodings_file, encodings, plan.scheme.name, plan.model.sha256)
-        save_model(quantized, qdq)
-    except OutputError:
-        raise
-    except CalibrantError as error:
-        return CandidateModel(calibrator, failure=str(error))
-    return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file)
+@dataclass(frozen=True)
+class _Writer:
+    """What all candidates of a plan share."""
+
+    plan: QuantizationPlan
+    statistics: Statistics
+    choices: RangeChoices
+    models: QdqVariants
+    out: Path
+    written_as: CandidateFormat
+
+    def candidate(self, calibrator: NamedCalibrator) -> CandidateModel:
+        """A calibrator's files, or why there are none. Raises OutputError."""
+        scheme = self.plan.scheme
+        try:
+            ranges = self.choices.of(calibrator)
+            encodings = encodings_from(ranges, scheme.activations)
+            content = self._cache(calibrator, ranges, encodings) if scheme.has_caches else None
+            save_to = self.models.saver(encodings)
+            # All are made before any is written: a candidate has all its files or none.
+            cache, qdq, encodings_file = (
+                self.out / f"{calibrator.file_stem}{suffix}"
+                for suffix in (".cache", ".qdq.onnx", ".encodings.json")
+            )
+            if content is not None:
+                write_bytes(cache, content)
+            write_encodings(encodings_file, encodings, scheme.name, self.plan.model.sha256)
+            save_to(qdq)
+        except OutputError:
+            raise
+        except CalibrantError as error:
+            return CandidateModel(calibrator, failure=str(error))
+        return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file)
+
+    def _cache(
+        self, calibrator: NamedCalibrator, ranges: Mapping[str, Range], encodings: Mapping[str, Encoding]
+    ) -> bytes:
+        calibrated = self.written_as.calibrated
+        scales = _cached_scales(self.statistics, ranges, encodings, calibrator, calibrated)
+        return dumps(cache_of(scales, calibrator, self.written_as.tensorrt)).encode()
 
 
 def cache_of(
