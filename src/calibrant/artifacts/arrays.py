@@ -19,6 +19,9 @@ from calibrant.core.errors import DataError
 LARGEST = 2 * 2**30
 """Bytes that a file may have when it is unpacked: zeros shrink to a thousandth."""
 
+# zlib's fastest: a quarter of its usual level's time, for 3 (predictions) to 13 % (statistics) more bytes.
+_LEVEL = 1
+
 # What numpy, zipfile and zlib say of bytes that are not theirs.
 _DAMAGES = (
     OSError, EOFError, TypeError, LookupError, AttributeError, NotImplementedError, MemoryError, RuntimeError,
@@ -42,8 +45,11 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Arrays by name as the bytes of an .npz file."""
     content = io.BytesIO()
-    named: dict[str, Any] = dict(arrays)
-    np.savez_compressed(content, **named)
+    # numpy's savez_compressed takes zlib's usual level.
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     return content.getvalue()
 
 
