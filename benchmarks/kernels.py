@@ -30,6 +30,7 @@ from calibrant.tasks.detection.evidence import IOU_THRESHOLDS, RECALL_THRESHOLDS
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=1 << 18).astype(np.float32)
+LIMIT = 4.9
 TENSORS = {
     "normal": NORMAL,
     "SiLU": (NORMAL / (1 + np.exp(-4 * NORMAL))).astype(np.float32),
@@ -51,7 +52,8 @@ class Case:
 def cases() -> Iterator[Case]:
     for name, values in TENSORS.items():
         yield Case(f"counting, {name}", counting, counting_by_numba, Counting(values))
-    yield Case("values on former limits", counting, counting_by_numba, lowered)
+    yield Case("counting, 48 normal tensors in turn", counting, counting_by_numba, InTurn(48))
+    yield Case("counting, normal, former limits", counting, counting_by_numba, Counting(NORMAL, LIMIT / 8))
     magnitudes = np.abs(RNG.laplace(size=500_000))
     few, many = (np.histogram(magnitudes, bins)[0].astype(np.int64) for bins in (2048, 16384))
     thresholds = magnitudes.max() * 2.0 ** (-np.arange(161) / 16)
@@ -69,19 +71,31 @@ def cases() -> Iterator[Case]:
 
 @dataclass(frozen=True)
 class Counting:
+    """anchor: of a histogram that has grown to the limit; as many limits as it had before are looked for."""
+
     values: np.ndarray
+    anchor: float = LIMIT
 
     def __call__(self, kernels: Any) -> Any:
-        cells, keys = np.zeros(CELLS, np.int64), np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
-        limit = np.float32(4.9)
-        reached = kernels.count_magnitudes(self.values, 0, limit, 0, cells, keys)
+        cells, keys = np.zeros(CELLS, np.uint32), np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
+        bounds = np.float32(self.anchor), np.float32(LIMIT)
+        reached = kernels.count_magnitudes(self.values, 0, *bounds, 0, cells, keys)
         return reached, cells, keys
 
 
-def lowered(kernels: Any) -> Any:
-    cells = np.zeros(CELLS, np.int64)
-    kernels.lower_edge_values(NORMAL, np.float32(0.5), np.float32(8), cells)
-    return cells
+class InTurn:
+    """Counting as in a collection: no cache has kept a tensor and its cells since they were last seen."""
+
+    def __init__(self, tensors: int) -> None:
+        self.values = [RNG.permutation(NORMAL) for _ in range(tensors)]
+        self.cells = np.zeros((tensors, CELLS), np.uint32)
+
+    def __call__(self, kernels: Any) -> Any:
+        keys = np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
+        limit = np.float32(LIMIT)
+        for values, cells in zip(self.values, self.cells, strict=True):
+            kernels.count_magnitudes(values, 0, limit, limit, 0, cells, keys)
+        return keys
 
 
 def summarised(kernels: Any) -> Any:

@@ -19,16 +19,23 @@ compiled = pytest.importorskip("calibrant.core._kernels")
 numba = pytest.importorskip("calibrant.core.numba_kernels")
 
 LIMITS = st.floats(SMALLEST_ANCHOR, 2.0**100, width=32) | st.sampled_from([0.0, 1.0, 3.0e38])
+# Half of one counts in the bin that it begins, of the third in the bin below, of the last its neighbour, too.
+ANCHORS = [1.0, 2.0**-9, 1.0006226301193237, 1.562080979347229]
 ANY_FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, np.inf, -np.inf, np.nan])
 
 
 def counted(
-    kernels: Any, values: NDArray[np.float32], start: int, limit: float, hot: int
+    kernels: Any, values: NDArray[np.float32], start: int, anchor: float, limit: float, hot: int
 ) -> tuple[int, bytes, list[int]]:
-    cells = np.zeros(CELLS, np.int64)
+    cells = np.zeros(CELLS, np.uint32)
     keys = np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
-    reached = kernels.count_magnitudes(values, start, np.float32(limit), hot, cells, keys)
+    bounds = np.float32(anchor), np.float32(limit)
+    reached = kernels.count_magnitudes(values, start, *bounds, hot, cells, keys)
     return reached, cells.tobytes(), keys.tolist()
+
+
+def within(limit: float, count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(count).uniform(-1, 1, count).astype(np.float32) * np.float32(limit)
 
 
 @given(
@@ -41,48 +48,58 @@ def test_counting_gives_numbas_cells(
     some: NDArray[np.float32], more: int, start: int, limit: float, hot: int
 ) -> None:
     """``more`` values within the limit go before, so that there are several chunks."""
-    within = np.random.default_rng(more).uniform(-1, 1, more).astype(np.float32) * np.float32(limit)
-    values = np.concatenate([within, some])
-    assert counted(compiled, values, start, limit, hot) == counted(numba, values, start, limit, hot)
+    values = np.concatenate([within(limit, more), some])
+    what = values, start, limit, limit, hot
+    assert counted(compiled, *what) == counted(numba, *what)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@given(arrays(np.float32, st.integers(1, 40), elements=st.floats(0, width=32)), st.integers(0, 3000))
+def test_extremes_of_one_sign_are_numbas(sign: int, some: NDArray[np.float32], more: int) -> None:
+    values = np.concatenate([np.abs(within(1, more)) + np.float32(0.5), some]) * np.float32(sign)
+    what = values, 0, 1.5, 1.5, 0
+    assert counted(compiled, *what) == counted(numba, *what)
 
 
 @given(
     arrays(np.float32, st.integers(0, 60), elements=ANY_FLOATS),
-    st.floats(SMALLEST_ANCHOR, 2.0**60, width=32), st.integers(0, 16),
+    st.integers(0, 3000), st.floats(SMALLEST_ANCHOR, 2.0**60, width=32) | st.sampled_from(ANCHORS),
+    st.integers(0, 16), st.integers(0, BINS - 1) | st.sampled_from([2**i for i in range(14)]),
 )  # fmt: skip
-def test_lowering_edges_moves_what_numba_moves(
-    some: NDArray[np.float32], anchor: float, doublings: int
+def test_values_on_former_limits_lie_where_numbas_do(
+    some: NDArray[np.float32], more: int, anchor: float, doublings: int, hot: int
 ) -> None:
     limit = np.float32(anchor) * np.float32(2**doublings)
     edges = limit / np.float32(2) ** np.arange(20, dtype=np.float32)
     around = [np.nextafter(edges, np.float32(0)), edges, -edges, np.nextafter(edges, np.float32(np.inf))]
-    values = np.concatenate([some, *around])
-    found = []
-    for kernels in (compiled, numba):
-        cells = np.zeros(CELLS, np.int64)
-        kernels.lower_edge_values(values, np.float32(anchor), limit, cells)
-        found.append(cells.tolist())
-    assert found[0] == found[1]
+    some = some[np.abs(some) <= limit]  # what exceeds it would end the counting
+    filled = within(float(limit), more)
+    values = np.concatenate([filled, some, *around[:3], around[3][1:], filled])
+    what = values, 0, anchor, float(limit), hot
+    found = counted(compiled, *what)
+    assert found[0] == values.size
+    assert found == counted(numba, *what)
 
 
 @pytest.mark.parametrize("limit", [np.nan, -1.0, np.inf, 1e-45])
 @pytest.mark.parametrize("value", [0.0, 1.0, np.nan, np.inf])
 def test_a_limit_that_is_none_writes_into_no_strange_cell(limit: float, value: float) -> None:
     values = np.full(100, value, np.float32)
-    _, cells, _ = counted(compiled, values, 0, limit, 7)
-    assert np.frombuffer(cells, np.int64).sum() in {0, 100}
+    for anchor in (0.0, -1.0, np.nan, limit):
+        _, cells, _ = counted(compiled, values, 0, anchor, limit, 7)
+        assert np.frombuffer(cells, np.uint32).sum(dtype=np.uint32) in {0, 100}
 
 
 def test_threads_count_at_once() -> None:
     values = np.random.default_rng(0).normal(size=300_000).astype(np.float32)
     limit = float(np.abs(values).max())
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: counted(compiled, values, 0, limit, 0), range(16)))
-    assert all(each == counted(numba, values, 0, limit, 0) for each in found)
+        found = list(threads.map(lambda _: counted(compiled, values, 0, limit, limit, 0), range(16)))
+    assert all(each == counted(numba, values, 0, limit, limit, 0) for each in found)
 
 
-VALUES, TALLY, KEYS = np.zeros(8, np.float32), np.zeros(CELLS, np.int64), np.zeros(2, np.int64)
-read_only = np.zeros(CELLS, np.int64)
+VALUES, TALLY, KEYS = np.zeros(8, np.float32), np.zeros(CELLS, np.uint32), np.zeros(2, np.int64)
+read_only = np.zeros(CELLS, np.uint32)
 read_only.flags.writeable = False
 unaligned = np.zeros(9, np.uint8)[1:].view(np.float32)
 
@@ -90,29 +107,24 @@ unaligned = np.zeros(9, np.uint8)[1:].view(np.float32)
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((VALUES.astype(np.float64), 0, 1.0, 0, TALLY, KEYS), TypeError, "values .* float32"),
-        ((VALUES.reshape(2, 4), 0, 1.0, 0, TALLY, KEYS), TypeError, "values .* dimensions: 1"),
-        ((VALUES.astype(">f4"), 0, 1.0, 0, TALLY, KEYS), TypeError, "values"),
-        ((VALUES[::2], 0, 1.0, 0, TALLY, KEYS), ValueError, "contiguous"),
-        ((unaligned, 0, 1.0, 0, TALLY, KEYS), ValueError, "values is not aligned"),
-        (([1.0], 0, 1.0, 0, TALLY, KEYS), TypeError, "list"),
-        ((VALUES, -1, 1.0, 0, TALLY, KEYS), ValueError, "start"),
-        ((VALUES, "0", 1.0, 0, TALLY, KEYS), TypeError, "str"),
-        ((VALUES, 0, 1.0, -1, TALLY, KEYS), ValueError, "hot"),
-        ((VALUES, 0, 1.0, BINS, TALLY, KEYS), ValueError, "hot"),
-        ((VALUES, 0, 1.0, 0, TALLY[:-LANES], KEYS), ValueError, "cells"),
-        ((VALUES, 0, 1.0, 0, read_only, KEYS), ValueError, "read-only"),
-        ((VALUES, 0, 1.0, 0, TALLY, KEYS[:1]), ValueError, "keys"),
-        ((VALUES, 0, 1.0, 0, TALLY, KEYS.astype(np.uint64)), TypeError, "keys .* int64"),
-        ((VALUES, 0, 1.0, 0, TALLY), TypeError, "argument"),
+        ((VALUES.astype(np.float64), 0, 1.0, 1.0, 0, TALLY, KEYS), TypeError, "values .* float32"),
+        ((VALUES.reshape(2, 4), 0, 1.0, 1.0, 0, TALLY, KEYS), TypeError, "values .* dimensions: 1"),
+        ((VALUES.astype(">f4"), 0, 1.0, 1.0, 0, TALLY, KEYS), TypeError, "values"),
+        ((VALUES[::2], 0, 1.0, 1.0, 0, TALLY, KEYS), ValueError, "contiguous"),
+        ((unaligned, 0, 1.0, 1.0, 0, TALLY, KEYS), ValueError, "values is not aligned"),
+        (([1.0], 0, 1.0, 1.0, 0, TALLY, KEYS), TypeError, "list"),
+        ((VALUES, -1, 1.0, 1.0, 0, TALLY, KEYS), ValueError, "start"),
+        ((VALUES, "0", 1.0, 1.0, 0, TALLY, KEYS), TypeError, "str"),
+        ((VALUES, 0, 1.0, 1.0, -1, TALLY, KEYS), ValueError, "hot"),
+        ((VALUES, 0, 1.0, 1.0, BINS, TALLY, KEYS), ValueError, "hot"),
+        ((VALUES, 0, 1.0, 1.0, 0, TALLY[:-LANES], KEYS), ValueError, "cells"),
+        ((VALUES, 0, 1.0, 1.0, 0, read_only, KEYS), ValueError, "read-only"),
+        ((VALUES, 0, 1.0, 1.0, 0, TALLY.view(np.int32), KEYS), TypeError, "cells .* uint32"),
+        ((VALUES, 0, 1.0, 1.0, 0, TALLY, KEYS[:1]), ValueError, "keys"),
+        ((VALUES, 0, 1.0, 1.0, 0, TALLY, KEYS.astype(np.uint64)), TypeError, "keys .* int64"),
+        ((VALUES, 0, 1.0, 1.0, 0, TALLY), TypeError, "argument"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: tuple[Any, ...], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         compiled.count_magnitudes(*arguments)
-
-
-@pytest.mark.parametrize(("anchor", "limit"), [(np.nan, 1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, np.nan)])
-def test_edges_of_no_histogram_are_refused(anchor: float, limit: float) -> None:
-    with pytest.raises(ValueError, match="anchor and limit"):
-        compiled.lower_edge_values(VALUES, anchor, limit, TALLY)

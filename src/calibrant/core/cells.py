@@ -8,6 +8,8 @@ from calibrant.core.histogram import BINS
 
 LANES = 16
 CELLS = BINS + LANES
+# Cells are of 32 bits: half the memory that counting goes through, and enough for so many values at a time.
+MOST_COUNTED = 2**32 - 1
 # Any float's key lies between these.
 KEY_ABOVE_ALL, KEY_BELOW_ALL = 1 << 40, -(1 << 40)
 

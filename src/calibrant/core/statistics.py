@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core import histogram as histograms
-from calibrant.core.cells import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL, float_of_key
+from calibrant.core.cells import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL, MOST_COUNTED, float_of_key
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.histogram import Histogram
 
@@ -54,7 +54,9 @@ class Accumulator:
     """Collects one tensor's statistics, sample by sample."""
 
     def __init__(self, anchor: float = 0.0) -> None:
-        self._cells = np.zeros(CELLS, np.int64)
+        self._cells = np.zeros(CELLS, np.uint32)
+        self._counted = 0  # values in the cells
+        self._settled: Histogram | None = None  # what the cells held when they were full
         self._anchor = self._limit = histograms.empty(anchor).anchor
         self._keys = np.array([KEY_ABOVE_ALL, KEY_BELOW_ALL], np.int64)
         self._fullest = 0
@@ -76,7 +78,7 @@ class Accumulator:
     @property
     def has_values(self) -> bool:
         """Whether anything was seen."""
-        return bool(self._keys[0] <= self._keys[1])
+        return self._counted > 0 or self._settled is not None
 
     def observe(self, *parts: NDArray[np.float32]) -> None:
         """Add all values of one sample, in one or several arrays of any shape.
@@ -88,7 +90,10 @@ class Accumulator:
         if not self.is_anchored:
             self._grow_to(max((float(np.abs(part).max(initial=0)) for part in flat), default=0.0), flat)
         for part in flat:
-            self._count(part)
+            if self._counted + part.size <= MOST_COUNTED:
+                self._count(part)
+            else:
+                self._count_beyond(part)
         if is_first:  # Only a guess that makes counting fast, so not worth a search every sample.
             self._fullest = int(self._cells.argmax())
 
@@ -96,22 +101,31 @@ class Accumulator:
         """What has been seen so far. Raises EmptyStatisticsError before the first value."""
         if not self.has_values:
             raise EmptyStatisticsError("a tensor was never seen; calibrate with at least one sample")
-        frozen = Histogram(self._cells[: histograms.BINS].copy(), self._anchor, self._limit)
         low, high = (float_of_key(int(key)) for key in self._keys)
-        return TensorStatistics(frozen, low, high)
+        return TensorStatistics(self._histogram(), low, high)
 
     def _count(self, flat: NDArray[np.float32]) -> None:
         """Count a part, doubling the limit whenever a value exceeds it."""
-        from calibrant.core.kernels import count_magnitudes, lower_edge_values
+        from calibrant.core.kernels import count_magnitudes
 
-        position = 0
+        self._counted += flat.size
+        position, anchor = 0, np.float32(self._anchor)
         while position < flat.size:
-            begun, limit = position, np.float32(self._limit)
-            position = count_magnitudes(flat, begun, limit, self._fullest, self._cells, self._keys)
-            if self._limit > self._anchor:
-                lower_edge_values(flat[begun:position], np.float32(self._anchor), limit, self._cells)
+            limit = np.float32(self._limit)
+            position = count_magnitudes(flat, position, anchor, limit, self._fullest, self._cells, self._keys)
             if position < flat.size:
                 self._grow_to(float_of_key(int(max(-self._keys[0], self._keys[1]))), [flat])
+
+    def _count_beyond(self, flat: NDArray[np.float32]) -> None:
+        """Count a part that the cells might not hold, emptying them before they overflow."""
+        for begun in range(0, flat.size, MOST_COUNTED):
+            self._settled = self._histogram()
+            self._cells[:], self._counted = 0, 0
+            self._count(flat[begun : begun + MOST_COUNTED])
+
+    def _histogram(self) -> Histogram:
+        fresh = Histogram(self._cells[: histograms.BINS].astype(np.int64), self._anchor, self._limit)
+        return fresh if self._settled is None else self._settled.merge(fresh)
 
     def _grow_to(self, amax: float, parts: list[NDArray[np.float32]]) -> None:
         if not np.isfinite(amax):
@@ -120,7 +134,7 @@ class Accumulator:
         if amax > 0 and self._anchor == 0:
             self._anchor = self._limit = histograms.anchor_of(amax)
         elif amax > self._limit:
-            seen = Histogram(self._cells[: histograms.BINS], self._anchor, self._limit)
+            seen = Histogram(self._cells[: histograms.BINS].astype(np.int64), self._anchor, self._limit)
             grown = seen.covering(amax)
             self._cells[: histograms.BINS], self._limit = grown.counts, grown.limit
             self._fullest = int(self._cells.argmax())

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
@@ -132,8 +131,10 @@ class Recorder:
         """Add one tensor of this thread's sample."""
         if tensor in self._bounds:
             parts = tuple(_saturated(self._bounds[tensor], part) for part in parts)
-        with self._blamed_on(tensor):
+        try:
             self._local.bank[tensor].observe(*parts)
+        except NumericsError as error:
+            raise self._blamed_on(tensor, error) from error
 
     def check_first(self, outputs: Feeds) -> None:
         """Require numbers of the first run's outputs; looking at later ones would cost a run."""
@@ -141,8 +142,10 @@ class Recorder:
             return
         self._has_checked = True
         for tensor, values in outputs.items():
-            with self._blamed_on(tensor):
+            try:
                 _require_numbers(values)
+            except NumericsError as error:
+                raise self._blamed_on(tensor, error) from error
 
     @property
     def is_anchored(self) -> bool:
@@ -167,15 +170,11 @@ class Recorder:
                 found[tensor] = reduce(TensorStatistics.merge, parts)
         return found
 
-    @contextmanager
-    def _blamed_on(self, tensor: str) -> Iterator[None]:
-        try:
-            yield
-        except NumericsError as error:
-            raise NumericsError(
-                f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
-                "check the model in float and the input profile (calibrant inspect)"
-            ) from error
+    def _blamed_on(self, tensor: str, error: NumericsError) -> NumericsError:
+        return NumericsError(
+            f"tensor {tensor!r} for sample {self._local.sample.id!r}: {error}; "
+            "check the model in float and the input profile (calibrant inspect)"
+        )
 
     def _new_bank(self) -> dict[str, Accumulator]:
         if self._anchors is None:
