@@ -8,16 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from test_run import toy_study
-from toy import ToyTask, toy_samples
+from toy import ToySample, ToyTask, toy_model, toy_samples
 
 from calibrant.artifacts.cache import Cache
 from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.progress import Silent
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import Observer, QuantSpec, Range, Runtime, Session
+from calibrant.core.types import Evidence, Observer, QuantSpec, Range, Runtime, Score, Session
 from calibrant.runtimes import runtime_named
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
@@ -96,6 +98,35 @@ def test_who_is_beaten_beyond_doubt_is_stopped_and_says_why(tmp_path: Path) -> N
     assert (stopped.latency is None, finished.latency is None) == (True, False)
     assert result.recommended is not None
     assert "fiftieth" not in (result.recommended.calibrator, *result.recommended.tied)
+
+
+class WeighingToy(ToyTask):
+    """A toy task that gives evidence alone, and remembers how many samples each of its scores was of."""
+
+    def __init__(self, kernel: NDArray[np.float32]) -> None:
+        super().__init__(kernel)
+        self.scored: list[int] = []
+
+    def score(self, samples: Sequence[ToySample], predictions: Sequence[Any]) -> Score:
+        self.scored.append(len(samples))
+        return super().score(samples, predictions)
+
+    def evidence(self, samples: Sequence[ToySample], predictions: Sequence[Any]) -> Evidence:
+        return super().score(samples, predictions).evidence
+
+
+def test_nothing_is_scored_twice(tmp_path: Path) -> None:
+    """On the first samples each distinct candidate, and the float model as one was stopped there."""
+    study = prepared(tmp_path, Counting())
+    task = WeighingToy(toy_model(tmp_path / "same.onnx"))
+    result = run_study(replace(study, task=task), tmp_path / "out", Silent())
+    assert told(result) == told(run_study(study, tmp_path / "again", Silent()))
+    distinct = {trial.key: trial for trial in result.trials}.values()
+    finished = [trial for trial in distinct if trial.status == "ok"]
+    assert "stopped" in {trial.status for trial in distinct}
+    assert task.scored.count(25) == len(distinct) + 1
+    assert task.scored.count(TEST_SAMPLES) == len(finished) + 1
+    assert set(task.scored) == {25, TEST_SAMPLES}
 
 
 def test_without_racing_all_run_to_the_end_and_the_same_is_recommended(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.progress import Advance, Progress, Silent
-from calibrant.core.types import Feeds, Latency, Sample, Score, Session, Task, TimedSession
+from calibrant.core.types import Evidence, Feeds, Latency, Sample, Score, Session, Task, TimedSession
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
 
@@ -25,6 +25,22 @@ class Evaluation:
     predictions: tuple[Any, ...]
     seconds: float
     latency: Latency | None = None
+
+
+@runtime_checkable
+class WeighingTask(Task, Protocol):
+    """A task that gives the evidence of a score for less than the score."""
+
+    def evidence(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
+        """As score would."""
+        ...
+
+
+def evidence_of(task: Task, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
+    """The evidence of predictions, one for each labelled sample, in the same order."""
+    if isinstance(task, WeighingTask):
+        return task.evidence(samples, predictions)
+    return task.score(samples, predictions).evidence
 
 
 @dataclass(frozen=True)
@@ -164,6 +180,11 @@ class Predictor(ClosesOnExit):
         found = tuple(self._found[position] for position in positions)
         score = self._task.score([self._samples[position] for position in positions], found)
         return Evaluation(score, found, self._seconds, self._latency)
+
+    def evidence(self, positions: Sequence[int]) -> Evidence:
+        """The evidence of that score alone."""
+        found = [self._found[position] for position in positions]
+        return evidence_of(self._task, [self._samples[position] for position in positions], found)
 
     def close(self) -> None:
         """Give back what computing it held."""

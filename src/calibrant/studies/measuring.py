@@ -9,8 +9,8 @@ from typing import Any
 
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Task
-from calibrant.stages.evaluate import Evaluation, Predictions, Predictor
+from calibrant.core.types import Evidence, Task
+from calibrant.stages.evaluate import Evaluation, Predictions, Predictor, evidence_of
 from calibrant.studies.kept import KeptResults
 from calibrant.studies.workers import Alone, Entrant, Workers
 
@@ -84,6 +84,11 @@ class TestBench:
         found = tuple(evaluation.predictions[position] for position in seen)
         score = self._task.score([self.samples[position] for position in seen], found)
         return Evaluation(score, found, evaluation.seconds, evaluation.latency)
+
+    def evidence_on(self, seen: Sequence[int], evaluation: Evaluation) -> Evidence:
+        """The evidence of an evaluation of all samples on some of them."""
+        found = [evaluation.predictions[position] for position in seen]
+        return evidence_of(self._task, [self.samples[position] for position in seen], found)
 
 
 def unless_it_fails(measure: Callable[[], Outcome]) -> Outcome:

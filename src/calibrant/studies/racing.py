@@ -32,11 +32,20 @@ def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int
     outcomes = course.first_heat(entrants)
     started = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
     ranked = sorted(started, key=lambda index: -_value(outcomes[index]))
+    runners = [_Runner(entrants[index], _evaluated(outcomes[index])) for index in ranked]
     for place, index in enumerate(ranked):
-        outcomes[index] = unless_it_fails(partial(course.run_on, entrants[index]))
+        outcomes[index] = unless_it_fails(partial(course.run_on, runners[place]))
         if place == 0 and bench.workers.are_many:
-            course.run_ahead([entrants[other] for other in ranked[1:]])
+            course.run_ahead(runners[1:])
     return tuple(outcomes)
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """A model that is in the race, and how it did on the first samples."""
+
+    entrant: Entrant
+    heat: Evaluation
 
 
 @dataclass
@@ -67,34 +76,32 @@ class _Course:
                 [partial(unless_it_fails, partial(self._start, entrant, advance)) for entrant in entrants]
             )
 
-    def run_on(self, entrant: Entrant) -> Outcome:
+    def run_on(self, runner: _Runner) -> Outcome:
         """One model until it is beaten, or to the end, where it may take the lead."""
-        outcome = self._run(entrant)
+        outcome = self._run(runner)
         if outcome.status == OK and (self._leader is None or _value(outcome) > self._leader.value):
-            assert outcome.evaluation is not None
-            self._leader = _Leader(entrant.name, outcome.evaluation)
+            self._leader = _Leader(runner.entrant.name, _evaluated(outcome))
         return outcome
 
-    def run_ahead(self, entrants: Sequence[Entrant]) -> None:
+    def run_ahead(self, runners: Sequence[_Runner]) -> None:
         """Compute what the models are likely to be asked for; a failure will show again when it counts."""
-        self._bench.workers.each(
-            [partial(unless_it_fails, partial(self._run, entrant)) for entrant in entrants]
-        )
+        self._bench.workers.each([partial(unless_it_fails, partial(self._run, runner)) for runner in runners])
 
-    def _run(self, entrant: Entrant) -> Outcome:
+    def _run(self, runner: _Runner) -> Outcome:
         """One model until the leader has beaten it, or to the end."""
         with (
-            self._bench.progress.stage(f"Evaluating {entrant.name}", len(self._order)) as advance,
-            self._bench.running(entrant) as model,
+            self._bench.progress.stage(f"Evaluating {runner.entrant.name}", len(self._order)) as advance,
+            self._bench.running(runner.entrant) as model,
         ):
             begun = 0
             for count in looks(len(self._order)) if self._leader else ():
                 model.run(self._order[begun:count], advance, timed=False)
                 begun, seen = count, self._seen(count)
-                evaluation = model.evaluation(seen)
-                lead = self._race.lead(self._leaders_evidence(count), evaluation.score.evidence, count)
+                known = runner.heat if count == FIRST_LOOK else None
+                evidence = known.score.evidence if known else model.evidence(seen)
+                lead = self._race.lead(self._leaders_evidence(count), evidence, count)
                 if lead.is_beyond_doubt:
-                    return Outcome(STOPPED, evaluation, seen, self._words(lead, count))
+                    return Outcome(STOPPED, known or model.evaluation(seen), seen, self._words(lead, count))
             model.run(self._order[begun:], advance)
             evaluation = model.evaluation(self._bench.positions)
         return Outcome(OK, evaluation, self._bench.positions)
@@ -113,7 +120,7 @@ class _Course:
         leader = self._leader
         assert leader is not None
         if count not in leader.evidence:
-            leader.evidence[count] = self._bench.on(self._seen(count), leader.evaluation).score.evidence
+            leader.evidence[count] = self._bench.evidence_on(self._seen(count), leader.evaluation)
         return leader.evidence[count]
 
     def _words(self, lead: Lead, count: int) -> str:
@@ -124,6 +131,10 @@ class _Course:
         )
 
 
-def _value(outcome: Outcome) -> float:
+def _evaluated(outcome: Outcome) -> Evaluation:
     assert outcome.evaluation is not None
-    return outcome.evaluation.score.value
+    return outcome.evaluation
+
+
+def _value(outcome: Outcome) -> float:
+    return _evaluated(outcome).score.value

@@ -85,7 +85,8 @@ def run_trials(
         outcomes = bench.workers.each([partial(bench.outcome, entrant) for entrant in entrants])
     else:
         outcomes = [*raced(bench, entrants, settings.race_error, settings.seed)]
-    drops = [_drop(bench, baseline, outcome, settings.seed) for outcome in outcomes]
+    against = _Drops(bench, baseline, settings.seed)
+    drops = [against.of(key, outcome) for key, outcome in zip(distinct, outcomes, strict=True)]
     measured = {
         key: _trial(firsts[key], key, outcome, drop, out)
         for key, outcome, drop in zip(distinct, outcomes, drops, strict=True)
@@ -101,15 +102,30 @@ def run_trials(
     return trials, complete
 
 
-def _drop(bench: TestBench, baseline: Evaluation, outcome: Outcome, seed: int) -> Drop | None:
-    """What a stopped candidate loses on the samples that it has seen."""
-    if outcome.status != STOPPED or outcome.evaluation is None:
-        return None
-    floats, own = bench.on(outcome.seen, baseline).score, outcome.evaluation.score
-    return PairedBootstrap(len(outcome.seen), seed).drop(
-        Candidate(BASELINE, 0, floats.value, floats.evidence),
-        Candidate("stopped", 0, own.value, own.evidence),
-    )
+class _Drops:
+    """What stopped candidates lose on the samples that they have seen."""
+
+    def __init__(self, bench: TestBench, baseline: Evaluation, seed: int) -> None:
+        self._bench, self._baseline, self._seed = bench, baseline, seed
+        # Most are stopped at the same few looks.
+        self._known: dict[tuple[int, ...], tuple[PairedBootstrap, Candidate]] = {}
+
+    def of(self, key: str, outcome: Outcome) -> Drop | None:
+        """None where a candidate was not stopped."""
+        if outcome.status != STOPPED or outcome.evaluation is None:
+            return None
+        bootstrap, floats = self._on(outcome.seen)
+        own = outcome.evaluation.score
+        return bootstrap.drop(floats, Candidate(key, 0, own.value, own.evidence))
+
+    def _on(self, seen: tuple[int, ...]) -> tuple[PairedBootstrap, Candidate]:
+        if seen not in self._known:
+            floats = self._bench.on(seen, self._baseline).score
+            self._known[seen] = (
+                PairedBootstrap(len(seen), self._seed),
+                Candidate(BASELINE, 0, floats.value, floats.evidence),
+            )
+        return self._known[seen]
 
 
 def _trial(candidate: CandidateModel, key: str, outcome: Outcome, drop: Drop | None, out: Path) -> Trial:

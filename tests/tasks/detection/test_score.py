@@ -15,8 +15,9 @@ from calibrant.core.types import Score
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.datasets import open_dataset
+from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import recognise
-from calibrant.tasks.detection.score import DETAILS, score
+from calibrant.tasks.detection.score import DETAILS, evidence_of, score
 from calibrant.tasks.detection.task import DetectionTask
 from calibrant.tasks.detection.types import Detections
 
@@ -35,6 +36,16 @@ def test_twelve_numbers_equal_pycocotools(seed: int, images: int, ties: bool) ->
     samples, found = scene(seed, images, ties)
     expected = pycocotools_numbers(samples, found, CATEGORIES)
     np.testing.assert_allclose(numbers(score(samples, found, CATEGORIES)), expected, atol=1e-9)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.booleans())
+def test_evidence_alone_is_the_scores(seed: int, images: int, ties: bool) -> None:
+    samples, found = scene(seed, images, ties)
+    alone, whole = evidence_of(samples, found, CATEGORIES), score(samples, found, CATEGORIES).evidence
+    assert isinstance(whole, MatchTable)
+    for name, array in whole.to_arrays().items():
+        np.testing.assert_array_equal(alone.to_arrays()[name], array)
 
 
 def test_twelve_numbers_equal_pycocotools_on_a_real_detector(shared: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.types import Score
-from calibrant.tasks.detection.evidence import joined, match, owners, xywh_of
+from calibrant.tasks.detection.evidence import MatchTable, joined, match, owners, xywh_of
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample, GroundTruth
 
 METRIC = "map50_95"
@@ -29,10 +29,16 @@ def score(
     Each class of an image counts with its 100 best detections, as COCO evaluation does. A number for which no
     box is labelled is nan.
     """
-    truths = [sample.truth for sample in samples]
-    value, *details = _coco_numbers(truths, detections, categories)
-    evidence = match(truths, detections, len(categories))
+    value, *details = _coco_numbers([sample.truth for sample in samples], detections, categories)
+    evidence = evidence_of(samples, detections, categories)
     return Score(METRIC, value, dict(zip(DETAILS, details, strict=True)), evidence)
+
+
+def evidence_of(
+    samples: Sequence[DetectionSample], detections: Sequence[Detections], categories: Sequence[Category]
+) -> MatchTable:
+    """The evidence of :func:`score` alone: an eighth of the work."""
+    return match([sample.truth for sample in samples], detections, len(categories))
 
 
 def _coco_numbers(

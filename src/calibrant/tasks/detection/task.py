@@ -18,13 +18,14 @@ from calibrant.tasks.detection.contents import content_digest
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
+from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.frames import Keeper, fresh_frames, kept_frames
 from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 from calibrant.tasks.detection.packing import packed, unpacked
 from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile
-from calibrant.tasks.detection.score import score
+from calibrant.tasks.detection.score import evidence_of, score
 from calibrant.tasks.detection.types import CalibrationSample, Category, Detections, DetectionSample
 
 _FIRST_LOOK = 2560
@@ -107,6 +108,10 @@ class DetectionTask:
     def score(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> Score:
         """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""
         return score(samples, predictions, self.categories)
+
+    def evidence(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> MatchTable:
+        """The evidence of that score alone, which takes less time."""
+        return evidence_of(samples, predictions, self.categories)
 
     def differences(
         self,
