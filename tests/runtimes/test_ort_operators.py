@@ -110,3 +110,42 @@ def test_more_dimensions_than_it_takes_are_refused_in_a_line(tmp_path: Path) -> 
 def test_integers_of_other_sizes_are_not_its_own() -> None:
     assert not ort_operators.takes(np.array(0, np.int32))
     assert all(ort_operators.takes(np.array(0, dtype)) for dtype in INTEGERS)
+
+
+def test_a_watch_shows_values_and_passes_them_on() -> None:
+    shown: list[NDArray[np.float32]] = []
+    values = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    watch = ort_operators.Watch("t", "u", lambda _, found: shown.append(found.copy()))
+    nodes = [
+        helper.make_node("Add", ["x", "x"], ["t"]),
+        watch.node,
+        helper.make_node("Neg", ["u"], ["y"]),
+    ]
+    np.testing.assert_array_equal(_run(nodes, values), -2 * values)
+    np.testing.assert_array_equal(shown, [2 * values])
+
+
+def test_a_watch_on_an_input_leaves_it_alone() -> None:
+    """The input's array is the caller's, who may not find it changed: there the values are copied."""
+    seen: list[float] = []
+    watch = ort_operators.Watch("x", "u", lambda _, found: seen.append(float(found.sum())))
+    values = np.ones((2, 3), np.float32)
+    doubled = helper.make_node("Add", ["u", "u"], ["y"])
+    np.testing.assert_array_equal(_run([watch.node, doubled], values), np.full((2, 3), 2))
+    np.testing.assert_array_equal(values, 1)
+    assert seen == [6]
+
+
+def test_a_watch_that_fails_ends_the_run() -> None:
+    def refuse(_: str, values: NDArray[np.float32]) -> None:
+        raise ValueError(values.shape)
+
+    watch = ort_operators.Watch("x", "y", refuse)
+    with pytest.raises(ort.capi.onnxruntime_pybind11_state.Fail, match="the watcher failed"):
+        _run([watch.node], np.zeros(3, np.float32))
+
+
+def test_a_watch_that_is_gone_ends_the_run() -> None:
+    node = ort_operators.Watch("x", "y", lambda *_: None).node
+    with pytest.raises(ort.capi.onnxruntime_pybind11_state.Fail, match="the watcher failed"):
+        _run([node], np.zeros(3, np.float32))

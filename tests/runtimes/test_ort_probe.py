@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +14,25 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from calibrant.core.errors import NumericsError, RuntimeFailedError
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Session
+from calibrant.runtimes import ort_shown
 from calibrant.runtimes.ort import OnnxRuntime
+from calibrant.runtimes.ort_operators import library
 from calibrant.runtimes.ort_probe import FusedProbe, Place, fused_probe, place_of
 from calibrant.runtimes.recording import RecordingSession
 
 RNG = np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True, params=["watched", "bound"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the compiled operator, and as where no compiler was."""
+    if request.param == "bound":
+        monkeypatch.setattr(ort_shown, "library", lambda: None)
+    elif library() is None:
+        pytest.skip("the operators were not compiled here (no C compiler)")
 
 
 def _convolution(name: str, source: str, channels: tuple[int, int]) -> tuple[onnx.NodeProto, Any]:
@@ -104,7 +117,7 @@ def _plain(
 
 
 def _assert_same(one: Seen, other: Seen) -> None:
-    assert one.order == other.order
+    assert Counter(one.order) == Counter(other.order)
     for tensor, expected in one.statistics.items():
         found = other.statistics[tensor]
         assert (found.low, found.high) == (expected.low, expected.high), tensor
@@ -206,6 +219,42 @@ def test_a_probe_that_fails_is_replaced(fails: str, tmp_path: Path, monkeypatch:
     path, images, seen = network(tmp_path / "m.onnx", "SiLU", 20, ["x"]), _images(), Seen()
     _seen_by(OnnxRuntime().record(path, ["x"], seen), seen, images)
     _assert_same(_plain(path, ["x"], images), seen)
+
+
+def test_what_an_observer_raises_is_raised_and_nothing_is_shown_twice(tmp_path: Path) -> None:
+    path, images = network(tmp_path / "m.onnx", "SiLU", 20, ["x", "y"]), _images(3)
+    seen: list[str] = []
+
+    def observe(tensor: str, *_: NDArray[Any]) -> None:
+        seen.append(tensor)
+        if len(seen) == 3:
+            raise NumericsError("a value is NaN")
+
+    with OnnxRuntime().record(path, ["x", "y"], observe) as session:
+        session.run({"image": images[0]})
+        with pytest.raises(NumericsError, match="a value is NaN"):
+            session.run({"image": images[1]})
+        assert len(seen) == 3
+        session.run({"image": images[2]})
+    assert Counter(seen[3:]) == {"x": 1, "y": 1}
+
+
+def test_a_run_that_fails_half_way_is_an_error(
+    tmp_path: Path, probes: list[FusedProbe | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain probe would show once more what was counted already."""
+    path, images, seen = network(tmp_path / "m.onnx", "SiLU", 20, ["x"]), _images(2), Seen()
+
+    def half_way(_: FusedProbe, feeds: Any, observe: Any) -> None:
+        observe("x", feeds["image"])
+        raise RuntimeFailedError("no memory")
+
+    with OnnxRuntime().record(path, ["x"], seen) as session:
+        session.run({"image": images[0]})
+        monkeypatch.setattr(FusedProbe, "run", half_way)
+        with pytest.raises(RuntimeFailedError, match="no memory"):
+            session.run({"image": images[1]})
+    assert seen.order == ["x", "x"]
 
 
 def test_places_that_only_chance_supports_are_refused() -> None:

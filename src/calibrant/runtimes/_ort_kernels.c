@@ -1,10 +1,13 @@
-/* A Q/DQ pair on an activation as one operator of ONNX Runtime's: one pass over the values, in place where nobody
-   else reads them. Two operators with an integer tensor between them take about three times as long.
+/* Operators of Calibrant's inside ONNX Runtime, each with one input and one output of the same shape, in place where
+   nobody else reads the input:
+
+   QuantizeDequantize, a Q/DQ pair on an activation. It is QuantizeLinear and DequantizeLinear to the bit, which need
+   two passes, an integer tensor between them, and about three times as long.
+   Watch, which hands its values to Python while they are in the processor's cache, and passes them on.
 
    ONNX Runtime loads this file a second time, as a library of operators, and calls RegisterCustomOps. Its C API is a
    table of functions that only ever grows at its end: places and types below are those of version 18, the first that
-   lets an operator work in place, and the runtime says whether it still has them. What the operator computes is
-   QuantizeLinear and DequantizeLinear to the bit, which are what stands in where this file was not compiled. */
+   lets an operator work in place, and the runtime says whether it still has them. */
 
 #include "kernels.h"
 
@@ -30,6 +33,7 @@ enum {
     SIZE_OF = 64,
     SHAPE_OF = 65,
     FLOAT_ATTRIBUTE = 85,
+    INTEGER_ATTRIBUTE = 86,
     INPUT_OF = 90,
     OUTPUT_OF = 91,
     RELEASE_SHAPE = 99,
@@ -74,36 +78,79 @@ struct Operator {
     void (*release_aliases)(int *, int *);
 };
 
-/* One pair: real value = scale * integer, and the integers' limits, all three less the zero point. */
 typedef struct {
-    Api api;
-    float scale, low, high;
-} Pair;
+    float *values, *results; /* the same where it works in place */
+    int64_t dimensions[MOST_DIMENSIONS];
+    size_t rank, size;
+} Tensor;
 
-static Api api_of_inference; /* infer_shape is not told; the same in a whole process */
+static Api api; /* the same in a whole process */
 
-static Status *float_attribute(Api api, const void *node, const char *name, float *found)
-{
-    return ((Status * (*)(const void *, const char *, float *)) api[FLOAT_ATTRIBUTE])(node, name, found);
-}
-
-static Status *failed(Api api, const char *words)
+static Status *failed(const char *words)
 {
     return ((Status * (*)(int, const char *)) api[CREATE_STATUS])(1, words);
 }
 
-static Status *create(const Operator *kind, Api api, const void *node, void **made)
+static Status *float_attribute(const void *node, const char *name, float *found)
 {
-    (void)kind;
+    return ((Status * (*)(const void *, const char *, float *)) api[FLOAT_ATTRIBUTE])(node, name, found);
+}
+
+static Status *shape_of(const Value *value, Tensor *tensor)
+{
+    Shape *shape;
+    Status *status = ((Status * (*)(const Value *, Shape **)) api[SHAPE_OF])(value, &shape);
+    if (status)
+        return status;
+    status = ((Status * (*)(const Shape *, size_t *)) api[RANK_OF])(shape, &tensor->rank);
+    if (!status && tensor->rank > MOST_DIMENSIONS)
+        status = failed("too many dimensions");
+    if (!status)
+        status = ((Status * (*)(const Shape *, int64_t *, size_t)) api[DIMENSIONS_OF])(shape, tensor->dimensions,
+                                                                                       tensor->rank);
+    if (!status)
+        status = ((Status * (*)(const Shape *, size_t *)) api[SIZE_OF])(shape, &tensor->size);
+    ((void (*)(Shape *))api[RELEASE_SHAPE])(shape);
+    return status;
+}
+
+static Status *data_of(const Value *value, float **data)
+{
+    return ((Status * (*)(const Value *, void **)) api[DATA_OF])(value, (void **)data);
+}
+
+/* The input of a node that is run, and room for its output. */
+static Status *opened(void *context, Tensor *tensor)
+{
+    const Value *input;
+    Value *output;
+    Status *status = ((Status * (*)(const void *, size_t, const Value **)) api[INPUT_OF])(context, 0, &input);
+    if (!status)
+        status = shape_of(input, tensor);
+    if (!status)
+        status = ((Status * (*)(void *, size_t, const int64_t *, size_t, Value **)) api[OUTPUT_OF])(
+            context, 0, tensor->dimensions, tensor->rank, &output);
+    if (!status)
+        status = data_of(input, &tensor->values);
+    return status ? status : data_of(output, &tensor->results);
+}
+
+/* One pair: real value = scale * integer, and the integers' limits less the zero point. */
+typedef struct {
+    float scale, low, high;
+} Pair;
+
+static Status *create_pair(const Operator *kind, Api own, const void *node, void **made)
+{
+    (void)kind, (void)own;
     Pair *pair = malloc(sizeof *pair);
     if (!pair)
-        return failed(api, "out of memory");
-    pair->api = api;
-    Status *status = float_attribute(api, node, "scale", &pair->scale);
+        return failed("out of memory");
+    Status *status = float_attribute(node, "scale", &pair->scale);
     if (!status)
-        status = float_attribute(api, node, "low", &pair->low);
+        status = float_attribute(node, "low", &pair->low);
     if (!status)
-        status = float_attribute(api, node, "high", &pair->high);
+        status = float_attribute(node, "high", &pair->high);
     if (status)
         free(pair);
     else
@@ -125,57 +172,81 @@ VECTORISED static void quantize_dequantize(const float *values, float *results, 
     }
 }
 
-static Status *shape_of(Api api, const Value *value, int64_t *dimensions, size_t *rank, size_t *size)
-{
-    Shape *shape;
-    Status *status = ((Status * (*)(const Value *, Shape **)) api[SHAPE_OF])(value, &shape);
-    if (status)
-        return status;
-    status = ((Status * (*)(const Shape *, size_t *)) api[RANK_OF])(shape, rank);
-    if (!status && *rank > MOST_DIMENSIONS)
-        status = failed(api, "too many dimensions");
-    if (!status)
-        status = ((Status * (*)(const Shape *, int64_t *, size_t)) api[DIMENSIONS_OF])(shape, dimensions, *rank);
-    if (!status)
-        status = ((Status * (*)(const Shape *, size_t *)) api[SIZE_OF])(shape, size);
-    ((void (*)(Shape *))api[RELEASE_SHAPE])(shape);
-    return status;
-}
-
-static Status *data_of(Api api, const Value *value, float **data)
-{
-    return ((Status * (*)(const Value *, void **)) api[DATA_OF])(value, (void **)data);
-}
-
-static Status *compute(void *made, void *context)
+static Status *compute_pair(void *made, void *context)
 {
     const Pair *pair = made;
-    Api api = pair->api;
-    const Value *input;
-    Value *output;
-    float *values, *results;
-    int64_t dimensions[MOST_DIMENSIONS];
-    size_t rank, size;
-    Status *status = ((Status * (*)(const void *, size_t, const Value **)) api[INPUT_OF])(context, 0, &input);
+    Tensor tensor;
+    Status *status = opened(context, &tensor);
     if (!status)
-        status = shape_of(api, input, dimensions, &rank, &size);
-    if (!status)
-        status = ((Status * (*)(void *, size_t, const int64_t *, size_t, Value **)) api[OUTPUT_OF])(
-            context, 0, dimensions, rank, &output);
-    if (!status)
-        status = data_of(api, input, &values);
-    if (!status)
-        status = data_of(api, output, &results);
-    if (!status)
-        quantize_dequantize(values, results, size, pair->scale, pair->low, pair->high);
+        quantize_dequantize(tensor.values, tensor.results, tensor.size, pair->scale, pair->low, pair->high);
     return status;
+}
+
+/* Called with a watch's key and its values, a memoryview of float32 that ends with the call. */
+static PyObject *watcher;
+
+static Status *create_watch(const Operator *kind, Api own, const void *node, void **made)
+{
+    (void)kind, (void)own;
+    int64_t *key = malloc(sizeof *key);
+    if (!key)
+        return failed("out of memory");
+    Status *status =
+        ((Status * (*)(const void *, const char *, int64_t *)) api[INTEGER_ATTRIBUTE])(node, "key", key);
+    if (status)
+        free(key);
+    else
+        *made = key;
+    return status;
+}
+
+/* Whether the watcher came back without raising; it keeps what it raises to itself. */
+static int shown(int64_t key, Tensor *tensor)
+{
+    Py_ssize_t shape[MOST_DIMENSIONS], strides[MOST_DIMENSIONS], stride = sizeof *tensor->values;
+    for (size_t i = tensor->rank; i-- > 0; stride *= shape[i]) {
+        shape[i] = (Py_ssize_t)tensor->dimensions[i];
+        strides[i] = stride;
+    }
+    const Py_buffer buffer = {
+        .buf = tensor->values,
+        .len = stride,
+        .itemsize = sizeof *tensor->values,
+        .readonly = 1,
+        .ndim = (int)tensor->rank,
+        .format = "f",
+        .shape = shape,
+        .strides = strides,
+    };
+    PyObject *view = PyMemoryView_FromBuffer(&buffer);
+    PyObject *answer = view && watcher ? PyObject_CallFunction(watcher, "LO", (long long)key, view) : NULL;
+    Py_XDECREF(view);
+    Py_XDECREF(answer);
+    if (!answer)
+        PyErr_Clear();
+    return answer != NULL;
+}
+
+static Status *compute_watch(void *made, void *context)
+{
+    Tensor tensor;
+    Status *status = opened(context, &tensor);
+    if (status)
+        return status;
+    PyGILState_STATE state = PyGILState_Ensure();
+    const int well = shown(*(const int64_t *)made, &tensor);
+    PyGILState_Release(state);
+    if (!well)
+        return failed("the watcher failed");
+    if (tensor.results != tensor.values)
+        memcpy(tensor.results, tensor.values, tensor.size * sizeof *tensor.values);
+    return NULL;
 }
 
 /* The output's shape is the input's: what it does not know, the runtime does not compute in place. */
 static Status *infer_shape(const Operator *kind, void *context)
 {
     (void)kind;
-    Api api = api_of_inference;
     Shape *shape;
     Status *status = ((Status * (*)(const void *, size_t, Shape **)) api[KNOWN_SHAPE_OF_INPUT])(context, 0, &shape);
     if (status)
@@ -198,7 +269,9 @@ static void release_in_place(int *inputs, int *outputs)
     (void)outputs;
 }
 
-static const char *name(const Operator *kind) { return (void)kind, "QuantizeDequantize"; }
+static const char *name_of_pair(const Operator *kind) { return (void)kind, "QuantizeDequantize"; }
+
+static const char *name_of_watch(const Operator *kind) { return (void)kind, "Watch"; }
 
 static const char *provider(const Operator *kind) { return (void)kind, NULL; /* the CPU's */ }
 
@@ -212,29 +285,18 @@ static int type(const Operator *kind, size_t index) { return (void)kind, (void)i
 
 static int none(const Operator *kind, size_t index) { return (void)kind, (void)index, REQUIRED; }
 
-static const Operator QUANTIZE_DEQUANTIZE = {
-    .version = API_VERSION,
-    .name = name,
-    .provider = provider,
-    .input_type = type,
-    .inputs = one,
-    .output_type = type,
-    .outputs = one,
-    .destroy = free,
-    .input_kind = none,
-    .output_kind = none,
-    .input_memory = none,
-    .fewest_inputs = first,
-    .inputs_are_alike = first,
-    .fewest_outputs = first,
-    .outputs_are_alike = first,
-    .create = create,
-    .compute = compute,
-    .infer_shape = infer_shape,
-    .first_version = first,
-    .last_version = last,
-    .in_place = in_place,
-    .release_in_place = release_in_place,
+#define OPERATOR(OF_NAME, CREATE, COMPUTE) \
+    { \
+        .version = API_VERSION, .name = OF_NAME, .provider = provider, .input_type = type, .inputs = one, \
+        .output_type = type, .outputs = one, .destroy = free, .input_kind = none, .output_kind = none, \
+        .input_memory = none, .fewest_inputs = first, .inputs_are_alike = first, .fewest_outputs = first, \
+        .outputs_are_alike = first, .create = CREATE, .compute = COMPUTE, .infer_shape = infer_shape, \
+        .first_version = first, .last_version = last, .in_place = in_place, .release_in_place = release_in_place, \
+    }
+
+static const Operator OPERATORS[] = {
+    OPERATOR(name_of_pair, create_pair, compute_pair),
+    OPERATOR(name_of_watch, create_watch, compute_watch),
 };
 
 typedef struct {
@@ -245,18 +307,31 @@ typedef struct {
 EXPORTED Status *RegisterCustomOps(void *options, const Base *runtime)
 {
     static void *domain; /* one for all sessions, and never released */
-    Api api = api_of_inference = runtime->version(API_VERSION);
     Status *status = NULL;
+    api = runtime->version(API_VERSION);
     if (api && !domain) {
         status = ((Status * (*)(const char *, void **)) api[CREATE_DOMAIN])("calibrant", &domain);
-        if (!status)
-            status = ((Status * (*)(void *, const Operator *)) api[ADD_OPERATOR])(domain, &QUANTIZE_DEQUANTIZE);
+        for (size_t i = 0; !status && i < sizeof OPERATORS / sizeof *OPERATORS; i++)
+            status = ((Status * (*)(void *, const Operator *)) api[ADD_OPERATOR])(domain, &OPERATORS[i]);
     }
     if (api && !status)
         status = ((Status * (*)(void *, void *)) api[ADD_DOMAIN])(options, domain);
     return status; /* without such an API there are no operators, and no session that asks for one opens */
 }
 
-static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ort_kernels"};
+static PyObject *set_watcher(PyObject *Py_UNUSED(module), PyObject *given)
+{
+    PyObject *former = watcher;
+    watcher = Py_NewRef(given);
+    Py_XDECREF(former);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"set_watcher", set_watcher, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_ort_kernels", .m_methods = methods};
 
 PyMODINIT_FUNC PyInit__ort_kernels(void) { return PyModuleDef_Init(&module); }

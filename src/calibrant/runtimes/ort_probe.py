@@ -1,39 +1,34 @@
 """Seeing activations without losing ONNX Runtime's fusions and blocked layout.
 
 A tensor that is made an output costs a copy, a fusion and a change of layout. Here the tensors are found in
-the graph that ONNX Runtime has optimized, bound where they lie, and what nobody looks at is pruned. Where
+the graph that ONNX Runtime has optimized, shown where they lie, and what nobody looks at is pruned. Where
 each lies is verified on one sample, to the last bit, against the plain probe.
 """
 
 from __future__ import annotations
 
-import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from calibrant.core.types import Feeds, FloatArray, Observer
 from calibrant.runtimes.ort_graph import (
     CannotMatchError,
     Twins,
-    open_as_it_stands,
     optimized,
     pruned,
     readers_of,
 )
+from calibrant.runtimes.ort_shown import ShownTensors, shown_tensors
 
 # Channels that lie side by side: 8 with AVX2, 16 with AVX-512; 4 and 32 in case others come.
 BLOCK_SIZES = (8, 16, 4, 32)
 # Tensors that the optimizer hides are kept by making them outputs, which undoes fusions: a few at most.
 MOST_KEPT = 1 / 8
-_ALIGNMENT = 16  # floats in a cache line
-
-_Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -106,10 +101,10 @@ def _matched(model: onnx.ModelProto, tensors: Sequence[str], feeds: Feeds, true:
     kept: list[str] = []
     for _ in range(2):
         source = pruned(model, [*ends, *kept])
-        session, places = _placed(source, optimized(source), wanted, feeds, true)
+        shown, places = _placed(source, optimized(source), wanted, feeds, true)
         kept = [tensor for tensor in wanted if tensor not in places]
         if not kept:
-            return FusedProbe(session, tensors, places, {name: array.shape for name, array in feeds.items()})
+            return FusedProbe(shown, tensors, places, feeds)
         if len(kept) > MOST_KEPT * len(wanted):
             break
     raise CannotMatchError(f"{len(kept)} tensors, e.g. {kept[0]!r}")
@@ -117,73 +112,54 @@ def _matched(model: onnx.ModelProto, tensors: Sequence[str], feeds: Feeds, true:
 
 def _placed(
     source: onnx.ModelProto, fused: onnx.ModelProto, wanted: Sequence[str], feeds: Feeds, true: Feeds
-) -> tuple[ort.InferenceSession, dict[str, Place]]:
-    """A session that computes the tensors' likely places, and those that hold what they should."""
+) -> tuple[ShownTensors, dict[str, Place]]:
+    """The tensors' likely places, open to be shown, and those that hold what they should."""
     twins = Twins(source, fused)
-    guesses = {tensor: place for tensor in wanted if (place := twins.tensor(tensor)) is not None}
-    names = list(dict.fromkeys(guesses.values()))
-    session = open_as_it_stands(pruned(fused, names))
-    options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    inputs = {value.name: feeds[value.name] for value in session.get_inputs()}
-    stored = dict(zip(names, session.run(names, inputs, options), strict=True))
-    found = {name: place_of(name, guess, stored[guess], true[name]) for name, guess in guesses.items()}
-    return session, {tensor: place for tensor, place in found.items() if place is not None}
+    guesses = _by_place({name: place for name in wanted if (place := twins.tensor(name)) is not None})
+    shown = shown_tensors(pruned(fused, [*guesses]), [*guesses])
+    places: dict[str, Place] = {}
+
+    def verify(internal: str, stored: FloatArray) -> None:
+        for tensor in guesses[internal]:
+            place = place_of(tensor, internal, stored, true[tensor])
+            if place is not None:
+                places[tensor] = place
+
+    shown.run(feeds, verify)
+    return shown, places
+
+
+def _by_place(internal: Mapping[str, str]) -> dict[str, list[str]]:
+    """The tensors that lie in the same place."""
+    tensors = defaultdict(list)
+    for tensor, name in internal.items():
+        tensors[name].append(tensor)
+    return dict(tensors)
 
 
 class FusedProbe:
-    """Runs the optimized graph and shows tensors where they lie; each thread has an arena of its own."""
+    """Runs the optimized graph and shows tensors where they lie."""
 
     def __init__(
-        self, session: ort.InferenceSession, tensors: Sequence[str], places: Mapping[str, Place], fed: _Shapes
+        self, shown: ShownTensors, tensors: Sequence[str], places: Mapping[str, Place], feeds: Feeds
     ) -> None:
-        self._session, self._tensors, self._places, self._fed = session, tuple(tensors), places, fed
-        self._local = threading.local()
+        self._shown, self._places = shown, places
+        self._fed = {name: array.shape for name, array in feeds.items()}
+        self._inputs = [tensor for tensor in dict.fromkeys(tensors) if tensor in feeds]
+        self._tensors = _by_place({tensor: place.internal for tensor, place in places.items()})
 
     def takes(self, feeds: Feeds) -> bool:
         """Whether the inputs are of the kind that places were found for."""
         shapes = {name: array.shape for name, array in feeds.items() if array.dtype == np.float32}
         return shapes == self._fed
 
-    def run(self, feeds: Feeds) -> None:
-        """Compute the tensors of one sample, for this thread."""
-        if not hasattr(self._local, "arena"):
-            self._local.arena = _Arena(self._session, self._places, self._fed)
-        self._local.arena.run(feeds)
+    def run(self, feeds: Feeds, observe: Observer) -> None:
+        """Hand over each of the tensors of one sample. Raises what ``observe`` raises."""
 
-    def show(self, feeds: Feeds, observe: Observer) -> None:
-        """Hand over what this thread has run last, in the order of the tensors."""
-        for tensor in self._tensors:
-            parts = (feeds[tensor],) if tensor in feeds else self._local.arena.parts[tensor]
-            observe(tensor, *map(np.ascontiguousarray, parts))
+        def show(internal: str, stored: FloatArray) -> None:
+            for tensor in self._tensors[internal]:
+                observe(tensor, *map(np.ascontiguousarray, self._places[tensor].parts(stored)))
 
-
-class _Arena:
-    """Inputs and bound outputs side by side in one array: nothing is copied or allocated in a run."""
-
-    def __init__(self, session: ort.InferenceSession, places: Mapping[str, Place], fed: _Shapes) -> None:
-        self._session, self._binding = session, session.io_binding()
-        inputs = {value.name: fed[value.name] for value in session.get_inputs()}
-        buffers = _side_by_side({**inputs, **{place.internal: place.shape for place in places.values()}})
-        self._inputs = {name: buffers[name] for name in inputs}
-        for name, buffer in buffers.items():
-            bind = self._binding.bind_input if name in inputs else self._binding.bind_output
-            bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
-        self.parts = {tensor: place.parts(buffers[place.internal]) for tensor, place in places.items()}
-
-    def run(self, feeds: Feeds) -> None:
-        for name, buffer in self._inputs.items():
-            np.copyto(buffer, feeds[name])
-        self._session.run_with_iobinding(self._binding)
-
-
-def _side_by_side(shapes: _Shapes) -> dict[str, FloatArray]:
-    """Arrays of these shapes, each starting at a cache line of one piece of memory."""
-    sizes = [-(-int(np.prod(shape)) // _ALIGNMENT) * _ALIGNMENT for shape in shapes.values()]
-    memory = np.empty(sum(sizes) + _ALIGNMENT, np.float32)
-    start = -(memory.ctypes.data // memory.itemsize) % _ALIGNMENT
-    buffers = {}
-    for (name, shape), size in zip(shapes.items(), sizes, strict=True):
-        buffers[name] = memory[start : start + int(np.prod(shape))].reshape(shape)
-        start += size
-    return buffers
+        self._shown.run(feeds, show)
+        for tensor in self._inputs:
+            observe(tensor, np.ascontiguousarray(feeds[tensor]))

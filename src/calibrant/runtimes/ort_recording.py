@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.types import ConcurrentSession, Feeds, Observer
@@ -39,15 +41,14 @@ class FusedRecordingSession(ClosesOnExit):
         self.concurrency = self._plain.concurrency
 
     def run(self, feeds: Feeds) -> Feeds:
-        """Run once, observing each of the tensors in the order they were named."""
+        """Run once, observing each of the tensors."""
         if not self._has_run:
             with self._lock:
                 if not self._has_run:
                     return self._first_run(feeds)
         fused = self._fused
-        if fused is None or not fused.takes(feeds) or not self._computes(fused, feeds):
+        if fused is None or not fused.takes(feeds) or not self._shows(fused, feeds):
             return self._plain_run(feeds)
-        fused.show(feeds, self._observe)
         return _LaterOutputs(self._outputs, lambda: self._looked_at(feeds))
 
     def close(self) -> None:
@@ -75,12 +76,23 @@ class FusedRecordingSession(ClosesOnExit):
         show(self._tensors, {**feeds, **outputs}, self._observe)
         return outputs
 
-    def _computes(self, fused: FusedProbe, feeds: Feeds) -> bool:
+    def _shows(self, fused: FusedProbe, feeds: Feeds) -> bool:
+        """Whether the fused probe could run. What fails once something was shown is raised: it counts."""
+        shown = False
+
+        def observe(tensor: str, *parts: NDArray[Any]) -> None:
+            nonlocal shown
+            shown = True
+            self._observe(tensor, *parts)
+
         try:
-            fused.run(feeds)
+            fused.run(feeds, observe)
         except Exception:
+            if shown:
+                raise
             self._fused = None  # the plain probe runs, or says what is wrong
-        return self._fused is not None
+            return False
+        return True
 
     def _looked_at(self, feeds: Feeds) -> Feeds:
         self._fused = None
