@@ -160,6 +160,6 @@ class FusedProbe:
             for tensor in self._tensors[internal]:
                 observe(tensor, *map(np.ascontiguousarray, self._places[tensor].parts(stored)))
 
-        self._shown.run(feeds, show)
-        for tensor in self._inputs:
+        for tensor in self._inputs:  # first, for what is wrong there is wrong everywhere
             observe(tensor, np.ascontiguousarray(feeds[tensor]))
+        self._shown.run(feeds, show)
