@@ -1,8 +1,8 @@
 /* Counting of magnitudes, chunk by chunk inside the processor's cache. A vectorised pass finds extremes and cells;
    extremes on the floats' bits, because comparing integers vectorises where comparing floats (NaN) does not. A
    second pass counts, and asks for the values to come, which would arrive late: the processor's own prefetching
-   does not see past the counting. The values of the fullest bin take sixteen cells in turn: adding to a single
-   cell over and over waits each time for the store before it. */
+   does not see past the counting. Cells are asked for beforehand. The values of the fullest bin take sixteen cells
+   in turn: adding to a single cell over and over waits each time for the store before it. */
 
 #include "kernels.h"
 
@@ -76,6 +76,13 @@ static inline void extend(int64_t *keys, int32_t top, uint32_t unsigned_top, con
         keys[1] = GREATER(keys[1], key_of(least_pattern(values, size)));
 }
 
+/* The lower half, where nearly all values of an activation lie. */
+static inline void bring_near(const uint32_t *cells, Py_ssize_t values)
+{
+    for (Py_ssize_t cell = 0; cell < LESSER(values, BINS / 2); cell += LINE)
+        PREFETCH(cells + cell);
+}
+
 static inline void add(const uint32_t *found, Py_ssize_t size, const float *ahead, uint32_t *cells)
 {
     Py_ssize_t j = 0;
@@ -137,6 +144,7 @@ VECTORISED static Py_ssize_t count(const float *values, Py_ssize_t position, Py_
     const float inverse = limit > 0 ? (float)BINS / limit : 0;
     const int64_t limit_key = bits_of(limit);
     const int edge_count = edges_of(anchor, limit, inverse, cells, edges);
+    bring_near(cells, size - position);
     while (position < size) {
         const float *chunk = values + position;
         const Py_ssize_t length = LESSER(CHUNK, size - position);
