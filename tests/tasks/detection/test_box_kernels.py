@@ -68,6 +68,29 @@ def test_matches_and_precision_are_numbas(seed: int, images: int, ties: bool) ->
     np.testing.assert_array_equal(precision.weighted_mean_precision(*given_), expected, strict=True)
 
 
+@settings(max_examples=60)
+@given(
+    SEEDS, st.integers(1, 40), st.integers(1, 4), st.integers(0, 60), st.integers(0, 40),
+    st.sampled_from([1, 3, 100, 10**6]),
+)  # fmt: skip
+def test_precision_of_any_table_is_numbas(
+    seed: int, rows: int, classes: int, found: int, labelled: int, heaviest: int
+) -> None:
+    """Also where more is found than is labelled, and where some weigh more than tables are kept for."""
+    rng, images, steps = np.random.default_rng(seed), 5, 4
+    given_ = (
+        rng.integers(0, heaviest, (rows, images), endpoint=True) * rng.integers(0, 2, (rows, images)),
+        np.sort(np.concatenate([[0, found], rng.integers(0, found, classes - 1, endpoint=True)])),
+        rng.integers(0, images, found).astype(np.int32),
+        (rng.integers(0, 1 << steps, found) * rng.integers(0, 2, found)).astype(np.uint16),
+        (rng.integers(0, 1 << steps, found) * (rng.random(found) < 0.1)).astype(np.uint16),
+        rng.integers(0, images, labelled).astype(np.int32),
+        rng.integers(0, classes, labelled).astype(np.int32), steps, np.linspace(0, 1, 11),
+    )  # fmt: skip
+    expected = numba.weighted_mean_precision(*given_)
+    np.testing.assert_array_equal(precision.weighted_mean_precision(*given_), expected, strict=True)
+
+
 BOXES = {"boxes": np.zeros((2, 4), np.float32), "classes": np.zeros(2, np.int64), "class_count": 1}
 
 
@@ -135,6 +158,7 @@ TABLE = {
         ("truth_class", np.zeros(1, np.int32), "one length"),
         ("matched", np.ones(1, np.uint16), "one length"),
         ("ignored", np.ones(3, np.uint16), "one length"),
+        ("weights", np.array([[1, 0], [1, -1]]), "weights must not be negative"),
         ("steps", 17, "16 steps"),
     ],
 )

@@ -2,42 +2,32 @@
 
 #include "kernels.h"
 
-enum { MOST_STEPS = 16 };
+/* Rows of weights lie beside each other, and a processor's vectors take several at once. Sums of weights are whole
+   numbers, and exact. */
+enum { MOST_STEPS = 16, LANES = 16, MOST_TRUTHS = 1024, ALIGNMENT = 64 };
 
-/* The arrays of a MatchTable, and one class's recall and precision, (steps, longest). */
+typedef double Lanes[LANES];
+
+/* The arrays of a MatchTable. most_hits: of one class's detections, that count or are ignored at some threshold. */
 typedef struct {
-    Py_ssize_t rows, images, classes, truths, recall_count, steps, longest;
+    Py_ssize_t rows, images, classes, truths, recall_count, steps, most_hits;
     const int64_t *weights, *starts;
     const int32_t *image, *truth_image, *truth_class;
     const uint16_t *matched, *ignored;
     const double *recalls;
-    double *recall, *precision, *truths_of;
 } Table;
 
-/* Recall and precision after each right detection of one class, for each IoU threshold; fills lengths, how many
-   there are. Wrong detections need no entry: between two right ones recall stands still and precision falls. */
-static void precision_at_hits(const Table *t, const int64_t *weights, Py_ssize_t class, Py_ssize_t *lengths)
-{
-    double hits[MOST_STEPS] = {0}, skipped[MOST_STEPS] = {0}, seen = 0;
-    memset(lengths, 0, MOST_STEPS * sizeof *lengths);
-    for (Py_ssize_t index = t->starts[class]; index < t->starts[class + 1]; index++) {
-        const double weight = (double)weights[t->image[index]];
-        seen += weight; /* first, as most detections are wrong and a third of all weights zero: one branch less */
-        const unsigned matched = t->matched[index], ignored = t->ignored[index];
-        if ((matched | ignored) == 0 || weight == 0)
-            continue;
-        for (Py_ssize_t step = 0; step < t->steps; step++) {
-            if (ignored >> step & 1)
-                skipped[step] += weight;
-            else if (matched >> step & 1) {
-                const Py_ssize_t place = step * t->longest + lengths[step]++;
-                hits[step] += weight;
-                t->recall[place] = hits[step] / t->truths_of[class];
-                t->precision[place] = hits[step] / (seen - skipped[step] + 2.220446049250313e-16);
-            }
-        }
-    }
-}
+/* What is known of some rows. reached: for n truths, from place n * (n + 1) / 2 on, how many recalls each number of
+   hits reaches; has_reached: for which n. The last four are of one class: the weight of all detections up to each
+   hit, which one it is, and the precision and image of the right ones. */
+typedef struct {
+    Lanes *weights, *truths_of;
+    int32_t *reached;
+    uint8_t *has_reached;
+    Lanes *seen, *precision;
+    Py_ssize_t *hits;
+    int32_t *image;
+} Rows;
 
 /* How many of recalls, which rise from 0 to 1, are at most recall. */
 static inline Py_ssize_t reached(double recall, const double *recalls, Py_ssize_t size)
@@ -51,57 +41,196 @@ static inline Py_ssize_t reached(double recall, const double *recalls, Py_ssize_
     return count;
 }
 
-/* Mean over recalls of the best precision at that recall or a higher one. */
-static double interpolated(const Table *t, const double *recall, const double *precision, Py_ssize_t length)
+/* Where the table for so many truths begins in rows->reached; it is made when it is first asked for. */
+static int32_t table_for(const Table *t, const Rows *rows, int32_t truths)
+{
+    const int32_t begin = truths * (truths + 1) / 2;
+    int32_t *counts = rows->reached + begin;
+    if (!rows->has_reached[truths]) {
+        counts[0] = 0;
+        for (int32_t hits = 1; hits <= truths; hits++)
+            counts[hits] = (int32_t)reached((double)hits / (double)truths, t->recalls, t->recall_count);
+        rows->has_reached[truths] = 1;
+    }
+    return begin;
+}
+
+/* Which of a class's detections are no plain mistakes, and the weight of all up to each; returns how many. */
+VECTORISED static Py_ssize_t find_hits(const Table *t, const Rows *rows, Py_ssize_t class)
+{
+    Lanes seen = {0};
+    Py_ssize_t count = 0;
+    for (Py_ssize_t index = t->starts[class]; index < t->starts[class + 1]; index++) {
+        const double *weight = rows->weights[t->image[index]];
+        for (int row = 0; row < LANES; row++)
+            seen[row] += weight[row];
+        if ((t->matched[index] | t->ignored[index]) == 0)
+            continue;
+        memcpy(rows->seen[count], seen, sizeof seen);
+        rows->hits[count++] = index;
+    }
+    return count;
+}
+
+/* Precision at each right detection for one IoU threshold; returns how many there are, and their weight in hits.
+   A wrong one needs no entry: between two right ones recall stands still and precision falls. In rows where the right
+   one has no weight its entry is such, too. */
+VECTORISED static Py_ssize_t find_precision(const Table *t, const Rows *rows, Py_ssize_t count, Py_ssize_t step,
+                                            Lanes hits)
+{
+    Lanes skipped = {0}, found = {0};
+    Py_ssize_t right = 0;
+    for (Py_ssize_t hit = 0; hit < count; hit++) {
+        const Py_ssize_t index = rows->hits[hit];
+        const double *weight = rows->weights[t->image[index]], *seen = rows->seen[hit];
+        if (t->ignored[index] >> step & 1) {
+            for (int row = 0; row < LANES; row++)
+                skipped[row] += weight[row];
+        } else if (t->matched[index] >> step & 1) {
+            double *precision = rows->precision[right];
+            for (int row = 0; row < LANES; row++) {
+                found[row] += weight[row];
+                precision[row] = found[row] / (seen[row] - skipped[row] + 2.220446049250313e-16);
+            }
+            rows->image[right++] = t->image[index];
+        }
+    }
+    memcpy(hits, found, sizeof found);
+    return right;
+}
+
+/* Sum over recalls of the best precision at that recall or a higher one. places: in rows->reached, of all hits. */
+VECTORISED static void sum_precision(const Rows *rows, Py_ssize_t right, const int32_t *places, Lanes sums)
+{
+    Lanes total = {0}, best = {0}, so_far;
+    int32_t place[LANES];
+    for (int row = 0; row < LANES; row++) {
+        place[row] = places[row];
+        so_far[row] = rows->reached[place[row]];
+    }
+    while (right-- > 0) {
+        const double *weight = rows->weights[rows->image[right]], *precision = rows->precision[right];
+        for (int row = 0; row < LANES; row++) {
+            place[row] -= (int32_t)weight[row];
+            const double before = rows->reached[place[row]];
+            best[row] = GREATER(best[row], precision[row]);
+            total[row] += best[row] * (so_far[row] - before);
+            so_far[row] = before;
+        }
+    }
+    memcpy(sums, total, sizeof total);
+}
+
+/* The same of one row, for more truths or hits than tables are kept for. */
+static double precision_of_many(const Table *t, const Rows *rows, Py_ssize_t right, int row, double hits, double truths)
 {
     double total = 0, best = 0;
-    Py_ssize_t so_far = length ? reached(recall[length - 1], t->recalls, t->recall_count) : 0;
-    for (Py_ssize_t index = length - 1; index >= 0; index--) {
-        const Py_ssize_t before = index ? reached(recall[index - 1], t->recalls, t->recall_count) : 0;
-        best = GREATER(best, precision[index]);
+    Py_ssize_t so_far = hits > 0 ? reached(hits / truths, t->recalls, t->recall_count) : 0;
+    while (right-- > 0) {
+        hits -= rows->weights[rows->image[right]][row];
+        const Py_ssize_t before = hits > 0 ? reached(hits / truths, t->recalls, t->recall_count) : 0;
+        best = GREATER(best, rows->precision[right][row]);
         total += best * (double)(so_far - before);
         so_far = before;
     }
-    return total / (double)t->recall_count;
+    return total;
 }
 
-static double mean_precision(const Table *t, const int64_t *weights)
+/* Adds each row's interpolated precision of one class for one IoU threshold. */
+static void add_precision(const Table *t, const Rows *rows, Py_ssize_t class, Py_ssize_t count, Py_ssize_t step,
+                          Lanes totals)
 {
-    double total = 0;
-    Py_ssize_t present = 0, lengths[MOST_STEPS];
-    memset(t->truths_of, 0, (size_t)t->classes * sizeof *t->truths_of);
-    for (Py_ssize_t index = 0; index < t->truths; index++)
-        t->truths_of[t->truth_class[index]] += (double)weights[t->truth_image[index]];
-    for (Py_ssize_t class = 0; class < t->classes; class++) {
-        if (t->truths_of[class] == 0)
-            continue;
-        present++;
-        precision_at_hits(t, weights, class, lengths);
-        for (Py_ssize_t step = 0; step < t->steps; step++) {
-            const Py_ssize_t place = step * t->longest;
-            total += interpolated(t, t->recall + place, t->precision + place, lengths[step]);
-        }
+    Lanes hits, sums;
+    const double *truths = rows->truths_of[class];
+    int32_t places[LANES];
+    const Py_ssize_t right = find_precision(t, rows, count, step, hits);
+    int are_few = 1;
+    for (int row = 0; row < LANES; row++)
+        are_few &= hits[row] <= truths[row] && truths[row] <= MOST_TRUTHS;
+    for (int row = 0; row < LANES; row++) {
+        if (are_few)
+            places[row] = table_for(t, rows, (int32_t)truths[row]) + (int32_t)hits[row];
+        else
+            sums[row] = precision_of_many(t, rows, right, row, hits[row], truths[row]);
     }
-    return present ? total / (double)(present * t->steps) : NAN;
+    if (are_few)
+        sum_precision(rows, right, places, sums);
+    for (int row = 0; row < LANES; row++)
+        if (truths[row] > 0)
+            totals[row] += sums[row] / (double)t->recall_count;
 }
 
-static PyObject *precision_of_rows(Table *t)
+static void take_weights(const Table *t, const Rows *rows, Py_ssize_t first, Py_ssize_t used)
+{
+    memset(rows->weights, 0, (size_t)t->images * sizeof(Lanes));
+    memset(rows->truths_of, 0, (size_t)t->classes * sizeof(Lanes));
+    for (Py_ssize_t row = 0; row < used; row++)
+        for (Py_ssize_t image = 0; image < t->images; image++)
+            rows->weights[image][row] = (double)t->weights[(first + row) * t->images + image];
+    for (Py_ssize_t index = 0; index < t->truths; index++)
+        for (int row = 0; row < LANES; row++)
+            rows->truths_of[t->truth_class[index]][row] += rows->weights[t->truth_image[index]][row];
+}
+
+static void find_means(const Table *t, const Rows *rows, double *means, Py_ssize_t used)
+{
+    Lanes totals = {0};
+    Py_ssize_t present[LANES] = {0};
+    for (Py_ssize_t class = 0; class < t->classes; class++) {
+        int are_present = 0;
+        for (int row = 0; row < LANES; row++) {
+            present[row] += rows->truths_of[class][row] > 0;
+            are_present |= rows->truths_of[class][row] > 0;
+        }
+        if (!are_present)
+            continue;
+        const Py_ssize_t count = find_hits(t, rows, class);
+        for (Py_ssize_t step = 0; step < t->steps; step++)
+            add_precision(t, rows, class, count, step, totals);
+    }
+    for (Py_ssize_t row = 0; row < used; row++)
+        means[row] = present[row] ? totals[row] / (double)(present[row] * t->steps) : NAN;
+}
+
+static Py_ssize_t most_hits_of(const Table *t)
+{
+    Py_ssize_t most = 0;
+    for (Py_ssize_t class = 0; class < t->classes; class++) {
+        Py_ssize_t hits = 0;
+        for (Py_ssize_t index = t->starts[class]; index < t->starts[class + 1]; index++)
+            hits += (t->matched[index] | t->ignored[index]) != 0;
+        most = GREATER(most, hits);
+    }
+    return most;
+}
+
+static PyObject *precision_of_rows(const Table *t)
 {
     Array means = {"means", FLOAT64, 1, WRITTEN};
-    for (Py_ssize_t class = 0; class < t->classes; class++)
-        t->longest = GREATER(t->longest, t->starts[class + 1] - t->starts[class]);
     PyObject *result = zeros(t->rows, &means);
     if (!result)
         return NULL;
-    const Py_ssize_t curve = t->steps * t->longest;
-    double *scratch = PyMem_Malloc((size_t)(2 * curve + t->classes + 1) * sizeof *scratch), *mean = means.view.buf;
+    const size_t kept = (size_t)(MOST_TRUTHS + 1) * (MOST_TRUTHS + 2) / 2, hits = (size_t)t->most_hits;
+    const size_t lanes = (size_t)(t->images + t->classes) + 2 * hits;
+    char *scratch = PyMem_Malloc(
+        ALIGNMENT + lanes * sizeof(Lanes) + hits * (sizeof(Py_ssize_t) + sizeof(int32_t)) + kept * sizeof(int32_t) + MOST_TRUTHS + 1);
     if (scratch) {
-        t->recall = scratch;
-        t->precision = scratch + curve;
-        t->truths_of = scratch + 2 * curve;
+        Rows rows = {.weights = (Lanes *)(scratch + ALIGNMENT - (uintptr_t)scratch % ALIGNMENT)};
+        rows.truths_of = rows.weights + t->images;
+        rows.seen = rows.truths_of + t->classes;
+        rows.precision = rows.seen + hits;
+        rows.hits = (Py_ssize_t *)(rows.precision + hits);
+        rows.image = (int32_t *)(rows.hits + hits);
+        rows.reached = rows.image + hits;
+        rows.has_reached = (uint8_t *)(rows.reached + kept);
+        memset(rows.has_reached, 0, MOST_TRUTHS + 1);
+        double *mean = means.view.buf;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t row = 0; row < t->rows; row++)
-            mean[row] = mean_precision(t, t->weights + row * t->images);
+        for (Py_ssize_t first = 0; first < t->rows; first += LANES) {
+            const Py_ssize_t used = LESSER(t->rows - first, LANES);
+            take_weights(t, &rows, first, used);
+            find_means(t, &rows, mean + first, used);
+        }
         Py_END_ALLOW_THREADS
     } else {
         PyErr_NoMemory();
@@ -110,6 +239,14 @@ static PyObject *precision_of_rows(Table *t)
     PyMem_Free(scratch);
     release(1, &means);
     return result;
+}
+
+static int are_counts(const int64_t *weights, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i++)
+        if (weights[i] < 0)
+            return 0;
+    return 1;
 }
 
 static int are_below(const int32_t *indices, Py_ssize_t size, Py_ssize_t limit)
@@ -157,7 +294,8 @@ static PyObject *weighted_mean_precision(PyObject *Py_UNUSED(module), PyObject *
         .recalls = recalls->view.buf,
     };
     PyObject *result = NULL;
-    if (require(steps >= 0 && steps <= MOST_STEPS, "there must be at most 16 steps")
+    if (require(are_counts(table.weights, size_of(weights)), "weights must not be negative")
+        && require(steps >= 0 && steps <= MOST_STEPS, "there must be at most 16 steps")
         && require(size_of(matched) == size_of(image) && size_of(ignored) == size_of(image),
                    "image, matched and ignored must be of one length")
         && require(size_of(truth_class) == table.truths, "truth_image and truth_class must be of one length")
@@ -167,8 +305,10 @@ static PyObject *weighted_mean_precision(PyObject *Py_UNUSED(module), PyObject *
                        && are_below(table.truth_image, table.truths, table.images),
                    "image and truth_image must be columns of weights")
         && require(are_below(table.truth_class, table.truths, table.classes),
-                   "truth_class must be below the number of classes"))
+                   "truth_class must be below the number of classes")) {
+        table.most_hits = most_hits_of(&table);
         result = precision_of_rows(&table);
+    }
     release(8, arrays);
     return result;
 }
