@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import onnx
-import onnx_ir as ir
 
 from calibrant.core.types import Encoding, Scheme
 from calibrant.graph.model import Model, fits_one_file, save_model, save_serialized, serialized
@@ -55,7 +54,6 @@ class _Template:
         initializers = {tensor.name: tensor for tensor in self.proto.graph.initializer}
         for names, encoding in zip(self.parameters, encodings, strict=True):
             for name, tensor in zip(names, parameter_tensors(encoding), strict=True):
-                tensor.name = name
-                initializers[name].CopyFrom(ir.serde.serialize_tensor(tensor))
+                initializers[name].raw_data = tensor.tobytes()
         content: bytes = self.proto.SerializeToString()
         return content
