@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calibrant.calibrators import minmax
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import IntArray, Observer, QuantSpec, Range, Score, Session
+from calibrant.core.types import Evidence, IntArray, Observer, QuantSpec, Range, Score, Session
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.testing import CalibratorConformance, RuntimeConformance, TaskConformance
 
@@ -234,11 +234,19 @@ class _CountsTheFirstOnly(_Naming):
         return Score("accuracy", float(hits[0]), {}, _Hits(np.asarray(hits, np.float64)))
 
 
+class _WeighsOtherwise(_Naming):
+    """Gives evidence alone, of predictions that are all right."""
+
+    def evidence(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
+        return self.score(samples, samples).evidence
+
+
 FAULTY_TASKS = {
     "never perfect": (_Generous(), "test_perfect_predictions_score_one"),
     "something for nothing": (_Generous(), "test_finding_nothing_scores_zero"),
     "evidence of something else": (_Generous(), "test_each_sample_once_is_the_score_itself"),
     "deaf to weights": (_DeafToWeights(), "test_a_weight_of_zero_leaves_a_sample_out"),
+    "evidence of its own": (_WeighsOtherwise(), "test_evidence_alone_is_that_of_the_score"),
     "depends on the order": (_CountsTheFirstOnly(), "test_the_order_of_the_samples_does_not_matter"),
 }
 

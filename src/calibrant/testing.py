@@ -34,6 +34,7 @@ from calibrant.core.errors import EmptyStatisticsError, RuntimeFailedError
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import TensorStatistics, statistics_of
 from calibrant.core.types import Calibrator, FloatArray, QuantSpec, Range, Runtime, Score, Task
+from calibrant.stages.evaluate import evidence_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -267,6 +268,13 @@ class TaskConformance:
         again = score.evidence.resample(np.ones((2, len(self.samples())), np.int64))
         assert again.shape == (2,)
         assert np.allclose(again, score.value, rtol=0, atol=1e-9)
+
+    def test_evidence_alone_is_that_of_the_score(self) -> None:
+        """A task may give it for less (WeighingTask): resampled it gives the same bits."""
+        samples, predictions = self._predicted(self._mixed())
+        weights = np.arange(2 * len(samples), dtype=np.int64).reshape(2, -1)
+        alone = evidence_of(self.task, samples, predictions).resample(weights)
+        assert alone.tobytes() == self.task.score(samples, predictions).evidence.resample(weights).tobytes()
 
     def test_the_order_of_the_samples_does_not_matter(self) -> None:
         """Samples, predictions and weights turned round give the same numbers."""
