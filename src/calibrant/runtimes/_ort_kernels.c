@@ -116,7 +116,10 @@ static Status *shape_of(const Value *value, Tensor *tensor)
 
 static Status *data_of(const Value *value, float **data)
 {
-    return ((Status * (*)(const Value *, void **)) api[DATA_OF])(value, (void **)data);
+    void *found = NULL;
+    Status *status = ((Status * (*)(const Value *, void **)) api[DATA_OF])(value, &found);
+    *data = found;
+    return status;
 }
 
 /* The input of a node that is run, and room for its output. */
