@@ -24,6 +24,7 @@ ONNX_RUNTIME_GRAPHS = (
     "runtimes/ort_probe.py",
     "runtimes/ort_qdq.py",
     "runtimes/ort_shown.py",
+    "runtimes/ort_verified.py",
 )
 # Where a heavy package may be imported: files or folders below src/calibrant.
 HOMES = {

@@ -17,9 +17,27 @@ from calibrant.runtimes import ort_qdq
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.runtimes.ort_graph import PROVIDERS, session_options
 from calibrant.runtimes.ort_operators import library
-from calibrant.runtimes.ort_qdq import faster_session, opened_before
+from calibrant.runtimes.ort_qdq import QdqModel
+from calibrant.runtimes.ort_verified import Verified
 
 RNG = np.random.default_rng(11)
+
+
+@pytest.fixture(autouse=True)
+def nothing_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has run no model yet."""
+    monkeypatch.setattr(ort_qdq, "_VERIFIED", Verified())
+
+
+def known_session(path: Path) -> ort.InferenceSession | None:
+    return QdqModel(path).known_session()
+
+
+def faster_session(path: Path, feeds: dict[str, Any], true: dict[str, Any]) -> ort.InferenceSession | None:
+    """As for the first model of its kind."""
+    model = QdqModel(path)
+    assert model.known_session() is None
+    return model.verified_session(feeds, true)
 
 
 def _pair(tensor: str, scale: float, constants: dict[str, Any]) -> list[onnx.NodeProto]:
@@ -129,9 +147,10 @@ def test_candidates_of_other_scales_are_not_mixed_up(tmp_path: Path) -> None:
     for scale in (0.02, 0.04):
         RNG.bit_generator.state = state  # the same weights
         path = quantized_network(tmp_path / f"{scale}.onnx", scale)
-        faster = faster_session(path, {"image": image}, {"final": _plain(path)(image)})
+        faster = known_session(path) or faster_session(path, {"image": image}, {"final": _plain(path)(image)})
         assert faster is not None
         answers.append(faster.run(["final"], {"image": image})[0])
+        np.testing.assert_array_equal(answers[-1], _plain(path)(image))
     assert not np.array_equal(*answers)
 
 
@@ -152,38 +171,53 @@ def test_pairs_that_the_own_operator_lacks_are_left_to_the_standard_ones(
     np.testing.assert_array_equal(faster.run(["final"], {"image": again})[0], _plain(path)(again))
 
 
-def test_a_file_that_was_verified_is_opened_again_without_the_plain_session(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("either_pair")
+def test_pairs_are_verified_once_for_all_scales(tmp_path: Path) -> None:
     paths = [quantized_network(tmp_path / f"{scale}.onnx", scale) for scale in (0.02, 0.04)]
     paths[1].write_bytes(_with_weights_of(paths[0], paths[1]))
-    image = _image()
-    for path in paths:
-        assert opened_before(path) is None
-        assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
-    for path in paths:
-        again = opened_before(path)
-        assert again is not None
-        np.testing.assert_array_equal(again.run(["final"], {"image": image})[0], _plain(path)(image))
+    image, again = _image(), _image()
+    assert faster_session(paths[0], {"image": image}, {"final": _plain(paths[0])(image)}) is not None
+    for path in [*paths, *paths]:
+        known = known_session(path)
+        assert known is not None
+        np.testing.assert_array_equal(known.run(["final"], {"image": again})[0], _plain(path)(again))
         with OnnxRuntime().open(path) as session:
-            np.testing.assert_array_equal(session.run({"image": image})["final"], _plain(path)(image))
+            np.testing.assert_array_equal(session.run({"image": again})["final"], _plain(path)(again))
+
+
+@pytest.mark.parametrize("change", ["a pair less", "other integers"])
+def test_pairs_in_other_places_or_of_other_kinds_are_verified_anew(change: str, tmp_path: Path) -> None:
+    path, other, image = quantized_network(tmp_path / "m.onnx"), tmp_path / "other.onnx", _image()
+    model = onnx.load(path)
+    if change == "a pair less":
+        next(node for node in model.graph.node if node.name == "c").input[0] = "x"
+    else:
+        zero = next(tensor for tensor in model.graph.initializer if tensor.name == "x_zero")
+        zero.CopyFrom(numpy_helper.from_array(np.array(3, np.uint8), zero.name))
+    onnx.save(model, other)
+    for file in (path, other):
+        assert faster_session(file, {"image": image}, {"final": _plain(file)(image)}) is not None
+    assert known_session(path) is not None
+    assert known_session(other) is not None
 
 
 def test_a_file_that_was_written_anew_is_verified_anew(tmp_path: Path) -> None:
     path, image = quantized_network(tmp_path / "m.onnx"), _image()
     assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
-    assert opened_before(path) is not None
-    quantized_network(path, 0.04)
-    assert opened_before(path) is None
+    assert known_session(path) is not None
+    quantized_network(path, 0.04)  # and with other weights
+    assert known_session(path) is None
     path.unlink()
-    assert opened_before(path) is None
+    assert known_session(path) is None
 
 
-def test_another_float_model_ends_what_was_kept_of_the_last(tmp_path: Path) -> None:
+def test_another_float_model_ends_what_was_known_of_the_last(tmp_path: Path) -> None:
     first, image = quantized_network(tmp_path / "a.onnx"), _image()
     second = quantized_network(tmp_path / "b.onnx")
     for path in (first, second):
         assert faster_session(path, {"image": image}, {"final": _plain(path)(image)}) is not None
-    assert opened_before(first) is None
-    assert opened_before(second) is not None
+    assert known_session(second) is not None
+    assert known_session(first) is None
 
 
 def _with_weights_of(source: Path, target: Path) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.ort_graph import PROVIDERS, scheme_of, session_options
-from calibrant.runtimes.ort_qdq import faster_session, no_faster, opened_before
+from calibrant.runtimes.ort_qdq import QdqModel, no_faster
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
 
@@ -59,12 +58,13 @@ class OnnxRuntime:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
             fused = self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name)
-            known = None if fused else opened_before(model)
+            quantized = None if fused else QdqModel(model)
+            known = quantized and quantized.known_session()
             if known is not None:
                 return OnnxRuntimeSession(known, self._workers, no_faster)
             session = ort.InferenceSession(str(model), session_options(fused=fused), PROVIDERS)
         return OnnxRuntimeSession(
-            session, self._workers, no_faster if fused else partial(faster_session, model)
+            session, self._workers, quantized.verified_session if quantized else no_faster
         )
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:

@@ -8,13 +8,11 @@ outputs are verified on one sample, to the last bit.
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,17 +26,12 @@ from calibrant.runtimes.ort_graph import (
     CannotMatchError,
     Twins,
     open_as_it_stands,
-    optimized,
     pruned,
 )
 from calibrant.runtimes.ort_operators import DOMAIN, library, quantize_dequantize, takes
+from calibrant.runtimes.ort_verified import NodesOf, Verified
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-# More than the candidates of a study.
-_MOST_KEPT = 32
-
-_Identity: TypeAlias = tuple[str, int, int, int]
-_NodesOf: TypeAlias = Callable[[str, str, Sequence[onnx.TensorProto]], list[onnx.NodeProto]]
 
 
 @dataclass(frozen=True)
@@ -57,36 +50,71 @@ class _Parts:
     pairs: Mapping[tuple[str, int], _Pair]
     constants: Mapping[str, onnx.TensorProto]
 
+    @property
+    def places(self) -> Hashable:
+        """Where which kinds of pairs stand: all that models of one float graph differ in but numbers."""
+        return frozenset((place, pair.tensor, self._kind(pair)) for place, pair in self.pairs.items())
 
-def faster_session(model: Path, feeds: Feeds, true: Feeds) -> ort.InferenceSession | None:
-    """A session that computes what the Q/DQ model computes, or None where only the plain one surely does.
+    def _kind(self, pair: _Pair) -> int:
+        return self.constants[pair.parameters[1]].data_type
 
-    feeds, true: a sample, and the model's outputs on it.
+
+class QdqModel:
+    """A Q/DQ file that may be run faster than as it is written.
+
+    Verified are, once for a float graph, the places where its pairs stand: candidates of a study have them in
+    common, and their scales and zero points go through the same operators.
     """
-    try:
-        if _DEQUANTIZE.encode() not in model.read_bytes():
-            return None
-        parts = _taken_apart(onnx.load(model))
-        base = _LATEST.optimized(parts.float_model)
-    except Exception:
-        return None  # whatever a graph or ONNX Runtime does not like, the plain session still is right
-    for nodes_of in (_one_node, _two_nodes) if library() else (_two_nodes,):
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._parts: _Parts | None = None
+
+    def known_session(self) -> ort.InferenceSession | None:
+        """A session that surely computes what the file does, from what this process has verified before."""
         try:
-            graph = _with_pairs(parts, base, nodes_of)
-            session = open_as_it_stands(graph)
-            found = dict(zip(true, session.run([*true], dict(feeds)), strict=True))
-        except Exception:  # noqa: S112
-            continue  # as above
-        if all(np.array_equal(found[name], true[name]) for name in true):
-            _LATEST.keep(model, graph, base)
+            graph = _VERIFIED.graph_of(self._file)
+            if graph is not None:
+                return open_as_it_stands(graph)
+            if _DEQUANTIZE.encode() not in self._file.read_bytes():
+                return None
+            self._parts = _taken_apart(onnx.load(self._file))
+            base = _VERIFIED.optimized(self._parts.float_model)
+            nodes_of = _VERIFIED.in_places(base, self._parts.places)
+            if nodes_of is None:
+                return None
+            session, graph = _opened(self._parts, base, nodes_of)
+            _VERIFIED.keep(self._file, base, graph, self._parts.places, nodes_of)
             return session
-    return None
+        except Exception:
+            return None  # whatever a graph or ONNX Runtime does not like, the plain session still is right
+
+    def verified_session(self, feeds: Feeds, true: Feeds) -> ort.InferenceSession | None:
+        """A session that computes what the file does, or None where only the plain one surely does.
+
+        feeds, true: a sample, and the model's outputs on it. Asked once, after :meth:`known_session`.
+        """
+        parts, self._parts = self._parts, None
+        for nodes_of in (_one_node, _two_nodes) if library() else (_two_nodes,):
+            if parts is None:
+                break
+            try:
+                base = _VERIFIED.optimized(parts.float_model)
+                session, graph = _opened(parts, base, nodes_of)
+                found = dict(zip(true, session.run([*true], dict(feeds)), strict=True))
+            except Exception:  # noqa: S112
+                continue  # as above
+            if all(np.array_equal(found[name], true[name]) for name in true):
+                _VERIFIED.keep(self._file, base, graph, parts.places, nodes_of)
+                return session
+        return None
 
 
-def opened_before(model: Path) -> ort.InferenceSession | None:
-    """The faster session of a file for which this process has verified one, without doing so again."""
-    graph = _LATEST.kept(model)
-    return None if graph is None else open_as_it_stands(graph)
+def _opened(
+    parts: _Parts, base: onnx.ModelProto, nodes_of: NodesOf
+) -> tuple[ort.InferenceSession, onnx.ModelProto]:
+    graph = _with_pairs(parts, base, nodes_of)
+    return open_as_it_stands(graph), graph
 
 
 def no_faster(feeds: Feeds, true: Feeds) -> None:
@@ -177,7 +205,7 @@ def _pair(
     return _Pair(quantize.input[0], parameters)
 
 
-def _with_pairs(parts: _Parts, base: onnx.ModelProto, nodes_of: _NodesOf) -> onnx.ModelProto:
+def _with_pairs(parts: _Parts, base: onnx.ModelProto, nodes_of: NodesOf) -> onnx.ModelProto:
     """The optimized float graph with each pair put behind the tensor that its readers' twins read."""
     fused = onnx.ModelProto()
     fused.CopyFrom(base)
@@ -239,55 +267,4 @@ def _insert(model: onnx.ModelProto, placed: Mapping[tuple[str, _Pair], list[onnx
     model.graph.node.extend(nodes)
 
 
-class _Latest:
-    """The last optimized float graph, which all candidates of a study have, and what was verified of them.
-
-    Of a candidate's graph all is kept but the weights that it shares with the float graph.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._key, self._graph = b"", onnx.ModelProto()
-        self._verified: dict[_Identity, onnx.ModelProto] = {}
-
-    def optimized(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        key = hashlib.sha256(model.SerializeToString(deterministic=True)).digest()
-        with self._lock:
-            if key != self._key:
-                self._graph = optimized(model)
-                self._key = key
-                self._verified.clear()
-            return self._graph
-
-    def keep(self, file: Path, graph: onnx.ModelProto, base: onnx.ModelProto) -> None:
-        with self._lock:
-            if base is not self._graph:  # another thread's model has come since
-                return
-            shared = {tensor.name for tensor in self._graph.graph.initializer}
-            own = [tensor for tensor in graph.graph.initializer if tensor.name not in shared]
-            lean = onnx.ModelProto()
-            lean.CopyFrom(graph)
-            del lean.graph.initializer[:]
-            lean.graph.initializer.extend(own)
-            self._verified[_identity(file)] = lean
-            while len(self._verified) > _MOST_KEPT:
-                self._verified.pop(next(iter(self._verified)))
-
-    def kept(self, file: Path) -> onnx.ModelProto | None:
-        with self._lock:
-            lean = self._verified.get(_identity(file)) if file.exists() else None
-            if lean is None:
-                return None
-            graph = onnx.ModelProto()
-            graph.CopyFrom(lean)
-            graph.graph.initializer.extend(self._graph.graph.initializer)
-            return graph
-
-
-def _identity(file: Path) -> _Identity:
-    """A file as it is now: one that is written anew has another."""
-    found = file.stat()
-    return str(file.resolve()), found.st_ino, found.st_size, found.st_mtime_ns
-
-
-_LATEST = _Latest()
+_VERIFIED = Verified()
