@@ -45,10 +45,11 @@ def _errors(stats: TensorStatistics, thresholds: NDArray[np.float64], levels: fl
 def _errors_of_the_best(
     stats: TensorStatistics, thresholds: NDArray[np.float64], levels: float
 ) -> NDArray[np.float64]:
-    """The error of each threshold (T,), infinite for those whose clipping alone exceeds another's error."""
-    most = _errors(stats, thresholds[::_STRIDE].copy(), levels).min()
-    may_be_best = _least_clipped(stats, thresholds) <= most * (1 + _ROUNDING)
+    """The error of each threshold (T,), infinite for most whose clipping alone exceeds another's error."""
     errors = np.full(len(thresholds), np.inf)
+    errors[::_STRIDE] = _errors(stats, thresholds[::_STRIDE].copy(), levels)
+    may_be_best = _least_clipped(stats, thresholds) <= errors.min() * (1 + _ROUNDING)
+    may_be_best[::_STRIDE] = False  # they are known
     errors[may_be_best] = _errors(stats, thresholds[may_be_best], levels)
     return errors
 
