@@ -17,7 +17,7 @@ from calibrant.runtimes import ort_qdq
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.runtimes.ort_graph import PROVIDERS, session_options
 from calibrant.runtimes.ort_operators import library
-from calibrant.runtimes.ort_qdq import QdqModel
+from calibrant.runtimes.ort_qdq import QdqFile
 from calibrant.runtimes.ort_verified import Verified
 
 RNG = np.random.default_rng(11)
@@ -30,12 +30,12 @@ def nothing_verified(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known_session(path: Path) -> ort.InferenceSession | None:
-    return QdqModel(path).known_session()
+    return QdqFile(path).known_session()
 
 
 def faster_session(path: Path, feeds: dict[str, Any], true: dict[str, Any]) -> ort.InferenceSession | None:
     """As for the first model of its kind."""
-    model = QdqModel(path)
+    model = QdqFile(path)
     assert model.known_session() is None
     return model.verified_session(feeds, true)
 

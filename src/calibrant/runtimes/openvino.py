@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import numpy as np
 import openvino as ov
 
 from calibrant.core.closing import ClosesOnExit
-from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.timing import timed
+from calibrant.runtimes.vendors import in_our_words
 
 _DEVICE = "CPU"
 _RESULT_SUFFIX = "/sink_port_0"
@@ -57,7 +56,7 @@ class OpenVINO:
 
     def open(self, model: Path) -> OpenVINOSession:
         """Open an ONNX file. Raises RuntimeFailedError with OpenVINO's words."""
-        with _in_our_words(f"OpenVINO cannot open {model.name}"):
+        with in_our_words(f"OpenVINO cannot open {model.name}"):
             network = self._core.read_model(str(model))
             compiled = self._core.compile_model(network, _DEVICE, self._configuration())
         return OpenVINOSession(compiled, [_name_of(port) for port in network.outputs], self._workers)
@@ -95,7 +94,7 @@ class OpenVINOSession(ClosesOnExit):
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once. Raises RuntimeFailedError with OpenVINO's words."""
-        with _in_our_words("OpenVINO failed while running the model"):
+        with in_our_words("OpenVINO failed while running the model"):
             self._require_fitting(feeds)
             if self._has_run:
                 return self._inferred(feeds)
@@ -144,12 +143,3 @@ def _name_of(port: Any) -> str:
     """An output's name in the ONNX file, after which the frontend calls the node that ends there."""
     name = str(port.get_node().get_friendly_name()).removesuffix(_RESULT_SUFFIX)
     return name if name in port.get_names() else str(port.get_any_name())
-
-
-@contextmanager
-def _in_our_words(fact: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        vendor_words = " ".join(str(error).split())
-        raise RuntimeFailedError(f"{fact}: {vendor_words[:500]}") from error

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
 from calibrant.core.closing import ClosesOnExit
-from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.ort_graph import PROVIDERS, scheme_of, session_options
-from calibrant.runtimes.ort_qdq import QdqModel, no_faster
+from calibrant.runtimes.ort_qdq import QdqFile, no_faster
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
+from calibrant.runtimes.vendors import in_our_words
 
 AUTO, EXACT, FUSED = "auto", "exact", "fused"
 
@@ -56,9 +55,9 @@ class OnnxRuntime:
 
     def open(self, model: Path) -> OnnxRuntimeSession:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
-        with _in_our_words(f"ONNX Runtime cannot open {model.name}"):
+        with in_our_words(f"ONNX Runtime cannot open {model.name}"):
             fused = self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name)
-            quantized = None if fused else QdqModel(model)
+            quantized = None if fused else QdqFile(model)
             known = quantized and quantized.known_session()
             if known is not None:
                 return OnnxRuntimeSession(known, self._workers, no_faster)
@@ -94,7 +93,7 @@ class OnnxRuntimeSession(ClosesOnExit):
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once. Raises RuntimeFailedError with ONNX Runtime's words."""
-        with _in_our_words("ONNX Runtime failed while running the model"):
+        with in_our_words("ONNX Runtime failed while running the model"):
             outputs = dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
         # Taken once and never given back. Whoever comes second runs the session that there is.
         if self._first_run.acquire(blocking=False):
@@ -115,12 +114,3 @@ def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa
     return OnnxRuntime(
         **converted(OnnxRuntime.name, options, {"workers": int, "qdq": one_of(AUTO, EXACT, FUSED)})
     )
-
-
-@contextmanager
-def _in_our_words(fact: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        vendor_words = " ".join(str(error).split())
-        raise RuntimeFailedError(f"{fact}: {vendor_words[:500]}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -69,6 +69,16 @@ def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         ort.InferenceSession(model.SerializeToString(), options, PROVIDERS)
         return onnx.load(options.optimized_model_filepath)
+
+
+def insert_behind(model: onnx.ModelProto, added: Mapping[str, Sequence[onnx.NodeProto]]) -> None:
+    """Put nodes right behind the one that makes their tensor, while that is in the processor's cache."""
+    nodes = [node for value in model.graph.input for node in added.get(value.name, ())]
+    for node in model.graph.node:
+        nodes.append(node)
+        nodes += [behind for name in node.output for behind in added.get(name, ())]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def readers_of(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:

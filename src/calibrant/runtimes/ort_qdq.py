@@ -25,6 +25,7 @@ from calibrant.runtimes.ort_graph import (
     CONVOLUTIONS,
     CannotMatchError,
     Twins,
+    insert_behind,
     open_as_it_stands,
     pruned,
 )
@@ -59,7 +60,7 @@ class _Parts:
         return self.constants[pair.parameters[1]].data_type
 
 
-class QdqModel:
+class QdqFile:
     """A Q/DQ file that may be run faster than as it is written.
 
     Verified are, once for a float graph, the places where its pairs stand: candidates of a study have them in
@@ -68,7 +69,7 @@ class QdqModel:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._parts: _Parts | None = None
+        self._found: tuple[_Parts, onnx.ModelProto] | None = None  # and its float graph, optimized
 
     def known_session(self) -> ort.InferenceSession | None:
         """A session that surely computes what the file does, from what this process has verified before."""
@@ -78,13 +79,14 @@ class QdqModel:
                 return open_as_it_stands(graph)
             if _DEQUANTIZE.encode() not in self._file.read_bytes():
                 return None
-            self._parts = _taken_apart(onnx.load(self._file))
-            base = _VERIFIED.optimized(self._parts.float_model)
-            nodes_of = _VERIFIED.in_places(base, self._parts.places)
+            parts = _taken_apart(onnx.load(self._file))
+            base = _VERIFIED.optimized(parts.float_model)
+            self._found = parts, base
+            nodes_of = _VERIFIED.in_places(base, parts.places)
             if nodes_of is None:
                 return None
-            session, graph = _opened(self._parts, base, nodes_of)
-            _VERIFIED.keep(self._file, base, graph, self._parts.places, nodes_of)
+            session, graph = _opened(parts, base, nodes_of)
+            _VERIFIED.keep(self._file, base, graph, parts.places, nodes_of)
             return session
         except Exception:
             return None  # whatever a graph or ONNX Runtime does not like, the plain session still is right
@@ -94,12 +96,11 @@ class QdqModel:
 
         feeds, true: a sample, and the model's outputs on it. Asked once, after :meth:`known_session`.
         """
-        parts, self._parts = self._parts, None
+        if self._found is None:
+            return None
+        (parts, base), self._found = self._found, None
         for nodes_of in (_one_node, _two_nodes) if library() else (_two_nodes,):
-            if parts is None:
-                break
             try:
-                base = _VERIFIED.optimized(parts.float_model)
                 session, graph = _opened(parts, base, nodes_of)
                 found = dict(zip(true, session.run([*true], dict(feeds)), strict=True))
             except Exception:  # noqa: S112
@@ -224,7 +225,10 @@ def _with_pairs(parts: _Parts, base: onnx.ModelProto, nodes_of: NodesOf) -> onnx
     fused.graph.initializer.extend(parts.constants[name] for name in used)
     if any(node.domain == DOMAIN for nodes in placed.values() for node in nodes):
         fused.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    _insert(fused, placed)
+    behind: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for (tensor, _), written in placed.items():
+        behind[tensor] += written
+    insert_behind(fused, behind)
     return fused
 
 
@@ -252,19 +256,6 @@ def _one_node(tensor: str, name: str, parameters: Sequence[onnx.TensorProto]) ->
     if not takes(zero_point):
         raise CannotMatchError(f"pairs of {zero_point.dtype}")
     return [quantize_dequantize(tensor, name, scale, zero_point)]
-
-
-def _insert(model: onnx.ModelProto, placed: Mapping[tuple[str, _Pair], list[onnx.NodeProto]]) -> None:
-    """Put each pair right behind the node that makes its tensor, while that is in the processor's cache."""
-    behind: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-    for (tensor, _), pair in placed.items():
-        behind[tensor] += pair
-    nodes = [node for value in model.graph.input for node in behind[value.name]]
-    for node in model.graph.node:
-        nodes.append(node)
-        nodes += [added for name in node.output for added in behind[name]]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 _VERIFIED = Verified()

@@ -13,8 +13,9 @@ from onnx import helper
 
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.types import Feeds, FloatArray
-from calibrant.runtimes.ort_graph import open_as_it_stands
+from calibrant.runtimes.ort_graph import insert_behind, open_as_it_stands
 from calibrant.runtimes.ort_operators import DOMAIN, Show, Watch, library
+from calibrant.runtimes.vendors import in_our_words
 
 _ALIGNMENT = 16  # floats in a cache line
 
@@ -47,11 +48,11 @@ class WatchedTensors:
         """As ShownTensors; raises RuntimeFailedError with ONNX Runtime's words."""
         self._local.show, self._local.failure = show, None
         try:
-            self._session.run(None, {name: feeds[name] for name in self._inputs})
-        except Exception as error:
+            with in_our_words("ONNX Runtime failed while running the model"):
+                self._session.run(None, {name: feeds[name] for name in self._inputs})
+        except RuntimeFailedError:
             if self._local.failure is None:
-                words = " ".join(str(error).split())[:500]
-                raise RuntimeFailedError(f"ONNX Runtime failed while running the model: {words}") from error
+                raise
         failure, self._local.failure = self._local.failure, None
         if failure is not None:
             raise failure
@@ -69,16 +70,14 @@ def _with_watches(graph: onnx.ModelProto, watches: Sequence[Watch]) -> onnx.Mode
     nodes = {watch.tensor: watch.node for watch in watches}
     watched = onnx.ModelProto()
     watched.CopyFrom(graph)
-    del watched.graph.node[:], watched.graph.output[:]
     read = set()
-    for node in graph.graph.node:
-        added = watched.graph.node.add()
-        added.CopyFrom(node)
+    for node in watched.graph.node:
         for index, name in enumerate(node.input):
             if name in nodes:
-                added.input[index] = nodes[name].output[0]
+                node.input[index] = nodes[name].output[0]
                 read.add(name)
-        watched.graph.node.extend(nodes[name] for name in node.output if name in nodes)
+    insert_behind(watched, {name: [node] for name, node in nodes.items()})
+    del watched.graph.output[:]
     ends = [node.output[0] for name, node in nodes.items() if name not in read]
     watched.graph.output.extend(onnx.ValueInfoProto(name=end) for end in ends)
     watched.opset_import.append(helper.make_opsetid(DOMAIN, 1))
