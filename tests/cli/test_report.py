@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,20 +38,6 @@ def test_the_summary_goes_where_it_is_told(study: Run, run: Run, work: Path) -> 
     assert run("report", "out", "--markdown", "--out", "elsewhere/summary.md").code == 0
     assert (work / "elsewhere" / "summary.md").read_bytes() == (work / "out" / "report.md").read_bytes()
     assert "| → | **minmax** |" in (work / "out" / "report.md").read_text("utf-8")
-
-
-def test_a_study_without_the_extra_says_how_to_get_it(
-    study: Run, run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    answer = study()
-    assert answer.code == 0
-    assert answer.err.count("pip install 'calibrant[report]'") == 1
-    assert not (work / "out" / "report.html").exists()
-    again = run("report", "out")
-    assert again.code == 2
-    assert again.err.startswith("error: report.html needs jinja2")
-    assert run("report", "out", "--markdown").code == 0
 
 
 def test_a_report_that_fails_never_fails_a_study(

@@ -27,7 +27,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LARGEST = 2_000_000
 # What a file of the package may be; a model or an image is a stray.
-SUFFIXES = {".css", ".html", ".ini", ".js", ".mako", ".py", ".pyi", ".sql", ".txt", ".typed", ".yaml"}
+SUFFIXES = {".css", ".html", ".ini", ".js", ".mako", ".md", ".py", ".pyi", ".sql", ".txt", ".typed", ".yaml"}
 SOURCES_OF_KERNELS = {".c", ".h"}
 COMPILED = {".so", ".pyd"}
 NEEDS_COMPILER = pytest.mark.skipif(

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import import_module
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 from made_run import Names, made_run
 
 from calibrant.artifacts.store import read_json, write_json
-from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.errors import DataError
 from calibrant.reports.html.page import _script_safe, report_html
 from calibrant.reports.material import load_material
 
@@ -238,11 +237,3 @@ def test_a_file_of_another_version_is_named(name: str, tmp_path: Path) -> None:
     write_json(tmp_path / name, {"schema_version": 99})
     with pytest.raises(DataError, match=rf"{name} has schema version 99, not 1; make it again: calibrant"):
         load_material(tmp_path)
-
-
-def test_without_the_extra_one_line_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(SettingsError, match=r"needs jinja2.*pip install 'calibrant\[report\]'"):
-        page_of(made_run(tmp_path))

@@ -12,7 +12,7 @@ from calibrant.reports.files import FORMS
 def report(run: PathLike, *, form: str = "html", out: PathLike | None = None) -> Path:
     """Write the report of a run, from study.json and whatever other commands put beside it.
 
-    form: ``html`` (one file that needs no network; extra ``report``), ``pdf`` (printed by an installed
+    form: ``html`` (one file that needs no network), ``pdf`` (printed by an installed
     Chromium, Chrome or Edge) or ``md`` (a summary for a pull request). out: the file to write, by default
     ``report.<form>`` in the run's folder. Returns the file. Raises CalibrantError.
     """

@@ -20,6 +20,7 @@ from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
 from calibrant.cli.report import report
 from calibrant.cli.runs import runs
+from calibrant.cli.skill import skill
 from calibrant.cli.sweep import sweep
 from calibrant.core.errors import CalibrantError
 from calibrant.core.printable import printable
@@ -52,6 +53,7 @@ for command in (
     cache,
     migrate,
     doctor,
+    skill,
     completion,
 ):
     cli.add_command(command)

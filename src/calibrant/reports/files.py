@@ -33,7 +33,7 @@ def write_pdf(run: Path, out: Path) -> None:
 
 
 def write_markdown(run: Path, out: Path) -> None:
-    """Write the summary for a pull request, which needs no extra. Raises DataError or OutputError."""
+    """Write the summary for a pull request. Raises DataError or OutputError."""
     with read_as_written(run):
         summary = markdown_summary(load_material(run))
     write_bytes(out, summary.encode(errors="replace"))

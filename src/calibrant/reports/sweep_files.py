@@ -15,7 +15,7 @@ MARKDOWN = "sweep.md"
 
 
 def write_sweep_reports(result: SweepResult, folder: Path, progress: Progress) -> None:
-    """Write report.html and sweep.md. The first needs an extra: without it there is a note instead.
+    """Write report.html and sweep.md. Where the first cannot be made there is a note instead.
 
     Raises OutputError.
     """

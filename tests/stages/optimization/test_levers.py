@@ -1,9 +1,5 @@
-import sys
 from dataclasses import replace
 
-import pytest
-
-from calibrant.core.errors import SettingsError
 from calibrant.stages.optimization.levers import LeverSpace, searched_levers
 from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
 
@@ -55,9 +51,3 @@ def test_levers_that_a_scheme_lacks_are_not_pulled() -> None:
 
 def test_time_ends_it() -> None:
     assert searched_levers(SPACE, agreement, lambda: False, seed=0, most=5) == ()
-
-
-def test_without_optuna_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(SettingsError, match=r"pip install 'calibrant\[optimize\]'"):
-        searched_levers(SPACE, agreement, lambda: True, seed=0, most=1)

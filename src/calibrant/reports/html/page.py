@@ -11,7 +11,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from calibrant.core.errors import SettingsError
 from calibrant.reports.html.blocks import Plot, Section
 from calibrant.reports.html.sections import sections_of
 from calibrant.reports.material import Material
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-EXTRA_MISSING = "report.html needs jinja2, which is not installed; pip install 'calibrant[report]'"
 _VENDOR = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 _PLOTS = ("ranking", "waterfall", "histogram", "growth", "bars", "groups", "learning", "front")
 _SCRIPTS = ("marks", *_PLOTS, "page")
@@ -58,7 +56,7 @@ class Page:
 
 
 def report_html(material: Material) -> str:
-    """A run's page. Raises SettingsError where the extra ``report`` is not installed."""
+    """A run's page."""
     study = material.study
     return page_html(
         Page(
@@ -82,7 +80,7 @@ def report_html(material: Material) -> str:
 
 
 def page_html(page: Page) -> str:
-    """A whole page. Raises SettingsError where the extra ``report`` is not installed."""
+    """A whole page."""
     environment = _environment()
     plots = _plots(page.sections)
     position_of = {id(plot): position for position, plot in enumerate(plots)}
@@ -143,10 +141,8 @@ def _asset(name: str) -> str:
 
 
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise SettingsError(EXTRA_MISSING) from error
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("calibrant.reports.html"),
         autoescape=True,

@@ -14,7 +14,7 @@ _FACTS = {"models": "model", "data": "dataset", "schemes": "scheme", "runtimes":
 
 
 def sweep_html(result: SweepResult) -> str:
-    """The page. Raises SettingsError where the extra ``report`` is not installed."""
+    """The page."""
     done = [row for row in result.rows if row.status == "ok"]
     return page_html(
         Page(

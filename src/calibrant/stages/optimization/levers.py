@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calibrant.core.errors import SettingsError
 from calibrant.stages.optimization.recipe import NOWHERE, PEAK, TYPICAL, Equalize, Recipe
 
 STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -36,7 +35,7 @@ def searched_levers(
     """Try at most ``most`` settings of the levers; return them, the one that agrees most first.
 
     The first settings tried are those that mostly serve; ``seed`` decides what follows them. Stops when
-    ``may_go_on`` says no. Raises SettingsError without Optuna.
+    ``may_go_on`` says no.
     """
     study = _new_study(seed)
     for settings in _first_settings(space):
@@ -53,10 +52,8 @@ def searched_levers(
 
 
 def _new_study(seed: int) -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise SettingsError("optimizing needs Optuna; run pip install 'calibrant[optimize]'") from error
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=8)
     return optuna.create_study(direction="maximize", sampler=sampler)
