@@ -21,14 +21,14 @@ def built(kind: type[T], content: Any) -> T:
     values = {}
     for field in fields(kind):  # type: ignore[arg-type]
         if field.name in content:
-            values[field.name] = _value(hints[field.name], content[field.name], field.name)
+            values[field.name] = checked_value(hints[field.name], content[field.name], field.name)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise KeyError(field.name)
     return kind(**values)
 
 
-def _value(kind: Any, value: Any, name: str) -> Any:
-    """A JSON value as the type that a field is annotated with."""
+def checked_value(kind: Any, value: Any, name: str) -> Any:
+    """A JSON value as the type that a field of this name is annotated with. Raises as built."""
     if get_origin(kind) is UnionType:
         if value is None:
             return None
@@ -37,14 +37,18 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         return built(kind, value)
     origin = get_origin(kind) or kind
     if origin is tuple:
-        return tuple(_value(get_args(kind)[0], item, name) for item in _checked((list, tuple), value, name))
+        return tuple(
+            checked_value(get_args(kind)[0], item, name) for item in _checked((list, tuple), value, name)
+        )
     if origin is float:
         return value if type(value) is int else _checked((float,), value, name)
     if origin in (str, int, bool):
         return _checked((origin,), value, name, exactly=True)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         items = get_args(kind)[1] if get_args(kind) else Any
-        return {key: _value(items, item, name) for key, item in _checked((Mapping,), value, name).items()}
+        return {
+            key: checked_value(items, item, name) for key, item in _checked((Mapping,), value, name).items()
+        }
     return value
 
 
