@@ -169,6 +169,15 @@ class RuntimeConformance:
             restored = session.run({"image": halves})["restored"]
         assert np.array_equal(restored, dequantized(quantized(halves, encoding), encoding))
 
+    def test_outputs_come_in_the_graphs_order(self, tmp_path: Path) -> None:
+        """Whatever order a runtime keeps them in, tasks read them by position; values go with the names."""
+        names = [f"times_{factor}" for factor in (7, 3, 11, 2, 5)]
+        with self.runtime.open(_saved(_multiples(names), tmp_path / "many.onnx")) as session:
+            outputs = session.run({"image": _image()})
+        assert list(outputs) == names
+        for name in names:
+            assert np.allclose(outputs[name], _image() * np.float32(name.partition("_")[2])), name
+
     def test_recording_shows_what_the_graph_computes(self, tmp_path: Path) -> None:
         """Each run hands over the tensors asked for, each once, with the values of a probe.
 
@@ -348,6 +357,15 @@ def _two_steps() -> ModelProto:
         helper.make_node("Add", ["hidden", "hidden"], ["final"]),
     ]
     return _model(steps, ["final", "hidden"])
+
+
+def _multiples(names: Sequence[str]) -> ModelProto:
+    """The image times each name's number; the nodes stand in another order than the outputs."""
+    from onnx import helper
+
+    factors = {f"{name}_factor": np.float32(name.partition("_")[2]) for name in names}
+    nodes = [helper.make_node("Mul", ["image", f"{name}_factor"], [name]) for name in sorted(names)]
+    return _model(nodes, names, **factors)
 
 
 def _quantize_dequantize() -> ModelProto:

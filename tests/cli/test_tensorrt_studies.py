@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from outcomes import Run
 
 STAND_IN = Path(__file__).parents[1] / "runtimes" / "fake_tensorrt"
@@ -101,6 +103,44 @@ def test_a_model_of_open_size_is_given_one(study: Run, run: Run, work: Path) -> 
     saved(detector(side="s"), work / "open.onnx")
     assert study("--runtime", "tensorrt", "--imgsz", SIDE, model="open.onnx").code == 0
     assert study_json(work / "out")["baseline"]["map50_95"] == 100
+
+
+def test_outputs_that_cannot_be_read_are_found_before_a_build(study: Run, run: Run, work: Path) -> None:
+    from toy_detector import detector, saved
+
+    model = detector()
+    (output,) = model.graph.output
+    for dim in output.type.tensor_type.shape.dim[1:]:
+        dim.dim_param = f"d{dim.dim_value}"
+    model.graph.node[-1].output[0] = "rows"
+    model.graph.node.add(op_type="Greater", input=["by_cell", "never"], output=["is_found"])
+    model.graph.node.add(op_type="NonZero", input=["is_found"], output=["where"])
+    model.graph.node.add(op_type="Shape", input=["where"], output=["many"])  # known only when it runs
+    model.graph.node.add(op_type="Slice", input=["many", "one", "two"], output=["count"])
+    model.graph.node.add(op_type="Slice", input=["rows", "zero", "count", "two"], output=["output0"])
+    for name, value in (("zero", 0), ("one", 1), ("two", 2)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1.5], np.float32), "never"))
+    saved(model, work / "open.onnx")
+    options = ("--runtime", "tensorrt", "--family", "yolov5")
+    for answer in (
+        study(*options, model="open.onnx"),
+        run("evaluate", "open.onnx", "--data", "test", *options),
+    ):
+        assert answer.code == 2
+        assert "the profile's decoder reads" in answer.error
+        assert "builds an engine" not in answer.err
+
+
+def test_warnings_of_builds_are_told_in_the_result(
+    study: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN", "warnings")
+    assert study("--runtime", "tensorrt").code == 0
+    told = [line for line in study_json(work / "out")["warnings"] if line.startswith("building FP32, minmax")]
+    assert len(told) == 2
+    assert "Missing scale and zero-point for tensor (Unnamed Layer* 3) [Constant]_output" in told[0]
+    assert told[0].endswith("(and 2 more such)")
 
 
 def test_evaluate_tells_the_latency(run: Run, work: Path) -> None:

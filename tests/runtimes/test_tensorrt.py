@@ -126,6 +126,24 @@ def test_a_failed_build_is_told_in_tensorrts_words(tmp_path: Path) -> None:
     )
 
 
+def test_warnings_of_a_build_that_succeeds_are_kept_and_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STAND_IN", "warnings")
+    listener, model = Listening(), saved("Relu", tmp_path / "m.onnx")
+    expected = (
+        "Missing scale and zero-point for tensor (Unnamed Layer* 3) [Constant]_output, expect fall back to "
+        "non-int8 implementation for any layer consuming or producing given tensor (and 2 more such)",
+        "TensorRT was linked against cuDNN 8.6.0 not 8.5",
+    )
+    for _ in range(2):  # the second time the engine is found in the cache
+        listener.notes.clear()
+        with TensorRT(progress=listener).open(model) as session:
+            assert session.latency({"x": IMAGE}, runs=3).build_warnings == expected
+        said = [note for note in listener.notes if "this can take minutes" not in note]
+        assert said == [f"TensorRT 8.5.1.7, building m.onnx: {line}" for line in expected]
+
+
 def test_a_crash_costs_one_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runtime, model = TensorRT(), saved("Relu", tmp_path / "m.onnx")
     with monkeypatch.context() as bad_day:

@@ -10,8 +10,9 @@ from typing import Any
 from calibrant.api.arguments import PathLike
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.types import Latency
-from calibrant.runtimes import runtime_named
+from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import evaluate as evaluate_stage
+from calibrant.stages.evaluate import require_readable
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO, detection_task, open_detector, open_test_set, runnable_file
 from calibrant.studies.remarks import on_score
@@ -62,6 +63,8 @@ def evaluate(
         listener.note(warning)
     task = detection_task(detector, settings, test)
     with runnable_file(detector.model) as file:
+        if engine.name != REFERENCE:
+            require_readable(runtime_named(REFERENCE), file, task, test.samples)
         found = evaluate_stage(lambda: engine.open(file), task, test.samples, "Evaluating", listener)
     figures = {"map50_95": found.score.value, **found.score.details}
     for remark in on_score(points_of(found.score.value) or 0.0, detector.recognition.profile.name):

@@ -233,7 +233,10 @@ class Session(Protocol):
     """A model opened by a runtime. Whoever opens it closes it: use it as a context manager."""
 
     def run(self, feeds: Feeds) -> Feeds:
-        """Run the model once: arrays by graph input name in, arrays by graph output name out."""
+        """Run the model once: arrays by graph input name in, arrays by graph output name out.
+
+        The outputs stand in the graph's order: tasks may read them by position.
+        """
         ...
 
     def close(self) -> None:
@@ -292,6 +295,7 @@ class Latency:
 
     From the arrays in host memory to the results there; ``device_*`` is the accelerator's own computing.
     ``build_seconds`` is what it took to build the model for this runtime; None: nothing is built.
+    ``build_warnings`` is what the runtime warned of meanwhile, one line a kind.
     """
 
     median_ms: float
@@ -300,6 +304,7 @@ class Latency:
     device_median_ms: float | None = None
     device_p99_ms: float | None = None
     build_seconds: float | None = None
+    build_warnings: tuple[str, ...] = ()
 
 
 @runtime_checkable

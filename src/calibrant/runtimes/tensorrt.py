@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
@@ -38,6 +41,9 @@ WARMUP_RUNS = 20
 _START_SECONDS = 120.0
 _RUN_SECONDS = 300.0
 _PATIENCE_SECONDS = 60.0
+_LONGEST_WARNING = 400
+# "Missing scale and zero-point for tensor X, expect fall back ...": X may hold spaces, but no comma.
+_A_NAME = re.compile(r"(?<= tensor )[^,]+")
 _WORKER = Path(__file__).with_name("tensorrt_worker") / "__init__.py"
 # Loads the worker as a package of its own, without this folder (and its tensorrt.py) on the path.
 _START = (
@@ -165,7 +171,11 @@ class TensorRT:
         except BaseException:
             worker.close()
             raise
-        return TensorRTSession(worker, model.name, _facts_of(plan).get("seconds"))
+        facts = _facts_of(plan)
+        warnings = tuple(map(str, facts.get("warnings", ())))
+        for warning in warnings:
+            self._progress.note(f"{worker.name}, building {model.name}: {warning}")
+        return TensorRTSession(worker, model.name, _outputs_of(model), facts.get("seconds"), warnings)
 
     def _build(
         self, worker: WorkerProcess, model: Path, plan: Path, implicit: Implicit | None, cache: Path | None
@@ -187,7 +197,13 @@ class TensorRT:
             reply, _ = worker.ask(
                 request, doing=f"building {model.name}", seconds=self._timeout, batches=batches
             )
-        facts = {"seconds": round(reply["seconds"], 1), "model": str(model), **self._about}
+        warnings = summarised(worker.warnings)
+        facts = {
+            "seconds": round(reply["seconds"], 1),
+            "model": str(model),
+            "warnings": warnings,
+            **self._about,
+        }
         write_atomically(str(plan.with_suffix(".json")), json.dumps(facts, indent=2).encode())
 
     def _worker(self) -> WorkerProcess:
@@ -247,16 +263,31 @@ class TensorRT:
 
 
 class TensorRTSession(ClosesOnExit):
-    """An engine that a worker holds; a context manager. ``build_seconds``: how long building it took."""
+    """An engine that a worker holds; a context manager.
 
-    def __init__(self, worker: WorkerProcess, model: str, build_seconds: float | None) -> None:
+    outputs: the graph's, in its order. ``build_seconds`` is how long building the engine took, and
+    ``build_warnings`` what TensorRT warned of meanwhile.
+    """
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        model: str,
+        outputs: Sequence[str],
+        build_seconds: float | None,
+        build_warnings: tuple[str, ...] = (),
+    ) -> None:
         self._worker: WorkerProcess | None = worker
-        self._model, self.build_seconds = model, build_seconds
+        self._model, self._outputs = model, tuple(outputs)
+        self.build_seconds, self.build_warnings = build_seconds, build_warnings
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
-        """Run once. Raises RuntimeFailedError with TensorRT's words."""
+        """Run once; outputs in the graph's order, not in the engine's, which is TensorRT's own.
+
+        Raises RuntimeFailedError with TensorRT's words.
+        """
         _, outputs = self._ask({"kind": "run"}, feeds, f"running {self._model}")
-        return outputs
+        return {name: outputs[name] for name in self._outputs}
 
     def latency(self, feeds: Feeds, runs: int = 200) -> Latency:
         """Time ``runs`` runs, batch as in ``feeds``, after a warm-up; the pipe to the worker is left out."""
@@ -270,6 +301,7 @@ class TensorRTSession(ClosesOnExit):
             device_median_ms=float(np.median(device)),
             device_p99_ms=float(np.percentile(device, 99)),
             build_seconds=self.build_seconds,
+            build_warnings=self.build_warnings,
         )
 
     def close(self) -> None:
@@ -336,6 +368,36 @@ def _content_sha256(model: Path) -> str:
         if neighbour.name != model.name and neighbour.name.encode() in content and neighbour.is_file():
             digest.update(neighbour.read_bytes())
     return digest.hexdigest()
+
+
+def summarised(warnings: Sequence[str]) -> tuple[str, ...]:
+    """One line for each kind of warning: the first of it, and how many more differ only in names and numbers.
+
+    Two are of a kind that have the same words apart from those that hold a digit or stand in brackets.
+    """
+    kinds: dict[str, list[str]] = {}
+    for warning in warnings:
+        line = " ".join(warning.split())[:_LONGEST_WARNING]
+        kinds.setdefault(_kind_of(line), []).append(line)
+    return tuple(
+        first if not rest else f"{first} (and {len(rest)} more such)" for first, *rest in kinds.values()
+    )
+
+
+def _kind_of(warning: str) -> str:
+    named = _A_NAME.search(warning)
+    if named is not None:
+        warning = warning[: named.start()] + warning[named.end() :]
+    return " ".join(word for word in warning.split() if not any(c.isdigit() for c in word))
+
+
+def _outputs_of(model: Path) -> tuple[str, ...]:
+    """The names of a graph's outputs, in order. Raises RuntimeFailedError for what is no model."""
+    try:
+        graph = onnx.load_model(model, load_external_data=False).graph
+    except (OSError, DecodeError) as error:
+        raise RuntimeFailedError(f"{model.name} cannot be read any more ({error}); try again") from error
+    return tuple(value.name for value in graph.output)
 
 
 def _facts_of(plan: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from calibrant.core.types import Feeds
 from calibrant.runtimes.tensorrt_worker.messages import read_message, write_message
 
 _LAST_LINES = 20
+_MOST_WARNINGS = 2000
 _LONGEST_WORDS = 600
 _GRACE_SECONDS = 5
 
@@ -42,7 +43,7 @@ class WorkerProcess:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], name: str) -> None:
         self.name = name
         self._errors: deque[str] = deque(maxlen=_LAST_LINES)
-        self._warnings: deque[str] = deque(maxlen=_LAST_LINES)
+        self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
         self._printed: deque[str] = deque(maxlen=_LAST_LINES)
         try:
             self._process = subprocess.Popen(  # noqa: S603
@@ -87,6 +88,11 @@ class WorkerProcess:
             words = self._words(header["text"])
             raise WorkerFailedError(f"{self.name} failed while {doing}: {words}", header["type"])
         return header, results
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the worker warned of while it answered the last request, in order."""
+        return tuple(self._warnings)
 
     def close(self) -> None:
         """End the process, and whatever it started."""

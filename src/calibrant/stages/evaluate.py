@@ -5,11 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.progress import Advance, Progress, Silent
-from calibrant.core.types import Evidence, Feeds, Latency, Sample, Score, Session, Task, TimedSession
+from calibrant.core.types import (
+    Evidence,
+    Feeds,
+    Latency,
+    Runtime,
+    Sample,
+    Score,
+    Session,
+    Task,
+    TimedSession,
+)
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
 
@@ -189,6 +200,16 @@ class Predictor(ClosesOnExit):
     def close(self) -> None:
         """Give back what computing it held."""
         self._computing.close()
+
+
+def require_readable(runtime: Runtime, model: Path, task: Task, samples: Sequence[Sample]) -> None:
+    """Read one prediction of a float model, before another runtime builds for minutes what no task can read.
+
+    Raises ModelError or RuntimeFailedError.
+    """
+    with runtime.open(model) as session:
+        for _ in predictions_of(session, task, samples[:1]):
+            pass
 
 
 def evaluate(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from calibrant.artifacts.arrays import packed, unpacked
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.statistics import arrays_of, statistics_from
+from calibrant.core.from_json import built
 from calibrant.core.processor import processor_flags
 from calibrant.core.types import Latency, Runtime, Statistics, Task
 from calibrant.stages.evaluate import Predictions
@@ -138,7 +139,7 @@ def _predictions_from(arrays: dict[str, NDArray[Any]], task: PackingTask) -> Pre
     positions, seconds, latency = (arrays.pop(name) for name in ("positions", "seconds", "latency"))
     found = dict(zip(positions.tolist(), task.unpack(arrays), strict=True))
     told = json.loads(str(latency))
-    return Predictions(found, float(seconds), Latency(**told) if told else None)
+    return Predictions(found, float(seconds), built(Latency, told) if told else None)
 
 
 @cache

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calibrant.core.schemes import OPENVINO
-from calibrant.core.types import Runtime, Scheme, Statistics
+from calibrant.core.types import Latency, Runtime, Scheme, Statistics
+from calibrant.studies.result import Trial
+from calibrant.studies.verdict import BASELINE
 
 FEW_IMAGES = 30
 LITTLE = 1.0
@@ -48,3 +50,13 @@ def on_score(points: float, family: str) -> list[str]:
         f"the model scores {points:.1f} mAP: if it is better than that, something is misread; check that "
         f"{family} is its family (--family) and that the labels are its classes, in its order"
     ]
+
+
+def on_builds(baseline: Latency | None, trials: Sequence[Trial]) -> list[str]:
+    """What the runtime warned of while building, each warning once, with the models that had it."""
+    built = [(BASELINE, baseline), *((trial.calibrator, trial.latency) for trial in trials)]
+    warned: dict[str, list[str]] = {}
+    for name, latency in built:
+        for warning in latency.build_warnings if latency else ():
+            warned.setdefault(warning, []).append(name)
+    return [f"building {', '.join(names)}: {warning}" for warning, names in warned.items()]

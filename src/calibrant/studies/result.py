@@ -208,10 +208,11 @@ def points_of(fraction: float) -> float | None:
     return None if math.isnan(fraction) or fraction < 0 else _rounded(100 * fraction)
 
 
-def _rounded_latency(latency: Latency | None) -> dict[str, float] | None:
+def _rounded_latency(latency: Latency | None) -> dict[str, Any] | None:
     if latency is None:
         return None
-    return {name: _rounded(value) for name, value in asdict(latency).items() if value is not None}
+    told = {name: value for name, value in asdict(latency).items() if value not in (None, ())}
+    return {name: _rounded(value) if isinstance(value, float) else value for name, value in told.items()}
 
 
 def _rounded(points: float) -> float:

@@ -21,7 +21,7 @@ from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Statistics, Task
 from calibrant.graph.model import keeps_shapes_outside, save_model
 from calibrant.stages.collect import collect
-from calibrant.stages.evaluate import Evaluation
+from calibrant.stages.evaluate import Evaluation, require_readable
 from calibrant.stages.remote.collecting import collect_by
 from calibrant.stages.remote.files import NamedFile
 from calibrant.stages.remote.predicting import ModelToOpen
@@ -89,6 +89,8 @@ def run_study(
     statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
     with fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
+        if study.runtime.name != study.collector.name:
+            require_readable(study.collector, float_model, study.task, study.test)
         baseline = bench.evaluation(_float_entrant(study))
     found = _remarks(study, statistics, baseline)
     for remark in found:
@@ -101,6 +103,7 @@ def run_study(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
     trials, measured = run_trials(_deployment(study), candidates, baseline, bench, study.settings, out)
+    found = (*found, *remarks.on_builds(baseline.latency, trials))
     result = StudyResult(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,7 +4,8 @@
 It has the few names of TensorRT 8.5's Python API that the worker uses. An engine is the ONNX file itself,
 run by ONNX Runtime on the CPU; device memory is host memory, behind the functions of CUDA's driver, which
 importing this module puts in libcuda's place. What TensorRT does wrong on a bad day can be asked for with
-STAND_IN in the environment: "crash", "hang", "noise" or "no-calibrators". STAND_IN_VERSION is the version
+STAND_IN in the environment: "crash", "hang", "noise", "no-calibrators" or "warnings". As in TensorRT, the
+bindings of an engine stand in an order of their own. STAND_IN_VERSION is the version
 that it plays: names that came later are missing from it, and those that a later one removed are gone.
 """
 
@@ -139,6 +140,7 @@ class BuilderFlag(enum.Enum):
 class ILogger:
     class Severity(enum.Enum):
         ERROR = 1
+        WARNING = 2
         INFO = 3
 
     def __init__(self):
@@ -291,6 +293,14 @@ class Builder:
         calibrator = getattr(config, "int8_calibrator", None)
         if calibrator is not None and not _calibrated(network, calibrator):
             return None
+        if _BAD_DAY == "warnings":
+            for name in ("(Unnamed Layer* 3) [Constant]_output", "hidden", "y 2"):
+                self._logger.log(
+                    ILogger.Severity.WARNING,
+                    f"Missing scale and zero-point for tensor {name}, expect fall back to non-int8 "
+                    "implementation for any layer consuming or producing given tensor",
+                )
+            self._logger.log(ILogger.Severity.WARNING, "TensorRT was linked against cuDNN 8.6.0\nnot 8.5")
         _note(f"{sorted(flag.name for flag in config.flags)} {_level(config)}")
         return network.model.SerializeToString()
 
@@ -375,7 +385,7 @@ class _Engine:
         return len(self._values)
 
     def get_tensor_name(self, index):
-        return list(self._values)[index]
+        return sorted(self._values, reverse=True)[index]
 
     def get_tensor_shape(self, name):
         return tuple(size if isinstance(size, int) else -1 for size in self._values[name].shape)
