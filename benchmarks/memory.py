@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.tasks.detection.datasets import open_dataset
-from calibrant.tasks.detection.files import images_in
+from calibrant.tasks.media.files import images_in
 
 CALIBRATORS = "minmax,percentile:99.99"
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from calibrant.tasks.detection import calibration_samples
-from calibrant.tasks.detection.images import check_image, image_size, read_image
+from calibrant.tasks.media.images import check_image, image_size, read_image
 from targets.base import Target, refusals, scratch, spliced
 
 _PIXELS = np.arange(12 * 9 * 3, dtype=np.uint8).reshape(12, 9, 3)

@@ -12,7 +12,7 @@ from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.datasets.coco import read as read_coco
 from calibrant.tasks.detection.datasets.ultralytics import read as read_ultralytics
 from calibrant.tasks.detection.datasets.voc import read as read_voc
-from calibrant.tasks.detection.files import listed_paths
+from calibrant.tasks.media.files import listed_paths
 from targets.base import Target, document, refusals, scratch, spliced
 
 COCO = {

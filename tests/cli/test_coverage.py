@@ -14,7 +14,7 @@ from outcomes import Run
 from toy_detector import Square, drawn, write_images
 
 from calibrant.tasks.detection import calibration_samples
-from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.media.images import read_image
 
 
 def scenery(folder: Path, count: int, seed: int, size: int = 64) -> None:

@@ -11,9 +11,9 @@ import pytest
 from calibrant.core.errors import ImageError
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.frames import fresh_frames, kept_frames
-from calibrant.tasks.detection.images import read_image
 from calibrant.tasks.detection.preprocess import normalised, prepare
 from calibrant.tasks.detection.profile import InputProfile
+from calibrant.tasks.media.images import read_image
 
 FRAME = Frame(48, 64)
 

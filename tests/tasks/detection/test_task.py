@@ -15,7 +15,8 @@ from calibrant.core.types import Feeds, ModelSignature, TensorInfo
 from calibrant.tasks.detection.preprocess import prepare
 from calibrant.tasks.detection.profile import family_named
 from calibrant.tasks.detection.task import DetectionTask
-from calibrant.tasks.detection.types import CalibrationSample, Category, DetectionSample, GroundTruth
+from calibrant.tasks.detection.types import Category, DetectionSample, GroundTruth
+from calibrant.tasks.media.samples import CalibrationSample
 
 YOLOV5 = family_named("yolov5")
 SIGNATURE = ModelSignature(

@@ -21,7 +21,7 @@ from calibrant.stages.parallel import in_order
 from calibrant.studies.coverage.result import Feature, SimilarPair
 from calibrant.studies.prepare import runnable_file
 from calibrant.tasks.detection import Category, Detections, DetectionTask, GroundTruth
-from calibrant.tasks.detection.appearance import (
+from calibrant.tasks.media.appearance import (
     BRIGHTNESS_BANDS,
     SAME_PICTURE_BITS,
     Appearance,

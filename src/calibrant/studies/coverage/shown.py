@@ -20,7 +20,7 @@ from calibrant.studies.coverage.contents import (
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import Contents, SimilarPair
 from calibrant.tasks.detection import CalibrationSample
-from calibrant.tasks.detection.appearance import Appearance
+from calibrant.tasks.media.appearance import Appearance
 
 DETECTIONS = f"detections of the float model with a score of {FOUND_SCORE} or more"
 LABELS = "labels"

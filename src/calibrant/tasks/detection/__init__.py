@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from calibrant.tasks.detection.calibration import calibration_samples, check_images, shared_images
 from calibrant.tasks.detection.classes import match_categories, remark_on_names
-from calibrant.tasks.detection.contents import contents_sha256
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import Recognition, recognise
 from calibrant.tasks.detection.profile import Profile, family_named, load_profile
 from calibrant.tasks.detection.task import DetectionTask
 from calibrant.tasks.detection.types import (
-    CalibrationSample,
     Category,
     Dataset,
     Detections,
     DetectionSample,
     GroundTruth,
 )
+from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
+from calibrant.tasks.media.contents import contents_sha256
+from calibrant.tasks.media.samples import CalibrationSample
 
 __all__ = [
     "CalibrationSample",

@@ -16,9 +16,9 @@ import PIL
 from numpy.typing import NDArray
 
 from calibrant.tasks.detection.decode import Frame
-from calibrant.tasks.detection.images import read_image
 from calibrant.tasks.detection.preprocess import Placement, framed
 from calibrant.tasks.detection.profile import InputProfile
+from calibrant.tasks.media.images import read_image
 
 _KIND = "frames"
 

@@ -14,7 +14,6 @@ from calibrant.core.errors import DataError
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import Scored, detection_differences
-from calibrant.tasks.detection.contents import content_digest
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
@@ -26,7 +25,9 @@ from calibrant.tasks.detection.packing import packed, unpacked
 from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile
 from calibrant.tasks.detection.score import evidence_of, score
-from calibrant.tasks.detection.types import CalibrationSample, Category, Detections, DetectionSample
+from calibrant.tasks.detection.types import Category, Detections, DetectionSample
+from calibrant.tasks.media.contents import content_digest
+from calibrant.tasks.media.samples import CalibrationSample, array_of
 
 _FIRST_LOOK = 2560
 """Candidates that are looked at before all are."""
@@ -78,7 +79,7 @@ class DetectionTask:
 
         Raises ImageError when the image cannot be read, DataError when the array does not fit the input.
         """
-        array = getattr(sample, "array", None)
+        array = array_of(sample)
         if array is not None:
             return RawOutputs(session.run(self._feeds(self._checked(array, sample.id))), None)
         if sample.path is None:

@@ -1,4 +1,4 @@
-"""What detection is about: labelled images, calibration samples, and the boxes that a model found.
+"""What detection is about: labelled images and the boxes that a model found.
 
 Boxes are corners ``x1, y1, x2, y2`` in pixels of the image as it is read, after EXIF rotation; the left
 edge of the first pixel column is 0. Classes are indices into :attr:`Dataset.categories`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,15 +54,6 @@ class DetectionSample:
     truth: GroundTruth
     width: int | None = None
     height: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class CalibrationSample:
-    """One calibration input: an image file, or an array that is already preprocessed (float32, NCHW)."""
-
-    id: str
-    path: Path | None = None
-    array: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

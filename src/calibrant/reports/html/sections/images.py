@@ -10,7 +10,7 @@ from calibrant.core.errors import ImageError
 from calibrant.reports.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
 from calibrant.reports.material import Material
 from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
-from calibrant.tasks.detection.thumbnails import Thumbnail, thumbnail
+from calibrant.tasks.media.thumbnails import Thumbnail, thumbnail
 
 _IMAGES = 6
 _LONGEST_SIDE = 480

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets import coco, ultralytics, voc
-from calibrant.tasks.detection.files import images_in, is_file, is_folder
 from calibrant.tasks.detection.types import Dataset
+from calibrant.tasks.media.files import images_in, is_file, is_folder
 
 __all__ = ["FORMATS", "Format", "open_dataset"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calibrant.core.errors import DataError
-from calibrant.tasks.detection.files import is_file, refuse_some
 from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
+from calibrant.tasks.media.files import is_file, refuse_some
 
 LARGEST_COORDINATE = 1e7
 """Pixels; no image is that wide, so a number beyond it is a mistake."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
-from calibrant.tasks.detection.files import (
+from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
+from calibrant.tasks.media.files import (
     files_in,
     first,
     folders_in,
@@ -23,7 +24,6 @@ from calibrant.tasks.detection.files import (
     read_text,
     refuse_some,
 )
-from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
 
 Record: TypeAlias = Mapping[str, Any]
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from calibrant.core.errors import DataError, ImageError
 from calibrant.core.plain_yaml import parsed_yaml
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
-from calibrant.tasks.detection.files import (
+from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
+from calibrant.tasks.media.files import (
     files_in,
     first,
     is_file,
@@ -23,8 +24,7 @@ from calibrant.tasks.detection.files import (
     refuse_some,
     unique_ids,
 )
-from calibrant.tasks.detection.images import IMAGE_SUFFIXES, image_size
-from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
+from calibrant.tasks.media.images import IMAGE_SUFFIXES, image_size
 
 Settings: TypeAlias = Mapping[str, Any]
 

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
-from calibrant.tasks.detection.files import (
+from calibrant.tasks.detection.types import Category, Dataset, DetectionSample
+from calibrant.tasks.media.files import (
     files_in,
     first,
     inside,
@@ -19,8 +20,7 @@ from calibrant.tasks.detection.files import (
     read_text,
     refuse_some,
 )
-from calibrant.tasks.detection.images import IMAGE_SUFFIXES
-from calibrant.tasks.detection.types import Category, Dataset, DetectionSample
+from calibrant.tasks.media.images import IMAGE_SUFFIXES
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibrant.core.errors import ImageError
-from calibrant.tasks.detection.images import read_image
-from calibrant.tasks.detection.thumbnails import thumbnail
+from calibrant.tasks.media.images import read_image
+from calibrant.tasks.media.thumbnails import thumbnail
 
 
 def drawn(path: Path, height: int, width: int) -> Path:

@@ -10,13 +10,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ImageError
-from calibrant.tasks.detection.files import (
+from calibrant.tasks.media.files import (
     first,
     images_in,
     is_file,
@@ -24,8 +24,8 @@ from calibrant.tasks.detection.files import (
     listed_paths,
     unique_ids,
 )
-from calibrant.tasks.detection.images import IMAGE_SUFFIXES, ImageHeader, check_image, read_image
-from calibrant.tasks.detection.types import CalibrationSample, DetectionSample
+from calibrant.tasks.media.images import IMAGE_SUFFIXES, ImageHeader, check_image, read_image
+from calibrant.tasks.media.samples import CalibrationSample, ImageSample
 
 _GLOB_SIGNS = frozenset("*?[")
 
@@ -53,9 +53,7 @@ def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[C
     return samples[: first(limit, len(samples))]
 
 
-def shared_images(
-    calibration: Sequence[CalibrationSample], test: Sequence[DetectionSample]
-) -> tuple[str, ...]:
+def shared_images(calibration: Sequence[CalibrationSample], test: Sequence[ImageSample]) -> tuple[str, ...]:
     """Ids of the test images whose file has the same bytes as a calibration image's."""
     by_size: defaultdict[int, list[Path]] = defaultdict(list)
     for sample in calibration:
@@ -87,9 +85,11 @@ def _images(path: Path, source: str) -> tuple[Path, ...]:
 
 
 def _is_among(
-    sample: DetectionSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
+    sample: ImageSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
 ) -> bool:
-    size = sample.path.stat().st_size if is_file(sample.path) else -1
+    if sample.path is None or not is_file(sample.path):
+        return False
+    size = sample.path.stat().st_size
     if size not in by_size:
         return False
     if size not in hashes:
@@ -144,15 +144,7 @@ def _batch(array: NDArray[Any], name: str) -> NDArray[np.float32]:
 # --- checks ----------------------------------------------------------------------------------------
 
 
-class _HasImage(Protocol):
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def path(self) -> Path | None: ...
-
-
-SampleT = TypeVar("SampleT", bound=_HasImage)
+SampleT = TypeVar("SampleT", bound=ImageSample)
 
 
 def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[SampleT, ...], tuple[str, ...]]:
@@ -172,7 +164,7 @@ def check_images(samples: Sequence[SampleT], skip_bad: bool) -> tuple[tuple[Samp
     return kept, (*_remark_on_skipped(bad, len(samples)), *_remark_on_sizes(checked))
 
 
-def _verdict(sample: _HasImage, decode: bool) -> ImageHeader | ImageError | None:
+def _verdict(sample: ImageSample, decode: bool) -> ImageHeader | ImageError | None:
     if sample.path is None:
         return None
     try:
@@ -197,15 +189,21 @@ def _remark_on_skipped(bad: Sequence[ImageError], total: int) -> list[str]:
     return [f"{len(bad)} of {total} images were skipped, e.g. {fact}"]
 
 
-def _remark_on_sizes(checked: Sequence[tuple[_HasImage, ImageHeader | ImageError | None]]) -> list[str]:
+def _remark_on_sizes(checked: Sequence[tuple[ImageSample, ImageHeader | ImageError | None]]) -> list[str]:
     wrong = [
-        f"{sample.id!r} is {header.width}x{header.height}, labelled {sample.width}x{sample.height}"
+        f"{sample.id!r} is {header.width}x{header.height}, labelled {width}x{height}"
         for sample, header in checked
-        if isinstance(sample, DetectionSample) and isinstance(header, ImageHeader)
-        if (sample.width or header.width, sample.height or header.height) != (header.width, header.height)
+        if isinstance(header, ImageHeader)
+        for width, height in [_labelled_size(sample, header)]
+        if (width, height) != (header.width, header.height)
     ]
     return (
         [f"{len(wrong)} of {len(checked)} images are not of their labelled size, e.g. {wrong[0]}; check them"]
         if wrong
         else []
     )
+
+
+def _labelled_size(sample: ImageSample, header: ImageHeader) -> tuple[int, int]:
+    """The width and height that the labels say, where they do."""
+    return getattr(sample, "width", None) or header.width, getattr(sample, "height", None) or header.height

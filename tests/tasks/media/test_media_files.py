@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import DataError
-from calibrant.tasks.detection.files import inside, unique_ids
+from calibrant.tasks.media.files import inside, unique_ids
 
 names = st.text(st.sampled_from("ab./\\:\0C"), max_size=8)
 
@@ -37,7 +37,7 @@ def test_ids_are_unique_and_end_with_the_file_name(paths: list[Path]) -> None:
 
 
 def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
-    from calibrant.tasks.detection.files import files_in
+    from calibrant.tasks.media.files import files_in
 
     with pytest.raises(DataError, match="cannot be listed"):
         files_in(tmp_path / "absent", {".png"})

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.media.images import read_image
 
 HASH_BITS = 128
 _GRID = 9  # cells a side, eight differences between them

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_files import write_coco, write_image
 
 from calibrant.core.errors import DataError, ImageError, SettingsError
-from calibrant.tasks.detection.calibration import calibration_samples, check_images, shared_images
 from calibrant.tasks.detection.datasets import open_dataset
+from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
+from label_files import write_coco, write_image
 
 
 def ids(source: str | Path, limit: int | None = None) -> list[str]:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from label_files import write_image
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from calibrant.core.errors import ImageError
-from calibrant.tasks.detection.images import PIXEL_LIMIT, check_image, image_size, read_image
+from calibrant.tasks.media.images import PIXEL_LIMIT, check_image, image_size, read_image
+from label_files import write_image
 
 WIDTH, HEIGHT = 80, 60
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from calibrant.tasks.detection.images import read_image
+from calibrant.tasks.media.images import read_image
 
 
 @dataclass(frozen=True)

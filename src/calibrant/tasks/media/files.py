@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from calibrant.core.errors import DataError, SettingsError
-from calibrant.tasks.detection.images import IMAGE_SUFFIXES
+from calibrant.tasks.media.images import IMAGE_SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 

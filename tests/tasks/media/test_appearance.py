@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import ImageError
 from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
-from calibrant.tasks.detection.appearance import SAME_PICTURE_BITS, Appearance, appearance_of
+from calibrant.tasks.media.appearance import SAME_PICTURE_BITS, Appearance, appearance_of
 
 Image = NDArray[np.uint8]
 

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 
-from calibrant.tasks.detection.types import CalibrationSample, DetectionSample
+from calibrant.tasks.media.samples import ImageSample, array_of
 
 
-def contents_sha256(samples: Iterable[DetectionSample | CalibrationSample]) -> str:
+def contents_sha256(samples: Iterable[ImageSample]) -> str:
     """A hash of the contents of samples' files or arrays, in order.
 
     A file that cannot be read counts as empty: running it says what is wrong.
@@ -20,9 +20,9 @@ def contents_sha256(samples: Iterable[DetectionSample | CalibrationSample]) -> s
     return digest.hexdigest()
 
 
-def content_digest(sample: DetectionSample | CalibrationSample) -> bytes:
+def content_digest(sample: ImageSample) -> bytes:
     """A SHA-256 of a sample's file or array; a file that cannot be read counts as empty."""
-    array = getattr(sample, "array", None)
+    array = array_of(sample)
     if array is not None:
         described = f"{array.dtype.str} {array.shape} ".encode()
         return hashlib.sha256(described + array.tobytes()).digest()

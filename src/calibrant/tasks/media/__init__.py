@@ -1,0 +1,1 @@
+"""Images, files and calibration samples: what tasks share."""
