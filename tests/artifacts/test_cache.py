@@ -86,12 +86,12 @@ def test_a_folder_that_cannot_be_written_to_is_said_once(tmp_path: Path) -> None
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:5])
+    def full(path: Path, target: Path) -> Path:
+        assert path.exists()
+        assert not target.exists()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "replace", full)
     notes: list[str] = []
     Cache(tmp_path, note=notes.append).write("a", "key", b"content")
     assert not entries(tmp_path)

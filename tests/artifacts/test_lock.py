@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,26 @@ def test_a_folder_of_results_is_locked_and_goes_with_its_lock(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("kind", ["symbolic link", "dangling link", "hard link", "file", "pipe", "folder"])
+def test_what_is_no_lock_is_neither_followed_nor_overwritten(kind: str, tmp_path: Path) -> None:
+    out, theirs = tmp_path / "out", tmp_path / "theirs.txt"
+    out.mkdir()
+    theirs.write_text("process of theirs")
+    lock = out / LOCK
+    plant: dict[str, Callable[[], object]] = {
+        "symbolic link": lambda: lock.symlink_to(theirs),
+        "dangling link": lambda: lock.symlink_to(tmp_path / "absent"),
+        "hard link": lambda: lock.hardlink_to(theirs),
+        "file": lambda: lock.write_text("notes of mine"),
+        "pipe": lambda: os.mkfifo(lock),
+        "folder": lock.mkdir,
+    }
+    plant[kind]()
+    with pytest.raises(OutputError, match="delete it, or choose another folder"), locked(out):
+        raise AssertionError
+    assert theirs.read_text() == "process of theirs"
+    assert os.path.lexists(lock)
+    assert not (tmp_path / "absent").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
+from calibrant.core.reading import read_bytes
 
 LARGEST = 2 * 2**30
 """Bytes that a file may have when it is unpacked: zeros shrink to a thousandth."""
@@ -25,7 +27,7 @@ _LEVEL = 1
 # What numpy, zipfile and zlib say of bytes that are not theirs.
 _DAMAGES = (
     OSError, EOFError, TypeError, LookupError, AttributeError, NotImplementedError, MemoryError, RuntimeError,
-    SyntaxError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error,
+    SyntaxError, OverflowError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read what :func:`write_arrays` wrote. Raises DataError when the file is missing or damaged."""
     try:
-        return unpacked(path.read_bytes())
+        return unpacked(read_bytes(path, LARGEST))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; run the study again") from error
 

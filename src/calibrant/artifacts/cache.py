@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from calibrant.core.reading import read_bytes
+from calibrant.core.writing import write_atomically
 
 LIMIT = 2 * 2**30
 """Bytes that a cache may hold."""
@@ -46,7 +48,7 @@ class Cache:
         """An entry's content; None where there is none, or a damaged one, which is removed."""
         path = self._path(kind, key)
         try:
-            stored = path.read_bytes()
+            stored = read_bytes(path, self._limit)
         except OSError:
             return None
         content = stored[_HASH_BYTES:]
@@ -62,15 +64,9 @@ class Cache:
         size = _HASH_BYTES + len(content)
         if not self._is_writable or size > self._limit * _KEPT_SHARE:
             return
-        path = self._path(kind, key)
-        temporary = path.with_name(f"{secrets.token_hex(8)}{_TEMPORARY}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(hashlib.sha256(content).digest() + content)
-            temporary.replace(path)
+            write_atomically(self._path(kind, key), hashlib.sha256(content).digest() + content, durably=False)
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             self._is_writable = False
             self._note(f"nothing is cached: {self._folder}: {error.strerror or error}; set CALIBRANT_CACHE")
             return

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
+from calibrant.core.reading import read_text, sha256_of
 
 CHECKSUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+_LARGEST = 64 * 2**20
 
 
 def write_checksums(folder: Path, names: Iterable[str], contents: Mapping[str, bytes] | None = None) -> None:
@@ -22,7 +24,7 @@ def write_checksums(folder: Path, names: Iterable[str], contents: Mapping[str, b
 
     Raises OutputError.
     """
-    sums = {name: sha256_of_file(folder / name) for name in names}
+    sums = {name: sha256_of(folder / name) for name in names}
     sums |= {name: hashlib.sha256(content).hexdigest() for name, content in (contents or {}).items()}
     lines = (f"{sums[name]}  {name}\n" for name in sorted(sums))
     write_bytes(folder / CHECKSUMS, "".join(lines).encode())
@@ -35,7 +37,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """
     path = folder / CHECKSUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, _LARGEST).splitlines()
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -69,14 +71,8 @@ def require_sound(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
     return path
 
 
-def sha256_of_file(path: Path) -> str:
-    """In hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _is_sound(path: Path, told: str) -> bool:
     try:
-        return sha256_of_file(path) == told
+        return sha256_of(path) == told
     except OSError:
         return False

@@ -5,7 +5,9 @@ The operating system holds the lock, and lets go of it when the process ends, ho
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,11 @@ from calibrant.core.disk import cannot_write
 from calibrant.core.errors import OutputError
 
 LOCK = ".calibrant.lock"
+
+_OURS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What O_NOFOLLOW says of a link: Linux and macOS, FreeBSD; ENXIO and EISDIR: a socket, a folder.
+_LINKED = {errno.ELOOP, getattr(errno, "EMLINK", errno.ELOOP), errno.ENXIO, errno.EISDIR}
+_HOLDER = b"process "
 
 
 @contextmanager
@@ -37,9 +44,14 @@ def _opened(path: Path) -> int | None:
     """The locked file; None where it cannot be locked at all."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, _OURS, 0o644)
         except OSError as error:
+            if error.errno in _LINKED:
+                raise _foreign(path) from error
             raise cannot_write(path, error, "choose another folder with --out") from error
+        if not _is_ours(descriptor):
+            os.close(descriptor)
+            raise _foreign(path)
         try:
             _lock(descriptor)
         except BlockingIOError:
@@ -54,9 +66,29 @@ def _opened(path: Path) -> int | None:
         if _is_current(path, descriptor):
             with suppress(OSError):  # a full disk; only the others' error message is poorer
                 os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()}".encode())
+                os.write(descriptor, _HOLDER + str(os.getpid()).encode())
             return descriptor
         os.close(descriptor)  # another process has just ended and taken the file with it
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether a process like this one made the file: what is written into it overwrites nothing else.
+
+    A second name of somebody's file (a hard link) holds what we never write.
+    """
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    held = os.read(descriptor, len(_HOLDER))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return found.st_nlink <= 1 and held in (b"", _HOLDER)
+
+
+def _foreign(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is no lock of ours but a link or another's file; delete it, or choose another folder with "
+        "--out"
+    )
 
 
 def _released(path: Path, descriptor: int) -> None:

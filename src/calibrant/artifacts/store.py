@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,8 @@ from typing import Any
 from calibrant.artifacts.lock import locked
 from calibrant.core.disk import cannot_write
 from calibrant.core.errors import DataError, OutputError
+from calibrant.core.reading import read_text
+from calibrant.core.writing import write_atomically
 
 # What write_bytes and save_model name their drafts.
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}|\.calibrant-[a-z0-9_]{8}")
@@ -26,17 +26,9 @@ LARGEST_JSON = 256 * 2**20
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically. Raises OutputError with the system's reason."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error, "choose another folder with --out") from error
 
 
@@ -63,9 +55,7 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises DataError naming the file when it is missing or broken."""
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"{path.stat().st_size} bytes, and no file of ours has more than {LARGEST_JSON}")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, LARGEST_JSON))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

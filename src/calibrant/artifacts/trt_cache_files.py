@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from calibrant.artifacts.store import write_bytes, write_json
 from calibrant.artifacts.trt_cache import TensorRTCache, dumps, loads, not_a_cache
 from calibrant.artifacts.trt_cache_json import from_json, to_json
 from calibrant.core.errors import DataError
+from calibrant.core.reading import read_bytes
 
 # The largest caches in use are about a megabyte: a hundred bytes for each of ten thousand tensors.
 LARGEST_FILE = 64 * 1024 * 1024
@@ -60,18 +62,16 @@ def write_cache_json(cache: TensorRTCache, path: Path) -> None:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        return read_bytes(path, LARGEST_FILE)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise DataError(
+                f"{path.name} is larger than {LARGEST_FILE >> 20} MB, which no TensorRT calibration cache "
+                "is; give the file that TensorRT wrote"
+            ) from error
         raise DataError(
             f"cannot read {path}: {error.strerror}; give a file that exists and is readable"
         ) from error
-    if len(content) > LARGEST_FILE:
-        raise DataError(
-            f"{path.name} is larger than {LARGEST_FILE >> 20} MB, which no TensorRT calibration cache is; "
-            "give the file that TensorRT wrote"
-        )
-    return content
 
 
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:

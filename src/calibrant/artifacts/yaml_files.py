@@ -8,7 +8,8 @@ from typing import Any
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
-from calibrant.core.plain_yaml import parsed_yaml
+from calibrant.core.plain_yaml import MOST_BYTES, parsed_yaml
+from calibrant.core.reading import read_text
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
@@ -22,7 +23,7 @@ def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a mapping. Raises DataError naming the file when it is missing, broken or something else."""
     try:
-        content = parsed_yaml(path.read_text(encoding="utf-8"))
+        content = parsed_yaml(read_text(path, MOST_BYTES))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

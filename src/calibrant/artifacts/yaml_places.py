@@ -12,6 +12,8 @@ import yaml
 
 from calibrant.artifacts.yaml_files import read_yaml
 from calibrant.core.errors import SettingsError
+from calibrant.core.plain_yaml import MOST_BYTES
+from calibrant.core.reading import read_text
 
 _Keys: TypeAlias = tuple[str | int, ...]
 
@@ -84,7 +86,7 @@ class Place:
 def read_places(path: Path) -> Place:
     """The whole of a YAML file. Raises DataError when it is missing, broken or holds no mapping."""
     content = read_yaml(path)
-    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    root = yaml.compose(read_text(path, MOST_BYTES), Loader=yaml.SafeLoader)
     return Place(path, {(): 1, **dict(_lines(root, (), set()))}, (), content)
 
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from calibrant.core.reading import read_text
+
 _ROOT = Path("/")
 _KIB = 1024
 
@@ -46,7 +48,7 @@ def return_freed_memory() -> None:
 def _memory_of_machine(root: Path) -> Iterator[int]:
     meminfo = root / "proc/meminfo"
     if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
+        for line in read_text(meminfo).splitlines():
             if line.startswith("MemTotal:"):
                 yield int(line.split()[1]) * _KIB
     elif root == _ROOT and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -71,7 +73,7 @@ def _texts(root: Path, controller: str, name: str) -> Iterator[str]:
         while True:
             file = group / name
             if file.is_file():
-                yield file.read_text().strip()
+                yield read_text(file).strip()
             if group == root / "sys/fs/cgroup" or group == group.parent:
                 break
             group = group.parent
@@ -83,7 +85,7 @@ def _groups(root: Path, controller: str) -> list[Path]:
     if not memberships.exists():
         return []
     groups = []
-    for line in memberships.read_text().splitlines():
+    for line in read_text(memberships).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             groups.append(hierarchy / path.lstrip("/"))
@@ -96,7 +98,7 @@ def resident_bytes(root: Path = _ROOT) -> int:
     """Bytes that this process has in memory now; where the system does not tell, the most it had."""
     statm = root / "proc/self/statm"
     if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(read_text(statm).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     try:
         import resource
     except ImportError:  # Windows

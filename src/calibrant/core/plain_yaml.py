@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from yaml import Node
 
 MOST_CHARACTERS = 4 * 2**20
+MOST_BYTES = 4 * MOST_CHARACTERS
+"""Of a file in UTF-8."""
+
 MOST_VALUES = 200_000
 _LONGEST_NUMBER = 64
 _LONGEST_WORDS = 200

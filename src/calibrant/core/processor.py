@@ -6,6 +6,8 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from calibrant.core.reading import read_text
+
 _CPUINFO = Path("/proc/cpuinfo")
 # ARM says "Features" where x86 says "flags".
 _FLAG_LINES = ("flags", "Features")
@@ -42,5 +44,5 @@ def saturates_int8(flags: frozenset[str], machine: str) -> bool:
 def _lines_of(cpuinfo: Path) -> list[tuple[str, str]]:
     if not cpuinfo.exists():
         return []
-    lines = (line.partition(":") for line in cpuinfo.read_text(errors="replace").splitlines())
+    lines = (line.partition(":") for line in read_text(cpuinfo, errors="replace").splitlines())
     return [(key.strip(), value.strip()) for key, _, value in lines]

@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from calibrant.core.errors import ModelError
+from calibrant.core.reading import LARGEST_HASHED, opened, read_bytes
 from calibrant.graph.limits import require_few_nodes, require_weights_that_fit
 
 _EXPORT_YOLO = "yolo export model={name} format=onnx"
@@ -50,7 +51,7 @@ def read_proto(path: Path) -> onnx.ModelProto:
     _require_onnx_file(path)
     proto = onnx.ModelProto()
     try:
-        proto.ParseFromString(path.read_bytes())
+        proto.ParseFromString(read_bytes(path))
     except Exception as error:  # protobuf promises no exception types for bytes that are not its own
         raise ModelError(
             f"{path.name} is not a readable ONNX file: truncated, damaged or another format; "
@@ -90,7 +91,7 @@ def sha256_of(files: tuple[Path, ...]) -> str:
     """SHA-256 over the bytes of the files, one after the other, in hex."""
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
+        with opened(file, LARGEST_HASHED) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
@@ -113,7 +114,7 @@ def _require_onnx_file(path: Path) -> None:
 
 def _foreign_start(path: Path) -> str | None:
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             start = stream.read(64)
     except OSError as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error.strerror}; check its permissions") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import OutputError, SettingsError
+from calibrant.core.reading import read_bytes
 
 BROWSERS = (
     "chromium",
@@ -60,7 +61,7 @@ def print_pdf(page: Path, pdf: Path) -> None:
         _run([*headless_command(browser, Path(folder) / "profile"), *arguments], browser)
         if not made.is_file():
             raise OutputError(f"{browser} printed no PDF of {page}; print it from a browser instead")
-        content = made.read_bytes()
+        content = read_bytes(made)
     write_bytes(pdf, content)
 
 

@@ -13,6 +13,7 @@ import openvino as ov
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
+from calibrant.core.reading import require_regular
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
@@ -57,6 +58,7 @@ class OpenVINO:
     def open(self, model: Path) -> OpenVINOSession:
         """Open an ONNX file. Raises RuntimeFailedError with OpenVINO's words."""
         with in_our_words(f"OpenVINO cannot open {model.name}"):
+            require_regular(model)
             network = self._core.read_model(str(model))
             compiled = self._core.compile_model(network, _DEVICE, self._configuration())
         return OpenVINOSession(compiled, [_name_of(port) for port in network.outputs], self._workers)

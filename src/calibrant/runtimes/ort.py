@@ -12,6 +12,7 @@ import onnxruntime as ort
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
+from calibrant.core.reading import require_regular
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
@@ -56,6 +57,7 @@ class OnnxRuntime:
     def open(self, model: Path) -> OnnxRuntimeSession:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with in_our_words(f"ONNX Runtime cannot open {model.name}"):
+            require_regular(model)
             fused = self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name)
             quantized = None if fused else QdqFile(model)
             known = quantized and quantized.known_session()

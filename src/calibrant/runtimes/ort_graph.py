@@ -15,6 +15,7 @@ import onnx
 import onnxruntime as ort
 
 from calibrant.core.processor import processor_flags, saturates_int8
+from calibrant.core.reading import read_bytes
 from calibrant.core.schemes import SCHEME_PROPERTY
 from calibrant.runtimes import ort_operators
 
@@ -48,10 +49,17 @@ def session_options(*, optimize: bool = True, fused: bool = False) -> ort.Sessio
 
 def scheme_of(model: Path) -> str | None:
     """The scheme that a Q/DQ file of Calibrant's names in its metadata; None for any other file."""
-    if not model.exists() or SCHEME_PROPERTY.encode() not in model.read_bytes():
+    if not model.exists() or SCHEME_PROPERTY.encode() not in read_bytes(model):
         return None
-    properties = onnx.load(model, load_external_data=False).metadata_props
+    properties = onnx.load_model_from_string(read_bytes(model)).metadata_props
     return next((entry.value for entry in properties if entry.key == SCHEME_PROPERTY), None)
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """An ONNX file with the weights that lie beside it. Raises OSError, and whatever onnx raises."""
+    model = onnx.load_model_from_string(read_bytes(path))
+    onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    return model
 
 
 def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:
@@ -68,7 +76,7 @@ def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
         options = session_options()
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         ort.InferenceSession(model.SerializeToString(), options, PROVIDERS)
-        return onnx.load(options.optimized_model_filepath)
+        return onnx.load_model_from_string(read_bytes(Path(options.optimized_model_filepath)))
 
 
 def insert_behind(model: onnx.ModelProto, added: Mapping[str, Sequence[onnx.NodeProto]]) -> None:

@@ -21,6 +21,7 @@ from calibrant.runtimes.ort_graph import (
     Twins,
     optimized,
     pruned,
+    read_onnx,
     readers_of,
 )
 from calibrant.runtimes.ort_shown import ShownTensors, shown_tensors
@@ -60,7 +61,7 @@ def fused_probe(model: Path, tensors: Sequence[str], feeds: Feeds, true: Feeds) 
     feeds, true: a sample, and the tensors' values on it. None where only the plain probe is right.
     """
     try:
-        return _matched(onnx.load(model), tensors, feeds, true)
+        return _matched(read_onnx(model), tensors, feeds, true)
     except Exception:
         return None  # whatever a graph or ONNX Runtime does not like, the plain probe still is right
 

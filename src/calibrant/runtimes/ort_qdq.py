@@ -20,6 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from calibrant.core.reading import read_bytes
 from calibrant.core.types import Feeds
 from calibrant.runtimes.ort_graph import (
     CONVOLUTIONS,
@@ -28,6 +29,7 @@ from calibrant.runtimes.ort_graph import (
     insert_behind,
     open_as_it_stands,
     pruned,
+    read_onnx,
 )
 from calibrant.runtimes.ort_operators import DOMAIN, library, quantize_dequantize, takes
 from calibrant.runtimes.ort_verified import NodesOf, Verified
@@ -77,9 +79,9 @@ class QdqFile:
             graph = _VERIFIED.graph_of(self._file)
             if graph is not None:
                 return open_as_it_stands(graph)
-            if _DEQUANTIZE.encode() not in self._file.read_bytes():
+            if _DEQUANTIZE.encode() not in read_bytes(self._file):
                 return None
-            parts = _taken_apart(onnx.load(self._file))
+            parts = _taken_apart(read_onnx(self._file))
             base = _VERIFIED.optimized(parts.float_model)
             self._found = parts, base
             nodes_of = _VERIFIED.in_places(base, parts.places)

@@ -26,11 +26,12 @@ from google.protobuf.message import DecodeError
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.reading import read_bytes, read_text, sha256_of
 from calibrant.core.types import Deployable, Feeds, Latency, Observer
 from calibrant.core.user_folder import user_cache_folder
+from calibrant.core.writing import write_atomically
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
-from calibrant.runtimes.tensorrt_worker.files import write_atomically
 from calibrant.runtimes.tensorrt_worker.messages import PROTOCOL
 from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
 
@@ -147,7 +148,7 @@ class TensorRT:
 
         The samples are known by what Calibrant's own calibration made of them.
         """
-        known = hashlib.sha256(candidate.cache.read_bytes() + candidate.algorithm.encode())
+        known = hashlib.sha256(read_bytes(candidate.cache) + candidate.algorithm.encode())
         known.update(_content_sha256(candidate.float_model).encode())
         kept = self._home / "calibrations" / f"{known.hexdigest()[:32]}.cache"
         scales = kept if kept.exists() else None
@@ -156,7 +157,7 @@ class TensorRT:
             return self._open(candidate.float_model, implicit, kept)
         finally:
             if kept.exists():  # also where the engine could not be built
-                write_atomically(str(candidate.tensorrts_cache), kept.read_bytes())
+                write_atomically(candidate.tensorrts_cache, read_bytes(kept))
 
     def _open(self, model: Path, implicit: Implicit | None, cache: Path | None = None) -> TensorRTSession:
         worker = self._worker()
@@ -204,7 +205,7 @@ class TensorRT:
             "warnings": warnings,
             **self._about,
         }
-        write_atomically(str(plan.with_suffix(".json")), json.dumps(facts, indent=2).encode())
+        write_atomically(plan.with_suffix(".json"), json.dumps(facts, indent=2).encode())
 
     def _worker(self) -> WorkerProcess:
         environment = {"CUDA_MODULE_LOADING": "LAZY", **os.environ}
@@ -257,7 +258,7 @@ class TensorRT:
         parts = [_content_sha256(model), self._precision, self._about["device"], self._about["compute"]]
         parts += [QUICK] if self._effort == QUICK else []
         if implicit is not None:
-            scales = implicit.scales.read_text() if implicit.scales and not cache else ""
+            scales = read_text(implicit.scales) if implicit.scales and not cache else ""
             parts += [implicit.algorithm, repr(implicit.quantile), scales, cache.name if cache else ""]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -360,13 +361,13 @@ def _patience(progress: Progress, text: str) -> Iterator[None]:
 def _content_sha256(model: Path) -> str:
     """A hash of an ONNX file and of the files beside it that it names (external data)."""
     try:
-        content = model.read_bytes()
+        content = read_bytes(model)
     except OSError as error:
         raise RuntimeFailedError(f"cannot read {model}: {error.strerror}; check the path") from error
     digest = hashlib.sha256(content)
     for neighbour in sorted(model.resolve().parent.iterdir()):
         if neighbour.name != model.name and neighbour.name.encode() in content and neighbour.is_file():
-            digest.update(neighbour.read_bytes())
+            digest.update(bytes.fromhex(sha256_of(neighbour)))
     return digest.hexdigest()
 
 
@@ -394,7 +395,7 @@ def _kind_of(warning: str) -> str:
 def _outputs_of(model: Path) -> tuple[str, ...]:
     """The names of a graph's outputs, in order. Raises RuntimeFailedError for what is no model."""
     try:
-        graph = onnx.load_model(model, load_external_data=False).graph
+        graph = onnx.load_model_from_string(read_bytes(model)).graph
     except (OSError, DecodeError) as error:
         raise RuntimeFailedError(f"{model.name} cannot be read any more ({error}); try again") from error
     return tuple(value.name for value in graph.output)
@@ -402,7 +403,7 @@ def _outputs_of(model: Path) -> tuple[str, ...]:
 
 def _facts_of(plan: Path) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads(plan.with_suffix(".json").read_text())
+        facts: dict[str, Any] = json.loads(read_text(plan.with_suffix(".json")))
     except (OSError, ValueError):  # kept for people and for reports; an engine runs without it
         return {}
     return facts

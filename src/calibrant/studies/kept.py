@@ -22,6 +22,7 @@ from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.statistics import arrays_of, statistics_from
 from calibrant.core.from_json import built
 from calibrant.core.processor import processor_flags
+from calibrant.core.reading import read_bytes
 from calibrant.core.types import Latency, Runtime, Statistics, Task
 from calibrant.stages.evaluate import Predictions
 from calibrant.studies.environment import environment
@@ -148,7 +149,7 @@ def _code_sha256() -> str:
     folder = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + read_bytes(path))
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
+from calibrant.core.reading import read_bytes
 from calibrant.core.types import Runtime
 from calibrant.runtimes import runtime_named
 from calibrant.studies.plan import StudySettings
@@ -75,7 +76,7 @@ def kept_request(folder: Path, request: StudyRequest) -> Iterator[None]:
     A study that fails before it wrote anything leaves the folder as it was. Raises OutputError.
     """
     path = folder / REQUEST
-    before = path.read_bytes() if path.is_file() else None
+    before = read_bytes(path) if path.is_file() else None
     write_json(path, request.to_dict())
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from sqlalchemy.exc import ArgumentError
 
 from calibrant.artifacts.runs_store.setting import OFF, VARIABLE, store_setting
 from calibrant.core.errors import StoreError
+from calibrant.core.reading import require_regular
 from calibrant.core.user_folder import user_data_folder
 
 FILE = "runs.sqlite"
 LOCK_WAIT_SECONDS = 30
 CONNECT_SECONDS = 10
+_LARGEST = 2**40
 BEGIN = "calibrant_begin"
 _EXAMPLES = "a file, sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 _DRIVERS = {
@@ -66,6 +69,8 @@ def _sqlite_engine(url: URL) -> Engine:
     if url.database:
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                require_regular(Path(url.database), _LARGEST)
         except OSError as error:
             raise StoreError(
                 f"the store of runs cannot be made at {url.database}: {error.strerror}; set {VARIABLE} to a "

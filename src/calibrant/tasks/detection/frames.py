@@ -15,6 +15,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from calibrant.core.reading import read_bytes
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.preprocess import Placement, framed
 from calibrant.tasks.detection.profile import InputProfile
@@ -51,8 +52,8 @@ def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
 
     def fitted(path: Path) -> FittedImage:
         try:
-            content = path.read_bytes()
-        except (OSError, ValueError):
+            content = read_bytes(path)
+        except OSError:
             return fresh(path)  # which says what is wrong
         key = f"{hashlib.sha256(content).hexdigest()} {decided_by}"
         kept = keeper.read(_KIND, key)

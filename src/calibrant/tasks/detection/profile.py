@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from calibrant.core.errors import SettingsError
-from calibrant.core.plain_yaml import parsed_yaml
+from calibrant.core.plain_yaml import MOST_BYTES, parsed_yaml
+from calibrant.core.reading import read_text
 from calibrant.tasks.detection.decode import DECODERS, Decoder
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ def load_profile(path: Path) -> Profile:
     Raises SettingsError when the file is missing, is not YAML, or has an unknown key or value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"the profile '{path}' cannot be read ({error.__class__.__name__}); check the path"

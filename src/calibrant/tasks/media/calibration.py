@@ -6,7 +6,6 @@ The order matters: TensorRT's Entropy-v2 takes the range of its histogram from t
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ImageError
+from calibrant.core.reading import require_regular, sha256_of
 from calibrant.tasks.media.files import (
     first,
     images_in,
@@ -28,6 +28,7 @@ from calibrant.tasks.media.images import IMAGE_SUFFIXES, ImageHeader, check_imag
 from calibrant.tasks.media.samples import CalibrationSample, ImageSample
 
 _GLOB_SIGNS = frozenset("*?[")
+_LARGEST_MAPPED = 2**44
 
 
 def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[CalibrationSample, ...]:
@@ -98,8 +99,7 @@ def _is_among(
 
 
 def _digest(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+    return bytes.fromhex(sha256_of(path))
 
 
 # --- arrays ----------------------------------------------------------------------------------------
@@ -120,6 +120,7 @@ def _arrays(path: Path) -> tuple[CalibrationSample, ...]:
 
 def _loaded(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
+        require_regular(path, _LARGEST_MAPPED)
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {path.name: loaded}
@@ -129,6 +130,10 @@ def _loaded(path: Path) -> Mapping[str, NDArray[Any]]:
         raise DataError(
             f"'{path}' does not exist; give a folder of images, a glob, a .txt list or .npy"
         ) from None
+    except OSError as error:
+        raise DataError(
+            f"'{path}' cannot be read ({error.strerror or error}); save it with numpy.save"
+        ) from error
     except Exception as error:  # whatever a damaged file makes numpy, zipfile or zlib say
         raise DataError(f"'{path}' cannot be read as arrays ({error}); save it with numpy.save") from error
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 
+from calibrant.core.reading import read_bytes
 from calibrant.tasks.media.samples import ImageSample, array_of
 
 
@@ -29,5 +30,5 @@ def content_digest(sample: ImageSample) -> bytes:
     content = b""
     if sample.path is not None:
         with suppress(OSError):
-            content = sample.path.read_bytes()
+            content = read_bytes(sample.path)
     return hashlib.sha256(content).digest()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.reading import read_text
 from calibrant.tasks.media.images import IMAGE_SUFFIXES
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -61,10 +62,10 @@ def inside(folder: Path, name: str) -> Path:
     return folder / pure
 
 
-def read_text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """The text of a UTF-8 file, with or without byte order mark. Raises DataError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"'{path}' is not UTF-8 text (byte {error.start}); save it as UTF-8, or give a label file"
@@ -79,7 +80,7 @@ def listed_paths(listing: Path) -> tuple[Path, ...]:
 
     Raises DataError when the list is empty, names a path twice or names a missing file.
     """
-    lines = (line.strip() for line in read_text(listing).splitlines())
+    lines = (line.strip() for line in text_of(listing).splitlines())
     paths = tuple(listing.parent / line for line in lines if line and not line.startswith("#"))
     if not paths:
         raise DataError(f"'{listing}' lists no images; write one path a line")

@@ -23,6 +23,7 @@ from PIL import Image, UnidentifiedImageError
 
 from calibrant.core.errors import ImageError
 from calibrant.core.limits import limit_from
+from calibrant.core.reading import opened, read_bytes
 
 MAX_PIXELS: Final = 178_956_970
 """Above this Pillow, and so Calibrant, takes a file for a decompression bomb."""
@@ -232,15 +233,15 @@ _COMPLETENESS: Final = {
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
-    except (OSError, ValueError) as error:
+        return opened(path)
+    except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
+        return read_bytes(path)
+    except OSError as error:
         raise _unreadable(path, error) from error
 
 

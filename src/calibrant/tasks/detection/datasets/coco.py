@@ -21,8 +21,8 @@ from calibrant.tasks.media.files import (
     inside,
     is_file,
     is_folder,
-    read_text,
     refuse_some,
+    text_of,
 )
 
 Record: TypeAlias = Mapping[str, Any]
@@ -70,7 +70,7 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 def _content(path: Path) -> Record:
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text_of(path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not valid JSON ({error}); write it again") from error
     if not isinstance(content, dict):

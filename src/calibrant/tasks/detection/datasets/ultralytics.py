@@ -20,8 +20,8 @@ from calibrant.tasks.media.files import (
     is_file,
     is_folder,
     listed_paths,
-    read_text,
     refuse_some,
+    text_of,
     unique_ids,
 )
 from calibrant.tasks.media.images import IMAGE_SUFFIXES, image_size
@@ -81,7 +81,7 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 def _settings(path: Path) -> Settings:
     try:
-        settings = parsed_yaml(read_text(path))
+        settings = parsed_yaml(text_of(path))
     except ValueError as error:
         raise DataError(f"'{path}' is not valid YAML ({error!s:.120}); write it again") from error
     if not isinstance(settings, dict) or not {"names", "nc", *_SPLITS} & set(map(str, settings)):
@@ -208,7 +208,7 @@ def _sample(
 
 
 def _truth(label: Path, width: int, height: int, class_count: int, columns: int | None) -> GroundTruth:
-    lines = [line.split()[:columns] for line in read_text(label).splitlines() if line.strip()]
+    lines = [line.split()[:columns] for line in text_of(label).splitlines() if line.strip()]
     rows = [_row(fields, label, class_count) for fields in lines]
     unique = list(dict.fromkeys(rows))  # as Ultralytics, which counts a repeated line once
     boxes = np.array([row[1:] for row in unique], np.float64).reshape(-1, 4)

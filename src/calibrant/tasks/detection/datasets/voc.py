@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from calibrant.core.errors import DataError
+from calibrant.core.reading import read_bytes
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
 from calibrant.tasks.detection.types import Category, Dataset, DetectionSample
 from calibrant.tasks.media.files import (
@@ -17,8 +18,8 @@ from calibrant.tasks.media.files import (
     inside,
     is_file,
     is_folder,
-    read_text,
     refuse_some,
+    text_of,
 )
 from calibrant.tasks.media.images import IMAGE_SUFFIXES
 
@@ -95,7 +96,7 @@ def _files(path: Path) -> tuple[str | None, list[Path]]:
     for split in _SPLITS:
         listing = path / "ImageSets" / "Main" / f"{split}.txt"
         if is_file(listing):
-            stems = [line.split()[0] for line in read_text(listing).splitlines() if line.strip()]
+            stems = [line.split()[0] for line in text_of(listing).splitlines() if line.strip()]
             files = [inside(folder, f"{stem}.xml") for stem in dict.fromkeys(stems)]
             lost = [file.name for file in files if not is_file(file)]
             refuse_some(lost, len(files), f"annotations listed in '{listing}' are missing", "add them")
@@ -147,7 +148,7 @@ def _remark_on_order(path: Path, categories: Sequence[Category]) -> list[str]:
 def _listed_classes(path: Path) -> tuple[str, ...]:
     for name in _CLASS_LISTS:
         if is_file(path / name):
-            lines = (line.strip() for line in read_text(path / name).splitlines())
+            lines = (line.strip() for line in text_of(path / name).splitlines())
             return tuple(dict.fromkeys(line for line in lines if line))
     return ()
 
@@ -166,7 +167,7 @@ def _remark_on_difficult(annotations: Sequence[_Annotation]) -> list[str]:
 def _annotation(path: Path) -> _Annotation:
     try:
         # Entities are harmless: ElementTree fetches none, and expat limits how far they may grow.
-        root = ElementTree.fromstring(path.read_bytes())  # noqa: S314
+        root = ElementTree.fromstring(read_bytes(path))  # noqa: S314
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise DataError(f"'{path}' is not valid XML ({error}); write it again") from error
     if root.tag != "annotation":
