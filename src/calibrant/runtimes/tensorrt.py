@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
@@ -33,6 +32,7 @@ from calibrant.core.writing import write_atomically
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.tensorrt_worker.messages import PROTOCOL
+from calibrant.runtimes.vendors import in_our_words
 from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
 
 EXPLICIT, CACHE, CALIBRATE = "explicit", "cache", "calibrate"
@@ -394,10 +394,8 @@ def _kind_of(warning: str) -> str:
 
 def _outputs_of(model: Path) -> tuple[str, ...]:
     """The names of a graph's outputs, in order. Raises RuntimeFailedError for what is no model."""
-    try:
+    with in_our_words(f"{model.name} cannot be read any more"):
         graph = onnx.load_model_from_string(read_bytes(model)).graph
-    except (OSError, DecodeError) as error:
-        raise RuntimeFailedError(f"{model.name} cannot be read any more ({error}); try again") from error
     return tuple(value.name for value in graph.output)
 
 
