@@ -82,7 +82,9 @@ class TestDiff:
         assert rows[1] == ["+50.000%", "0.5", "0.75", "hue"]
         assert rows[2] == ["+0.000%", "0.007875938", "0.007875939", "images"]
         assert rows[3:5] == [["only", "in", "A", "empty"], ["only", "in", "B", "new"]]
-        assert outcome.out.endswith("2 of 3 common tensors changed; 1 only in A, 1 only in B\n")
+        assert outcome.out.endswith(
+            "2 of 3 common tensors changed, the most +50.000%; 1 only in A, 1 only in B\n"
+        )
 
     @pytest.mark.parametrize(("threshold", "code"), [("0.49", 1), ("0.5", 0), ("2", 0)])
     def test_the_threshold_decides_the_exit_code(
@@ -91,6 +93,8 @@ class TestDiff:
         other = other_cache(cache, hue="3f400000", new="1")
         outcome = run("cache", "diff", cache, other, "--threshold", threshold)
         assert outcome.code == code
+        assert ("  hue" in outcome.out) == bool(code), "only what counts is listed"
+        assert "changed, the most +50.000%, " in outcome.out
         found = json.loads(run("cache", "diff", cache, other, "--threshold", threshold, "--json").out)
         assert found["differs"] == bool(code)
         assert found["changed"][0]["tensor"] == "hue"

@@ -15,7 +15,7 @@ from calibrant.cli.output import given, print_json
 
 if TYPE_CHECKING:
     from calibrant.artifacts.trt_cache import TensorRTCache
-    from calibrant.artifacts.trt_cache_diff import CacheDifference
+    from calibrant.artifacts.trt_cache_diff import CacheDifference, ScaleChange
 
 DIFFERENT = 1
 CHECK_FAILED = 1
@@ -50,6 +50,8 @@ def show(file: Path, as_json: bool) -> None:
 @JSON
 def diff(before: Path, after: Path, threshold: float | None, as_json: bool) -> None:
     """Show what changed from cache A to cache B, the largest relative change first.
+
+    With --threshold only changes beyond it are listed.
 
     Exit code 1 when anything differs, or with --threshold when a scale changed by more; 0 otherwise.
     """
@@ -154,18 +156,26 @@ def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
 def _difference(found: CacheDifference, threshold: float | None) -> Iterator[str]:
     from calibrant.core.printable import printable
 
-    if found.changed:
+    listed = found.changed if threshold is None else found.beyond(threshold)
+    if listed:
         yield f"{'change':>10}  {'scale in A':>13}  {'scale in B':>13}  tensor"
-    for change in found.changed:
-        share = f"{change.relative:+.3%}" if math.isfinite(change.relative) else "from 0"
-        yield f"{share:>10}  {change.before:13.7g}  {change.after:13.7g}  {printable(change.tensor)}"
+    for change in listed:
+        figures = f"{_share(change):>10}  {change.before:13.7g}  {change.after:13.7g}"
+        yield f"{figures}  {printable(change.tensor)}"
     for side, tensors in (("A", found.only_before), ("B", found.only_after)):
         yield from (f"{'only in ' + side:>10}  {'':13}  {'':13}  {printable(tensor)}" for tensor in tensors)
-    beyond = "" if threshold is None else f", {len(found.beyond(threshold))} by more than {threshold:g}"
+    common = len(found.changed) + found.unchanged
+    largest = f", the most {_share(found.changed[0])}" if found.changed else ""
+    beyond = "" if threshold is None else f", {len(listed)} by more than {threshold:g}"
     yield (
-        f"{len(found.changed)} of {len(found.changed) + found.unchanged} common tensors changed{beyond}; "
+        f"{len(found.changed)} of {common} common tensors changed{largest}{beyond}; "
         f"{len(found.only_before)} only in A, {len(found.only_after)} only in B"
     )
+
+
+def _share(change: ScaleChange) -> str:
+    """A relative change as a percentage; one from 0 has none."""
+    return f"{change.relative:+.3%}" if math.isfinite(change.relative) else "from 0"
 
 
 def _say_written(content: TensorRTCache, out: Path, as_json: bool) -> None:

@@ -26,14 +26,16 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def progress_of(quiet: bool) -> Iterator[Progress]:
-    """Bars on a terminal; otherwise only notes, on stderr."""
-    from calibrant.reports.progress import Bars, Notes
+    """On stderr: bars on a terminal, else a line now and then; only notes where ``quiet``."""
+    from calibrant.reports.progress import Bars, Lines, Notes
 
-    if not quiet and is_terminal(sys.stderr):
+    if quiet:
+        yield Notes()
+    elif is_terminal(sys.stderr):
         with Bars() as bars:
             yield bars
     else:
-        yield Notes()
+        yield Lines()
 
 
 def is_terminal(stream: TextIO | None) -> bool:
