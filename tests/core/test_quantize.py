@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import dequantized, encoding_of, on_axis, quantized, weight_encoding
 from calibrant.core.schemes import TENSORRT
-from calibrant.core.types import PerChannel, PerTensor, QuantSpec, Range
+from calibrant.core.types import PerBlock, PerChannel, PerTensor, QuantSpec, Range
 
 INT8 = QuantSpec("int8")
 UINT8 = QuantSpec("uint8", symmetric=False)
@@ -78,3 +79,27 @@ def test_on_axis_leaves_per_tensor_specs() -> None:
 def test_four_bits_hold_sixteen_levels(dtype: str) -> None:
     spec = QuantSpec(dtype)
     assert spec.qmax - spec.qmin == 15
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_blocks_have_scales_of_their_own(axis: int) -> None:
+    weights = np.random.default_rng(5).standard_normal((6, 8)).astype(np.float32) ** 3
+    spec = QuantSpec("int4", granularity=PerBlock(axis, 2), narrow=True)
+    encoding = weight_encoding(weights, spec)
+    assert encoding.scale.shape == encoding.zero_point.shape == ((3, 8) if axis == 0 else (6, 4))
+    back = dequantized(quantized(weights, encoding), encoding)
+    for index in range(weights.shape[axis] // 2):
+        block = slice(2 * index, 2 * index + 2)
+        own, mine = (array[block] if axis == 0 else array[:, block] for array in (weights, back))
+        amax = np.abs(own).max(axis=axis, keepdims=True)
+        assert (np.abs(own - mine) <= amax / 14 * 1.0001).all()
+
+
+def test_blocks_that_do_not_divide_a_weight_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"blocks of 3 do not divide axis 1 of shape \(6, 8\)"):
+        weight_encoding(np.ones((6, 8), np.float32), QuantSpec("int4", granularity=PerBlock(1, 3)))
+
+
+def test_an_activation_is_encoded_by_one_range() -> None:
+    with pytest.raises(SettingsError, match=r"set its granularity to PerTensor\(\)"):
+        encoding_of(Range(-1, 1), QuantSpec("int8", granularity=PerBlock(1, 32)))

@@ -28,7 +28,7 @@ from test_points import branching
 from calibrant.core.errors import NumericsError, SettingsError
 from calibrant.core.quantize import encoding_of, on_axis, weight_encoding
 from calibrant.core.schemes import TENSORRT
-from calibrant.core.types import Encoding, PerChannel, QuantSpec, Range
+from calibrant.core.types import Encoding, PerBlock, PerChannel, QuantSpec, Range
 from calibrant.graph.model import Model, load_model, save_model
 from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import activation_tensors, quant_plan
@@ -170,6 +170,20 @@ def test_integer_weights_replace_float_ones_and_biases_stay(tmp_path: Path) -> N
         "w_DequantizeLinear",
         "conv",
     ]
+
+
+def test_blocks_are_refused(tmp_path: Path) -> None:
+    model = load_small_detector(tmp_path)
+    plan = quant_plan(model, TENSORRT)
+    blocks = QuantSpec("int4", granularity=PerBlock(1, 2))
+    with pytest.raises(SettingsError, match=r"PerBlock\(axis=\d, size=2\), and a Q/DQ model has one"):
+        with_qdq(model, plan, wide_encodings(plan), dataclasses.replace(TENSORRT, weights=blocks))
+    encodings = {
+        tensor: dataclasses.replace(encoding, spec=blocks)
+        for tensor, encoding in wide_encodings(plan).items()
+    }
+    with pytest.raises(SettingsError, match="a Q/DQ model has one"):
+        with_qdq(model, plan, encodings, TENSORRT)
 
 
 def test_readers_outside_the_plan_keep_the_float_tensor(tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ import numpy as np
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
+from calibrant.core.formats import PerTile, PerToken
 from calibrant.core.types import Encoding, Granularity, PerBlock, PerChannel, PerTensor, QuantSpec
 
 SCHEMA_VERSION = 1
-_GRANULARITIES: dict[str, type[PerTensor] | type[PerChannel] | type[PerBlock]] = {
+_GRANULARITIES: dict[str, type[Granularity]] = {
     "per_tensor": PerTensor,
     "per_channel": PerChannel,
     "per_block": PerBlock,
+    "per_tile": PerTile,
+    "per_token": PerToken,
 }
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.formats import INT8
 
 Version = tuple[int, int, int]
 
@@ -25,7 +26,7 @@ ALGORITHMS = {
     "entropy": "EntropyCalibration",
 }
 LEGACY = "legacy"
-LARGEST_INTEGER = 127
+LARGEST_INTEGER = int(INT8.highest)
 LARGEST_SCALE = float(np.finfo(np.float32).max)
 _LEGACY_HEADER = re.compile(r"0 ([0-9a-f]{1,16}) ([0-9a-f]{1,16})")
 _HEADER = re.compile(r"TRT-([1-9][0-9]{3}|10[0-9]{4})-(\w+)")

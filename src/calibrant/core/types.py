@@ -19,6 +19,11 @@ from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.core.formats import PER_TENSOR, element_named
+from calibrant.core.formats import Granularity as Granularity
+from calibrant.core.formats import PerBlock as PerBlock
+from calibrant.core.formats import PerChannel as PerChannel
+from calibrant.core.formats import PerTensor as PerTensor
 from calibrant.core.statistics import TensorStatistics
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -26,37 +31,6 @@ IntArray: TypeAlias = NDArray[np.int64]
 
 
 # --- how a tensor is quantized ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PerTensor:
-    """One scale for the whole tensor."""
-
-
-@dataclass(frozen=True)
-class PerChannel:
-    """One scale for each index along ``axis``."""
-
-    axis: int
-
-
-@dataclass(frozen=True)
-class PerBlock:
-    """One scale for each run of ``size`` values along ``axis`` (weight-only INT4)."""
-
-    axis: int
-    size: int
-
-
-Granularity: TypeAlias = PerTensor | PerChannel | PerBlock
-
-_INTEGER_LIMITS = {
-    "int8": (-128, 127),
-    "uint8": (0, 255),
-    "int4": (-8, 7),
-    "uint4": (0, 15),
-    "int32": (-(2**31), 2**31 - 1),
-}
 
 
 @dataclass(frozen=True)
@@ -69,18 +43,18 @@ class QuantSpec:
 
     dtype: str = "int8"
     symmetric: bool = True
-    granularity: Granularity = PerTensor()
+    granularity: Granularity = PER_TENSOR
     narrow: bool = False
 
     @property
     def qmin(self) -> int:
         """The smallest integer that is stored."""
-        return _INTEGER_LIMITS[self.dtype][0] + int(self.narrow)
+        return int(element_named(self.dtype).lowest) + int(self.narrow)
 
     @property
     def qmax(self) -> int:
         """The largest integer that is stored."""
-        return _INTEGER_LIMITS[self.dtype][1]
+        return int(element_named(self.dtype).highest)
 
 
 @dataclass(frozen=True)
@@ -101,7 +75,8 @@ class Encoding:
     """How a tensor is stored: ``real = (integer - zero_point) * scale``.
 
     ``scale`` is float32, real units per step, and ``zero_point`` is int64; both have shape () for
-    per-tensor and (C,) for per-channel granularity.
+    per-tensor, (C,) for per-channel granularity, and per block that of the tensor with the axis divided by
+    the blocks' size.
     """
 
     scale: FloatArray

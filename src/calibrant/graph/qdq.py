@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibrant.core.errors import NumericsError, SettingsError
 from calibrant.core.quantize import on_axis, quantized, weight_encoding
 from calibrant.core.schemes import SCHEME_PROPERTY
-from calibrant.core.types import Encoding, PerChannel, QuantSpec, Scheme
+from calibrant.core.types import Encoding, PerChannel, PerTensor, QuantSpec, Scheme
 from calibrant.graph.biases import (
     BIAS_INPUT,
     BiasPoint,
@@ -143,6 +143,7 @@ class _Editor:
         self, points: list[WeightPoint], spec: QuantSpec, float_weights: bool, biases: Sequence[BiasPoint]
     ) -> Encoding:
         """Store a weight once as integers (or float with a pair) and let its readers dequantize it."""
+        _require_whole_channels(points[0].tensor, spec)
         source = self._values[points[0].tensor]
         weights = _finite_constant(source)
         encoding = with_room_for(biases, weight_encoding(weights, on_axis(spec, points[0].axis)))
@@ -266,7 +267,16 @@ def require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> Non
         _require_expressible(point.encoded_as, encodings[point.encoded_as])
 
 
+def _require_whole_channels(tensor: str, spec: QuantSpec) -> None:
+    if not isinstance(spec.granularity, PerTensor | PerChannel):
+        raise SettingsError(
+            f"{tensor!r} would have scales {spec.granularity}, and a Q/DQ model has one for a tensor or a "
+            "channel; use PerTensor() or PerChannel()"
+        )
+
+
 def _require_expressible(tensor: str, encoding: Encoding) -> None:
+    _require_whole_channels(tensor, encoding.spec)
     if not (np.isfinite(encoding.scale).all() and (encoding.scale > 0).all()):
         raise SettingsError(f"the scale of {tensor!r} is not positive; calibrate the model again")
     if encoding.spec.narrow:

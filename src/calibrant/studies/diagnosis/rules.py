@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from calibrant.core.formats import INT8
 from calibrant.core.types import FloatArray
 from calibrant.graph.tensor_facts import TensorFacts
 from calibrant.studies.diagnosis.result import LayerSensitivity, RangeError, TensorDiagnosis
 
 FEW = 0.05
 """Share of images or channels that are few."""
-STEPS = 127
+STEPS = int(INT8.highest)
 """Steps of INT8 on one side of zero."""
 
 
