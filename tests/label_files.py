@@ -33,6 +33,11 @@ PICTURES = (
 )
 
 
+def dropped(share: str, example: str) -> str:
+    """The warning about boxes that nothing can find."""
+    return f"{share} boxes are missing, empty or not finite, e.g. in {example!r}; they were dropped"
+
+
 def write_image(path: Path, width: int = 64, height: int = 48, shade: int = 0) -> Path:
     """An image of one colour, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -217,6 +217,59 @@ def test_a_png_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
+def large() -> Image.Image:
+    """A picture whose compressed data is long enough to be damaged anywhere."""
+    noise = np.random.default_rng(5).normal(0, 20, (240, 320, 3))
+    smooth = np.asarray(picture().resize((320, 240)), float)
+    return Image.fromarray(np.clip(smooth + noise, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"exif": rotated(6)}),
+        ("JPEG", {"subsampling": 0}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("TIFF", {"compression": "jpeg"}),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_in_the_middle_is_seen(
+    tmp_path: Path, kind: str, options: dict[str, object], seed: int
+) -> None:
+    data = bytearray(encoded(large(), kind, **options))
+    assert read_image(saved(tmp_path, "whole", bytes(data))).size == 3 * 320 * 240
+    rng = np.random.default_rng(seed)
+    middle = len(data) // 2
+    data[middle : middle + 400] = rng.integers(0, 255, 400, np.uint8).tobytes()
+    with pytest.raises(ImageError, match=r"'.*damaged.*' (is damaged|cannot be decoded).*--skip-bad"):
+        read_image(saved(tmp_path, "damaged", bytes(data)))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [30, 98])
+@pytest.mark.parametrize("size", [(320, 240), (1, 1), (17, 33), (161, 7)])
+def test_a_jpeg_has_the_bits_that_opencv_gives(
+    tmp_path: Path, subsampling: int, quality: int, size: tuple[int, int]
+) -> None:
+    for progressive in (False, True):
+        image = large().resize(size)
+        data = encoded(image, "JPEG", subsampling=subsampling, quality=quality, progressive=progressive)
+        expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(read_image(saved(tmp_path, "image.jpg", data)), expected)
+
+
+@pytest.mark.parametrize("name", ["drive.mp4", "drive.MOV", "drive.avi"])
+def test_a_video_is_called_one(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, name, b"\0\0\0\x18ftypmp42" + bytes(1000))
+    for read in (check_image, read_image):
+        with pytest.raises(ImageError, match=r"is a video; give images: save frames of it first"):
+            read(path)
+
+
 @pytest.mark.parametrize(
     ("data", "fact"),
     [

@@ -3,6 +3,11 @@
 OpenCV decodes, as it does under most training code. It fills the missing part of a truncated JPEG with
 grey and only mutters about it, so files are checked for completeness first. Pillow reads the headers:
 size, format and orientation, without decoding.
+
+Damaged bytes inside a JPEG are told by libjpeg's warnings, which OpenCV drops: simplejpeg, the same
+libjpeg-turbo, gives them. It decodes plain JPEGs in OpenCV's place, to the same bits and as fast. Compressed
+TIFFs are decoded by Pillow as well, which raises what OpenCV only logs. Damage inside WebP, JPEG 2000 and
+files without compression cannot be seen: they hold no checksum, and every byte means something.
 """
 
 from __future__ import annotations
@@ -11,13 +16,14 @@ import io
 import os
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -32,9 +38,15 @@ PIXEL_LIMIT: Final = "CALIBRANT_MAX_PIXELS"
 """The environment variable that sets another limit; OpenCV's own, 2**30, stays."""
 
 IMAGE_SUFFIXES: Final = frozenset(
-    {".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"}
+    | {".pjp", ".pjpeg", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
+
+VIDEO_SUFFIXES: Final = frozenset(
+    {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+
+FRAMES_OF_VIDEO: Final = "give images: save frames of it first, e.g. ffmpeg -i VIDEO -vf fps=1 %06d.png"
 
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
 _OPENCV_ROTATES_WEBP: Final = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
@@ -45,6 +57,16 @@ _SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_START_OF_SCAN: Final = 0xDA
 _JPEG_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEGS: Final = frozenset({"JPEG", "MPO"})
+_EXIF: Final = b"Exif\0\0"
+_SMALLEST: Final[Mapping[str, Any]] = {"min_height": 1, "min_width": 1}
+"""An eighth of the size: the whole file is read, but few pixels are computed."""
+_LIBJPEG_DAMAGE: Final = ("Corrupt JPEG data", "Premature end of JPEG file")
+_AT_ONCE: Final = 2**20
+_TIFF_COMPRESSION, _TIFF_JPEG, _TIFF_JPEG_TABLES = 259, 7, 347
+_TIFF_DEFLATE: Final = frozenset({8, 32946})
+_TIFF_PARTS: Final = ((273, 279), (324, 325))
+"""The tags of offsets and lengths: of strips, of tiles."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +87,13 @@ def read_image(path: Path, max_pixels: int | None = None) -> NDArray[np.uint8]:
     larger than ``max_pixels`` (default: :func:`pixel_limit`); the size is checked before decoding.
     """
     data = _bytes_of(path)
-    _check_complete(path, io.BytesIO(data), max_pixels or pixel_limit())
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
+    header = _check_complete(path, io.BytesIO(data), max_pixels or pixel_limit())
+    image = _decoded_jpeg(path, data) if header.format in _JPEGS else _decoded(data)
     if image is None:
         raise _damaged(path, "cannot be decoded")
-    return np.asarray(image, np.uint8)
+    if header.format == "TIFF":
+        _require_sound_tiff(path, data)
+    return image
 
 
 def image_size(path: Path, max_pixels: int | None = None) -> tuple[int, int]:
@@ -110,6 +131,74 @@ def _check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeade
     return header
 
 
+# --- decoding --------------------------------------------------------------------------------------
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8] | None:
+    """What OpenCV makes of a file; None where it cannot."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _decoded_jpeg(path: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG. Raises ImageError where libjpeg warns of damage.
+
+    What is not plain, such as CMYK or an image that EXIF may turn, is OpenCV's.
+    """
+    if _EXIF in data:
+        _strictly(path, data, "GRAY", **_SMALLEST)
+        return _decoded(data)
+    pixels = _strictly(path, data, "BGR")
+    return _decoded(data) if pixels is None else pixels
+
+
+def _strictly(path: Path, data: bytes, colour: str, **size: int) -> NDArray[np.uint8] | None:
+    """A JPEG in a ``colour`` of simplejpeg; None where it knows no such. Raises ImageError for damage."""
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, colour, **size), np.uint8)
+    except ValueError as error:
+        if not any(word in str(error) for word in _LIBJPEG_DAMAGE):
+            return None
+        if len(tidy := _without_strays(data)) < len(data):
+            return _strictly(path, tidy, colour, **size)
+        raise _damaged(path, f"is damaged ({error})") from error
+
+
+def _require_sound_tiff(path: Path, data: bytes) -> None:
+    """Raise ImageError for a TIFF with parts that cannot be unpacked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(data), formats=("TIFF",))
+        tags = dict(getattr(image, "tag_v2", {}))
+        try:
+            for part in _tiff_parts(data, tags):
+                if tags[_TIFF_COMPRESSION] == _TIFF_JPEG:
+                    tables = bytes(tags.get(_TIFF_JPEG_TABLES, b""))[:-2]  # they stand once for all parts
+                    _strictly(path, tables + part[2:] if tables else part, "GRAY", **_SMALLEST)
+                elif tags[_TIFF_COMPRESSION] in _TIFF_DEFLATE:
+                    _inflate(part)
+            image.load()
+        except (OSError, zlib.error) as error:
+            raise _damaged(path, f"is damaged ({str(error)[:60]})") from error
+
+
+def _tiff_parts(data: bytes, tags: Mapping[int, Any]) -> Iterator[bytes]:
+    """The compressed strips or tiles of a TIFF's first image."""
+    for offsets, lengths in _TIFF_PARTS:
+        for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False):
+            yield data[offset : offset + length]
+
+
+def _inflate(part: bytes) -> None:
+    """Unpack and forget. Raises zlib.error for damage, also where only the checksum at the end shows it."""
+    stream = zlib.decompressobj()
+    while part and not stream.eof and stream.decompress(part, _AT_ONCE):
+        part = stream.unconsumed_tail
+
+
 # --- headers ---------------------------------------------------------------------------------------
 
 
@@ -124,6 +213,8 @@ def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     except Image.DecompressionBombError:
         raise _too_large(path, f"more than {MAX_PIXELS}", MAX_PIXELS) from None
     except UnidentifiedImageError:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise ImageError(f"'{path}' is a video; {FRAMES_OF_VIDEO}") from None
         raise _damaged(
             path, "is not an image that can be read (JPEG, PNG, BMP, WebP, TIFF), or cut off"
         ) from None
@@ -174,18 +265,34 @@ def _jpeg_is_complete(stream: BinaryIO) -> bool:
 
 
 def _first_scan(stream: BinaryIO) -> int | None:
+    return next((start for kind, start in _jpeg_segments(stream) if kind == _JPEG_START_OF_SCAN), None)
+
+
+def _jpeg_segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Each marker up to the first scan's, and where what follows it starts; decoders skip bytes between."""
     stream.seek(2)
     while byte := stream.read(1):
         if byte != b"\xff":
-            continue  # decoders skip stray bytes between segments
+            continue
         while (byte := stream.read(1)) == b"\xff":
             pass
         if byte in (b"", b"\x00") or byte[0] in _JPEG_WITHOUT_LENGTH:
             continue
+        start = stream.tell()
+        yield byte[0], start
         if byte[0] == _JPEG_START_OF_SCAN:
-            return stream.tell()
-        stream.seek(max(int.from_bytes(stream.read(2), "big") - 2, 0), os.SEEK_CUR)
-    return None
+            return
+        stream.seek(start + max(int.from_bytes(stream.read(2), "big"), 2))
+
+
+def _without_strays(data: bytes) -> bytes:
+    """A JPEG without the bytes between its first segments that mean nothing, but make libjpeg warn."""
+    kept = [data[:2]]
+    for kind, start in _jpeg_segments(io.BytesIO(data)):
+        length = max(int.from_bytes(data[start : start + 2], "big"), 2)
+        end = None if kind == _JPEG_START_OF_SCAN else start + length
+        kept.append(bytes((0xFF, kind)) + data[start:end])
+    return b"".join(kept)
 
 
 def _png_is_complete(stream: BinaryIO) -> bool:

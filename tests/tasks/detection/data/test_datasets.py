@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from label_files import CLASSES, PICTURES, Box, Picture, write_coco, write_image, write_ultralytics, write_voc
 
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.types import Dataset
+from label_files import CLASSES, PICTURES, Box, Picture, write_coco, write_image, write_ultralytics, write_voc
 
 WRITERS = {"coco": write_coco, "ultralytics": write_ultralytics, "voc": write_voc}
 every_format = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -155,3 +155,18 @@ def test_order_of_the_samples(tmp_path: Path) -> None:
     assert [sample.id for sample in open_dataset(write_coco(tmp_path / "coco")).samples] == names
     by_name = [sample.id for sample in open_dataset(write_ultralytics(tmp_path / "yolo")).samples]
     assert by_name == sorted(names)
+
+
+def test_a_video_is_no_test_set(tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    path.write_bytes(bytes(100))
+    with pytest.raises(DataError, match=r"is a video; give images: .*, and label them as one of: COCO JSON"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".mpo", ".JPE"])
+def test_other_suffixes_of_jpeg_are_images(tmp_path: Path, suffix: str) -> None:
+    path = write_ultralytics(tmp_path, [Picture("one.jpg")])
+    image = tmp_path / "images" / "val" / "one.jpg"
+    image.rename(image.with_suffix(suffix))
+    assert open_dataset(path).samples[0].path.suffix == suffix

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from label_files import PICTURES, Picture, write_image, write_ultralytics
 
 from calibrant.core.errors import DataError, ImageError
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.types import Dataset
+from label_files import PICTURES, Picture, write_image, write_ultralytics
 
 
 def opened_with_line(folder: Path, line: str, extra: str = "") -> Dataset:
@@ -40,12 +40,16 @@ def rewritten(folder: Path, text: str) -> Path:
         "path: elsewhere\nval: images/val\nnc: 3",
         "val: ../images/val\nnc: 3",
         "test: images/val\nnc: 3",
+        "validation: images/val\nnc: 3",
+        "val: images/val\nnames: {'0': cat, '1': dog, '2': bird}",
+        "path: images\nval: rooted.txt\nnc: 3",
         "val: list.txt\nnc: 3",
     ],
 )
 def test_the_ways_to_say_where_the_images_are(tmp_path: Path, text: str) -> None:
     path = rewritten(tmp_path, text)
     (tmp_path / "list.txt").write_text("".join(f"./images/val/{picture.name}\n" for picture in PICTURES))
+    (tmp_path / "rooted.txt").write_text("".join(f"val/{picture.name}\n" for picture in PICTURES))
     dataset = open_dataset(path)
     assert dataset.box_count == 3
     assert len(dataset.categories) == 3

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from label_files import PICTURES, Picture, voc_text, write_image, write_voc
 
 from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.datasets.voc import VOC_CLASSES
 from calibrant.tasks.detection.types import Dataset
+from label_files import PICTURES, Picture, dropped, voc_text, write_image, write_voc
 
 
 def opened(folder: Path, xml: str) -> Dataset:
@@ -92,7 +92,41 @@ def test_a_right_file_name_decides(tmp_path: Path) -> None:
 def test_empty_boxes_are_dropped_with_a_warning(tmp_path: Path) -> None:
     dataset = opened(tmp_path, annotation(thing(box="10 10 5 20"), thing(box="nan 1 5 5"), thing()))
     assert dataset.box_count == 1
-    assert dataset.warnings == ("2 of 3 boxes are empty or not finite, e.g. in 'one'; they were dropped",)
+    assert dataset.warnings == (dropped("2 of 3", "one"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        *((text, True) for text in ("1", "true", "Yes", " 1 ", "1.0")),
+        *((text, False) for text in ("0", "", "False", "no", "Unspecified", "None", "0.0")),
+    ],
+)
+def test_a_difficult_flag_may_be_a_word(tmp_path: Path, text: str, counts: bool) -> None:
+    flag = f"<difficult>{text}</difficult>"
+    dataset = opened(tmp_path, annotation(thing() + "", thing().replace("<name>", f"{flag}<name>", 1)))
+    assert dataset.samples[0].truth.crowd.tolist() == [False, counts]
+    assert len(dataset.warnings) == counts
+
+
+@pytest.mark.parametrize("text", ["maybe", "2", "-1", "nan", "hard"])
+def test_a_difficult_flag_that_is_neither_yes_nor_no_is_told(tmp_path: Path, text: str) -> None:
+    flag = f"<difficult>{text}</difficult>"
+    dataset = opened(tmp_path, annotation(thing().replace("<name>", f"{flag}<name>", 1)))
+    assert not dataset.samples[0].truth.crowd.any()
+    (remark,) = dataset.warnings
+    assert f"1 of 1 <difficult> flags are neither yes nor no, e.g. '{text}' in 'one.xml'" in remark
+
+
+@pytest.mark.parametrize(("labels", "images"), [("annotations", "images"), ("Annotations", "Images")])
+def test_folders_may_have_other_names_than_vocs(tmp_path: Path, labels: str, images: str) -> None:
+    write_voc(tmp_path / "voc")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (tmp_path / "voc" / "Annotations").rename(folder / labels)
+    (tmp_path / "voc" / "JPEGImages").rename(folder / images)
+    assert open_dataset(folder).box_count == 3
+    assert open_dataset(folder / labels).box_count == 3
 
 
 # --- what is refused -------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from calibrant.core.errors import DataError
 from calibrant.tasks.detection.datasets import coco, ultralytics, voc
 from calibrant.tasks.detection.types import Dataset
 from calibrant.tasks.media.files import images_in, is_file, is_folder
+from calibrant.tasks.media.images import FRAMES_OF_VIDEO, VIDEO_SUFFIXES
 
 __all__ = ["FORMATS", "Format", "open_dataset"]
 
@@ -51,6 +52,8 @@ def open_dataset(path: Path, limit: int | None = None) -> Dataset:
 
 def _unknown(path: Path) -> DataError:
     formats = ", ".join(format_.name for format_ in FORMATS)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return DataError(f"'{path}' is a video; {FRAMES_OF_VIDEO}, and label them as one of: {formats}")
     if is_folder(path) and (images := images_in(path)):
         return DataError(
             f"'{path}' holds {len(images)} images but no labels; give labels as one of: {formats}"

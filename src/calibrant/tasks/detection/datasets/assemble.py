@@ -45,12 +45,7 @@ def assemble(
     can find them; those that lie outside their image are kept, as COCO's tools do, with a warning.
     Raises DataError when images are missing or no box is left.
     """
-    refuse_some(
-        [str(sample.path) for sample in samples if not is_file(sample.path)],
-        len(samples),
-        f"images labelled in '{source}' are missing",
-        "put them there, or take them out of the labels",
-    )
+    refuse_missing(source, [sample.path for sample in samples])
     kept = tuple(replace(sample, truth=_usable(sample.truth)) for sample in samples)
     if not any(len(sample.truth) for sample in kept):
         raise DataError(
@@ -59,6 +54,16 @@ def assemble(
         )
     remarks = (*warnings, *_remark_on_dropped(samples, kept), *_remark_on_outside(kept))
     return Dataset(name or source.stem, source, tuple(categories), kept, remarks)
+
+
+def refuse_missing(source: Path, images: Sequence[Path | str]) -> None:
+    """Raise DataError, with the count and an example, unless all images that ``source`` labels are there."""
+    refuse_some(
+        [str(image) for image in images if not is_file(image)],
+        len(images),
+        f"images labelled in '{source}' are missing",
+        "put them there, or take them out of the labels",
+    )
 
 
 def _usable(truth: GroundTruth) -> GroundTruth:
@@ -77,7 +82,8 @@ def _remark_on_dropped(before: Sequence[DetectionSample], after: Sequence[Detect
         return []
     count = sum(count for _, count in lost)
     total = sum(len(sample.truth) for sample in before)
-    return [f"{count} of {total} boxes are empty or not finite, e.g. in {affected[0]!r}; they were dropped"]
+    fact = f"{count} of {total} boxes are missing, empty or not finite, e.g. in {affected[0]!r}"
+    return [f"{fact}; they were dropped"]
 
 
 def _remark_on_outside(samples: Sequence[DetectionSample]) -> list[str]:

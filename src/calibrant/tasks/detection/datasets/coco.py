@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError
-from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
+from calibrant.core.types import IntArray
+from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth, refuse_missing
+from calibrant.tasks.detection.datasets.flags import flags, remark_on_strange
 from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
 from calibrant.tasks.media.files import (
     files_in,
     first,
     folders_in,
+    inner_name,
     inside,
     is_file,
     is_folder,
@@ -29,6 +37,7 @@ Record: TypeAlias = Mapping[str, Any]
 
 _BACKGROUNDS = frozenset({"background", "__background__", "_background_"})
 _LABEL_FOLDERS = frozenset({"annotations", "labels"})
+_NO_BOX = (math.nan,) * 4
 _PROBES = 16
 """How many of the first images are looked for in each folder that could hold them."""
 
@@ -60,17 +69,21 @@ def read(path: Path, limit: int | None = None) -> Dataset:
     annotations = _records(content, "annotations", path)
     categories, warnings = _categories(_records(content, "categories", path), annotations, path)
     _refuse_duplicates([_field(image, "file_name", str, path) for image in images], "image file names", path)
-    truths = _truths(images, annotations, [category.id for category in categories], path)
-    samples = _samples(path, images[: first(limit, len(images))], truths)
-    return assemble(path, categories, samples, warnings)
+    count = first(limit, len(images))
+    files = _files(path, [str(image["file_name"]) for image in images[:count]])
+    truths, remarks = _truths(images, annotations, [category.id for category in categories], count, path)
+    samples = _samples(images, files, truths)
+    return assemble(path, categories, samples, [*warnings, *remarks])
 
 
 # --- the file --------------------------------------------------------------------------------------
 
 
 def _content(path: Path) -> Record:
+    text = text_of(path)
     try:
-        content = json.loads(text_of(path))
+        with _without_collecting():
+            content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' is not valid JSON ({error}); write it again") from error
     if not isinstance(content, dict):
@@ -79,6 +92,18 @@ def _content(path: Path) -> Record:
             "give a file with images, annotations and categories"
         )
     return content
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Python's collector looks at millions of new lists again and again, and finds no circle in JSON."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _records(content: Record, key: str, path: Path) -> list[Record]:
@@ -112,81 +137,129 @@ def _categories(
     """The categories in order of their ids, without a placeholder, and a remark about it if there is one."""
     ids = [_field(record, "id", int, path) for record in records]
     _refuse_duplicates(ids, "category ids", path)
-    used = {record["category_id"] for record in annotations if _is_number(record.get("category_id"))}
-    unused = [record for record in records if record["id"] not in used]
-    placeholders = [record for record in unused if _is_placeholder(record, records)]
+    used = {key for record in annotations if type(key := record.get("category_id")) is int}
+    placeholders = [record for record in _placeholders(records) if record["id"] not in used]
+    left_out = {record["id"] for record in placeholders}
     kept = [
         Category(record["id"], _field(record, "name", str, path))
         for record in records
-        if record not in placeholders
+        if record["id"] not in left_out
     ]
     remarks = [f"the category {record['name']!r} labels nothing and was left out" for record in placeholders]
     return tuple(sorted(kept, key=lambda category: category.id)), remarks
 
 
-def _is_placeholder(record: Record, records: Sequence[Record]) -> bool:
-    """Whether this is a background class, or the group of all the others that some exporters add."""
-    others = [other for other in records if other is not record]
+def _placeholders(records: Sequence[Record]) -> list[Record]:
+    """Background classes, and the group of all the others that some exporters add."""
+    groups = Counter(name for record in records if isinstance(name := record.get("supercategory"), str))
+    return [record for record in records if _is_placeholder(record, groups, len(records) - 1)]
+
+
+def _is_placeholder(record: Record, groups: Mapping[str, int], others: int) -> bool:
     name = record.get("name")
-    is_group = bool(others) and all(other.get("supercategory") == name for other in others)
-    return name in _BACKGROUNDS or (isinstance(name, str) and is_group)
+    if not isinstance(name, str):
+        return False
+    in_group = groups.get(name, 0) - (record.get("supercategory") == name)
+    return name in _BACKGROUNDS or (others > 0 and in_group == others)
 
 
 # --- boxes -----------------------------------------------------------------------------------------
 
 
 def _truths(
-    images: Sequence[Record], annotations: Sequence[Record], category_ids: Sequence[int], path: Path
-) -> list[GroundTruth]:
-    """The boxes of each image, in the order of the file."""
+    images: Sequence[Record],
+    annotations: Sequence[Record],
+    category_ids: Sequence[int],
+    count: int,
+    path: Path,
+) -> tuple[list[GroundTruth], list[str]]:
+    """The boxes of each of the first ``count`` images, in the order of the file, and remarks on them."""
     image_ids = [_field(image, "id", (int, str), path) for image in images]
     _refuse_duplicates(image_ids, "image ids", path)
     image_index = {image_id: index for index, image_id in enumerate(image_ids)}
     class_index = {category_id: index for index, category_id in enumerate(category_ids)}
     owners = _indices(annotations, "image_id", image_index, "images", path)
     classes = _indices(annotations, "category_id", class_index, "categories", path)
-    xywh = np.array([_box(record, path) for record in annotations], np.float64).reshape(-1, 4)
-    boxes = ground_truth(xywh, classes, None, [record.get("iscrowd") == 1 for record in annotations])
-    areas = np.array([_area(record) for record in annotations], np.float64)
+    crowd, remarks = _crowd(annotations, path)
+    boxes = ground_truth(_boxes(annotations, path), classes, None, crowd)
+    areas = _areas(annotations)
     areas = np.where(np.isfinite(areas), areas, boxes.areas)
-    return _split(GroundTruth(boxes.xywh, boxes.classes, areas, boxes.crowd), owners, len(images))
+    return _split(GroundTruth(boxes.xywh, boxes.classes, areas, boxes.crowd), owners, count), remarks
 
 
 def _indices(
     annotations: Sequence[Record], key: str, index: Mapping[Any, int], what: str, path: Path
 ) -> list[int]:
-    values = [_field(record, key, (int, str), path) for record in annotations]
-    unknown = [str(value) for value in values if value not in index]
-    refuse_some(
-        unknown, len(values), f"annotations in '{path}' have a {key} not among its {what}", "correct them"
-    )
-    return [index[value] for value in values]
+    values = [record.get(key) for record in annotations]
+    if not set(map(type, values)) <= {int, str}:
+        values = [_field(record, key, (int, str), path) for record in annotations]
+    found = [index.get(value) for value in values]
+    if None in found:
+        unknown = [str(value) for value in values if value not in index]
+        fact = f"annotations in '{path}' have a {key} not among its {what}"
+        refuse_some(unknown, len(values), fact, "correct them")
+    return [position for position in found if position is not None]
 
 
-def _split(boxes: GroundTruth, owners: Iterable[int], count: int) -> list[GroundTruth]:
-    owner = np.asarray(list(owners), np.int64)
+def _crowd(annotations: Sequence[Record], path: Path) -> tuple[list[bool], list[str]]:
+    values = [record.get("iscrowd", 0) for record in annotations]
+    read = flags(values)
+    strange = [(value, path.name) for value, known in zip(values, read, strict=True) if known is None]
+    return list(map(bool, read)), remark_on_strange("iscrowd", strange, len(values), "no crowd")
+
+
+def _split(boxes: GroundTruth, owners: Sequence[int], count: int) -> list[GroundTruth]:
+    """The boxes of each of the first ``count`` images."""
+    owner = np.asarray(owners, np.int64)
     order = np.argsort(owner, kind="stable")
-    ends = np.cumsum(np.bincount(owner, minlength=count))
+    ends = np.cumsum(np.bincount(owner, minlength=count))[:count].tolist()
+    ordered = _rows(boxes, order)
+    nothing = _rows(boxes, slice(0))
     return [
-        GroundTruth(boxes.xywh[rows], boxes.classes[rows], boxes.areas[rows], boxes.crowd[rows])
-        for rows in np.split(order, ends[:-1])
+        _rows(ordered, slice(start, end)) if end > start else nothing
+        for start, end in zip([0, *ends], ends, strict=False)
     ]
 
 
-def _box(record: Record, path: Path) -> list[float]:
-    box = _field(record, "bbox", list, path)
-    if len(box) != 4 or not all(_is_number(value) for value in box):
+def _rows(boxes: GroundTruth, rows: IntArray | slice) -> GroundTruth:
+    return GroundTruth(boxes.xywh[rows], boxes.classes[rows], boxes.areas[rows], boxes.crowd[rows])
+
+
+def _boxes(annotations: Sequence[Record], path: Path) -> NDArray[np.float64]:
+    """Left, top, width, height of each annotation (N, 4); not a number where it has no box."""
+    boxes = [record.get("bbox") or _NO_BOX for record in annotations]
+    if not _are_plain(boxes):
+        boxes = [_box(box, path) for box in boxes]
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _are_plain(boxes: Sequence[Any]) -> bool:
+    """Whether these are lists of four numbers of ordinary size, all of them."""
+    if not set(map(type, boxes)) <= {list, tuple} or set(map(len, boxes)) > {4}:
+        return False
+    kinds = set(map(type, chain.from_iterable(boxes)))
+    return kinds <= {float} or (kinds <= {int, float} and _fits(max(map(abs, chain.from_iterable(boxes)))))
+
+
+def _box(box: Any, path: Path) -> list[float]:
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(_is_number(value) for value in box):
         raise DataError(f"'{path}': a bbox is {box!r:.60}; COCO wants [left, top, width, height] in pixels")
     return [_float(value) for value in box]
 
 
-def _area(record: Record) -> float:
-    area = record.get("area")
-    return _float(area) if _is_number(area) else math.nan
+def _areas(annotations: Sequence[Record]) -> NDArray[np.float64]:
+    areas = [record.get("area") for record in annotations]
+    if not set(map(type, areas)) <= {float}:
+        areas = [_float(area) if _is_number(area) else math.nan for area in areas]
+    return np.array(areas, np.float64)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _fits(value: float) -> bool:
+    return math.isfinite(_float(value))
 
 
 def _float(value: Any) -> float:
@@ -199,12 +272,20 @@ def _float(value: Any) -> float:
 # --- images ----------------------------------------------------------------------------------------
 
 
-def _samples(path: Path, images: Sequence[Record], truths: Sequence[GroundTruth]) -> list[DetectionSample]:
-    names = [str(image["file_name"]) for image in images]
+def _files(path: Path, names: Sequence[str]) -> list[Path]:
+    """The image files. Raises DataError where some are missing, before any box is read."""
     folder = _image_folder(path, names)
+    inner = [inner_name(name) for name in names]
+    refuse_missing(path, [os.path.join(folder, name) for name in inner])  # noqa: PTH118  (a million of them)
+    return [folder / name for name in inner]
+
+
+def _samples(
+    images: Sequence[Record], files: Sequence[Path], truths: Sequence[GroundTruth]
+) -> list[DetectionSample]:
     return [
-        DetectionSample(name, inside(folder, name), truth, _side(image, "width"), _side(image, "height"))
-        for name, image, truth in zip(names, images, truths, strict=False)
+        DetectionSample(str(image["file_name"]), file, truth, _side(image, "width"), _side(image, "height"))
+        for image, file, truth in zip(images, files, truths, strict=False)
     ]
 
 

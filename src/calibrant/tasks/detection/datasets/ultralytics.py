@@ -28,7 +28,7 @@ from calibrant.tasks.media.images import IMAGE_SUFFIXES, image_size
 
 Settings: TypeAlias = Mapping[str, Any]
 
-_SPLITS = ("val", "test")
+_SPLITS = ("val", "validation", "test")
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _SLACK = 0.01
 """How far, in image sides, a normalised number may lie outside of [0, 1], as in Ultralytics."""
@@ -51,11 +51,12 @@ def find(path: Path) -> Path | None:
 
 
 def read(path: Path, limit: int | None = None) -> Dataset:
-    """Read a data set's ``val`` images (``test`` where there is no ``val``) and their txt labels.
+    """Read a data set's ``val`` (or ``validation``) images, else its ``test`` images, and their txt labels.
 
-    Images of a folder are in order of their names below it, those of a list in its order; the first
-    ``limit`` are taken. An image without a label file has no objects. Of a polygon, the box around it is
-    taken. Pixels come from the sizes in the image headers. Raises DataError.
+    Images of a folder are in order of their names below it, those of a list in its order, with paths from the
+    list's folder or from the data set's root; the first ``limit`` are taken. An image without a label file
+    has no objects. Of a polygon, the box around it is taken. Pixels come from the sizes in the image headers.
+    Raises DataError.
     """
     settings = _settings(path)
     categories = _categories(settings, path)
@@ -95,8 +96,7 @@ def _categories(settings: Settings, path: Path) -> tuple[Category, ...]:
     count, names = settings.get("nc"), settings.get("names")
     if names is None and isinstance(count, int) and 0 < count <= 100_000:
         names = [f"class {index}" for index in range(count)]
-    if isinstance(names, list):
-        names = dict(enumerate(names))
+    names = _by_number(names)
     if not isinstance(names, dict) or not names or set(names) != set(range(len(names))):
         raise DataError(f"'{path}': 'names' must list the classes, or map 0, 1, 2, ... to them; correct it")
     if count is not None and count != len(names):
@@ -106,6 +106,15 @@ def _categories(settings: Settings, path: Path) -> tuple[Category, ...]:
     wrong = [repr(name)[:40] for name in names.values() if isinstance(name, bool | list | dict | None)]
     refuse_some(wrong, len(names), f"names in '{path}' are not text", "put them in quotes")
     return tuple(Category(index, str(names[index])) for index in range(len(names)))
+
+
+def _by_number(names: Any) -> Any:
+    """A list of names, or names by number as YAML or JSON writes it (``"0": person``), by number."""
+    if isinstance(names, list):
+        return dict(enumerate(names))
+    if isinstance(names, dict) and all(isinstance(key, str) and key.isdecimal() for key in names):
+        return {int(key): name for key, name in names.items()}
+    return names
 
 
 # --- images ----------------------------------------------------------------------------------------
@@ -121,7 +130,8 @@ def _images(settings: Settings, path: Path) -> tuple[str, tuple[Path, ...], tupl
         raise DataError(f"'{path}': '{split}' must be a path or a list of paths; correct it")
     sources = [_source(entry, settings, path) for entry in entries]
     folders = tuple(source for source in sources if is_folder(source))
-    images = tuple(image for source in sources for image in _images_of(source))
+    roots = _roots(settings, path)
+    images = tuple(image for source in sources for image in _images_of(source, roots))
     if not images:
         raise DataError(f"no images are in '{sources[0]}', named by '{split}' of '{path}'; put them there")
     return split, tuple(dict.fromkeys(images)), folders
@@ -132,21 +142,25 @@ def _source(entry: str, settings: Settings, path: Path) -> Path:
 
     Roboflow writes ``../valid/images`` where ``valid/images`` is meant, and Ultralytics takes it so.
     """
-    here = path.absolute().parent
-    roots = [here / str(settings.get("path") or ""), here]
     names = [entry, entry.removeprefix("../")]
-    candidates = [root / name for root in roots for name in names]
+    candidates = [root / name for root in _roots(settings, path) for name in names]
     for candidate in candidates:
         if is_file(candidate) or is_folder(candidate):
             return candidate
     raise DataError(f"'{candidates[0]}', named in '{path}', does not exist; correct 'path:' or {entry!r}")
 
 
-def _images_of(source: Path) -> tuple[Path, ...]:
+def _roots(settings: Settings, path: Path) -> list[Path]:
+    """What paths may be relative to: the data set's root, and the YAML file's folder."""
+    here = path.absolute().parent
+    return [here / str(settings.get("path") or ""), here]
+
+
+def _images_of(source: Path, roots: Sequence[Path]) -> tuple[Path, ...]:
     if is_folder(source):
         return files_in(source, IMAGE_SUFFIXES, recursive=True)
     if source.suffix.lower() == ".txt":
-        return listed_paths(source)
+        return listed_paths(source, roots)
     raise DataError(f"'{source}' is neither a folder of images nor a .txt list of them; give one of these")
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from calibrant.core.errors import DataError
 from calibrant.core.reading import read_bytes
 from calibrant.tasks.detection.datasets.assemble import assemble, ground_truth
+from calibrant.tasks.detection.datasets.flags import flag, remark_on_strange
 from calibrant.tasks.detection.types import Category, Dataset, DetectionSample
 from calibrant.tasks.media.files import (
     files_in,
@@ -31,13 +32,15 @@ VOC_CLASSES = (
 
 _SPLITS = ("val", "test")
 _CLASS_LISTS = ("classes.txt", "labels.txt")
+_ANNOTATION_FOLDERS = ("Annotations", "annotations")
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
 
 
 @dataclass(frozen=True)
 class _Object:
     name: str
     xywh: tuple[float, float, float, float]
-    difficult: bool
+    difficult: str
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,19 @@ class _Annotation:
 
 
 def find(path: Path) -> Path | None:
-    """The folder that has VOC's ``Annotations`` in it, or XML files beside images."""
+    """The folder that has VOC's ``Annotations`` (or ``annotations``) in it, or XML files beside images."""
     if not is_folder(path):
         return None
-    if path.name == "Annotations" and files_in(path, {".xml"}):
+    if path.name in _ANNOTATION_FOLDERS and files_in(path, {".xml"}):
         return path.parent
     return path if files_in(_annotation_folder(path), {".xml"}) else None
 
 
 def read(path: Path, limit: int | None = None) -> Dataset:
     """Read a VOC folder: ``ImageSets/Main/val.txt``, else ``test.txt``, else all XML files in name order.
+
+    XML files lie in ``Annotations`` or ``annotations``, images in ``JPEGImages`` or ``images``, or both in
+    one folder.
 
     The first ``limit`` of these are taken. Objects marked difficult are treated as COCO's crowds: neither to
     be found nor false when found. Pixels count from 1 and both ends belong to the box, so that an object
@@ -83,11 +89,15 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 
 def _annotation_folder(path: Path) -> Path:
-    return path / "Annotations" if is_folder(path / "Annotations") else path
+    return _first_folder(path, _ANNOTATION_FOLDERS)
 
 
 def _image_folder(path: Path) -> Path:
-    return path / "JPEGImages" if is_folder(path / "JPEGImages") else path
+    return _first_folder(path, _IMAGE_FOLDERS)
+
+
+def _first_folder(path: Path, names: Sequence[str]) -> Path:
+    return next((path / name for name in names if is_folder(path / name)), path)
 
 
 def _files(path: Path) -> tuple[str | None, list[Path]]:
@@ -118,7 +128,7 @@ def _sample(
     truth = ground_truth(
         [thing.xywh for thing in annotation.objects],
         [index[thing.name] for thing in annotation.objects],
-        crowd=[thing.difficult for thing in annotation.objects],
+        crowd=[bool(flag(thing.difficult)) for thing in annotation.objects],
     )
     return DetectionSample(annotation.path.stem, image, truth, annotation.width, annotation.height)
 
@@ -154,11 +164,19 @@ def _listed_classes(path: Path) -> tuple[str, ...]:
 
 
 def _remark_on_difficult(annotations: Sequence[_Annotation]) -> list[str]:
-    count = sum(thing.difficult for annotation in annotations for thing in annotation.objects)
-    total = sum(len(annotation.objects) for annotation in annotations)
-    if not count:
-        return []
-    return [f"{count} of {total} objects are marked difficult; finding them or not changes no score"]
+    """How many objects do not count, and the flags that say neither yes nor no."""
+    marks = [
+        (thing.difficult, annotation.path.name) for annotation in annotations for thing in annotation.objects
+    ]
+    read = [flag(text) for text, _ in marks]
+    strange = [mark for mark, value in zip(marks, read, strict=True) if value is None]
+    remarks = remark_on_strange("<difficult>", strange, len(marks), "not difficult")
+    if count := read.count(True):
+        remarks.insert(
+            0,
+            f"{count} of {len(marks)} objects are marked difficult; finding them or not changes no score",
+        )
+    return remarks
 
 
 # --- XML -------------------------------------------------------------------------------------------
@@ -184,8 +202,8 @@ def _object(element: ElementTree.Element, path: Path) -> _Object:
     left, top, right, bottom = (
         _number(element, f"bndbox/{key}", path) for key in ("xmin", "ymin", "xmax", "ymax")
     )
-    difficult = (element.findtext("difficult") or "0").strip()
-    return _Object(name, (left - 1, top - 1, right - left + 1, bottom - top + 1), difficult not in {"0", ""})
+    difficult = (element.findtext("difficult") or "").strip()
+    return _Object(name, (left - 1, top - 1, right - left + 1, bottom - top + 1), difficult)
 
 
 def _number(element: ElementTree.Element, where: str, path: Path) -> float:
