@@ -17,6 +17,7 @@ from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
+from calibrant.stages.same_function import require_same_function
 from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
 from calibrant.studies.deploy import as_tensorrt_computes
 from calibrant.studies.plan import StudySettings
@@ -88,10 +89,11 @@ def calibrate(
         listener.note(warning)
     if tensors == "all" and not plan.scheme.has_caches:
         raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")
-    observed = as_tensorrt_computes(detector.model) if tensors == "all" else detector.model
+    observed = as_tensorrt_computes(plan.model) if tensors == "all" else plan.model
     written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, detector.model))
     wanted = written_as.tensors(plan)
     task = detection_task(detector, settings)
+    require_same_function(plan.model, engine, lambda session: task.drive(session, calibration.samples[0]))
     with output_folder(Path(out)) as folder:
         statistics = collect(observed, wanted, task, engine, calibration.samples, listener)
         for remark in on_activations(statistics, plan.tensors):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
+from onnx.external_data_helper import load_external_data_for_tensor
 
 from calibrant.core.errors import ModelError
 from calibrant.core.reading import LARGEST_HASHED, opened, read_bytes
@@ -85,6 +86,20 @@ def external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
             )
     require_weights_that_fit(path, needed)
     return tuple(sorted(needed))
+
+
+def read_inner_data(path: Path, proto: onnx.ModelProto) -> None:
+    """Read external data into ``proto``: only the graph's own initializers may stay outside.
+
+    To be called once :func:`external_files` has looked at where it lies.
+    """
+    own = list(proto.graph.initializer)  # kept, so that no other object takes an id
+    known = {id(tensor) for tensor in own}
+    for tensor in _tensors_of(proto):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and id(tensor) not in known:
+            load_external_data_for_tensor(tensor, str(path.parent.resolve()))
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
 
 
 def sha256_of(files: tuple[Path, ...]) -> str:

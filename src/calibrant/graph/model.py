@@ -7,8 +7,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import onnx
 import onnx_ir as ir
@@ -17,10 +18,12 @@ from onnx_ir.passes.common import InlinePass
 from calibrant.core.disk import cannot_write
 from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.types import ModelSignature, TensorInfo
-from calibrant.graph.files import external_files, read_proto, sha256_of
-from calibrant.graph.onnx_passes import with_inferred_shapes
-from calibrant.graph.walk import UniqueNames, in_memory, is_compute, is_standard, name_of, walk_back
+from calibrant.graph.files import external_files, read_inner_data, read_proto, sha256_of
+from calibrant.graph.onnx_passes import check_graph, with_inferred_shapes, with_opset
+from calibrant.graph.standard_form import standardize
+from calibrant.graph.walk import in_memory, is_compute, is_standard, name_nodes, name_of, walk_back
 
+Graph: TypeAlias = ir.Model
 _OLDEST_OPSET = 7
 # Protobuf ends at 2 GB; the graph itself needs some of that.
 _LARGEST_INLINE = 1_800_000_000
@@ -34,11 +37,20 @@ class Model:
     uniquely (a nameless node is called by its operator and first output, ``Conv_<output>``), local functions
     inlined, initializers not among the inputs, and types and shapes inferred; tensors keep their names.
     Treat it as immutable: passes return a new one. Weights are read from the file when they are needed.
+    is_as_in_file: whether the file takes the same inputs, so that a runtime may open it instead.
+    given: the graph before its opset was raised, for a model that :func:`raised` made; else None.
     """
 
     path: Path
     sha256: str
-    ir: ir.Model
+    ir: Graph
+    is_as_in_file: bool = True
+    given: Graph | None = None
+
+    @property
+    def as_given(self) -> Model:
+        """The model in the opset of its file."""
+        return self if self.given is None else replace(self, ir=self.given, given=None)
 
 
 def load_model(path: Path) -> Model:
@@ -49,14 +61,23 @@ def load_model(path: Path) -> Model:
     """
     proto = read_proto(path)
     files = (path, *external_files(path, proto))
+    was_altered = standardize(proto)
     _require_known_opset(path, proto)
     try:
-        onnx.checker.check_model(str(path))
+        read_inner_data(path, proto)
+        check_graph(proto)
         graph = _normalised(proto, path)
     except Exception as error:  # a hostile file makes C++ code raise anything
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{path.name} is not a valid ONNX graph: {reason}; export it again") from error
-    return Model(path, sha256_of(files), graph)
+    return Model(path, sha256_of(files), graph, is_as_in_file=not was_altered)
+
+
+def raised(model: Model, opset: int) -> Model:
+    """The model in ``opset`` at least; itself where that is its own. Raises ModelError as with_opset."""
+    if opset_of(model) >= opset:
+        return model
+    return replace(model, ir=with_opset(model.ir, opset), given=model.ir)
 
 
 def model_sha256(path: Path) -> str:
@@ -91,9 +112,13 @@ def dynamic_image_input(signature: ModelSignature) -> bool:
     return image is not None and None in (image.shape[axis] for axis in _spatial_axes(image.shape))
 
 
-def keeps_shapes_outside(model: Model) -> bool:
-    """Whether integers, such as the target of a Reshape, lie in external data: ONNX Runtime refuses that."""
-    return any(
+def needs_a_copy(model: Model) -> bool:
+    """Whether a runtime cannot open the model's file in the model's stead.
+
+    It takes other inputs, is written in another way, or keeps integers, such as the target of a Reshape, in
+    external data, which ONNX Runtime refuses.
+    """
+    return not model.is_as_in_file or any(
         isinstance(tensor, ir.ExternalTensor) and tensor.dtype == ir.DataType.INT64
         for tensor in _weights_of(model.ir)
     )
@@ -204,7 +229,7 @@ def _with_weights_in_memory(model: ir.Model) -> ir.Model:
 
 
 def _require_known_opset(path: Path, proto: onnx.ModelProto) -> None:
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    opset = max((entry.version for entry in proto.opset_import if entry.domain == ""), default=0)
     newest = onnx.defs.onnx_opset_version()
     if opset < _OLDEST_OPSET:
         raise ModelError(
@@ -229,33 +254,20 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     model.graph.inputs.clear()
     model.graph.inputs.extend(kept)
     model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
-    _name_nodes(model)
+    name_nodes(model)
     return with_inferred_shapes(model)
 
 
 def _require_readable_weights(model: ir.Model) -> None:
-    """Raise ValueError where a tensor's data does not fill its shape, which ONNX's checker lets pass.
-
-    Constant nodes whose value lies in another file are read: only initializers can be saved there.
-    """
+    """Raise ValueError where a tensor's data does not fill its shape, which ONNX's checker lets pass."""
     for graph in model.graphs():
         for value in graph.initializers.values():
             if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
                 value.const_value.numpy()
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        for name, attribute in [*node.attributes.items()]:
+        for attribute in node.attributes.values():
             if attribute.type == ir.AttributeType.TENSOR:
-                tensor = in_memory(attribute.as_tensor())
-                tensor.numpy()
-                node.attributes[name] = ir.AttrTensor(name, tensor)
-
-
-def _name_nodes(model: ir.Model) -> None:
-    nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
-    names = UniqueNames(())
-    for node in sorted(nodes, key=lambda node: not node.name):  # given names first: they have precedence
-        label = node.outputs[0].name if node.outputs else ""
-        node.name = names.fresh(node.name or f"{node.op_type}_{label}")
+                attribute.as_tensor().numpy()
 
 
 def _info_of(value: ir.Value) -> TensorInfo:

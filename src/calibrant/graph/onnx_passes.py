@@ -7,16 +7,48 @@ behind: the functions see them as graph inputs of known shape, and the result ge
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
 from calibrant.core.errors import ModelError
-from calibrant.graph.walk import in_memory
+from calibrant.graph.walk import in_memory, is_standard, name_nodes, own_constant
 
 # Small initializers are shapes, axes and split sizes, whose values inference and conversion must know.
 _HEAVY_BYTES = 1024
+_RESIZE_HAS_MODES_SINCE = 11
+_SCALES = 2
+
+
+def check_graph(proto: onnx.ModelProto) -> None:
+    """ONNX's own check of a graph, without copies of its weights. Raises whatever ONNX raises.
+
+    Whether the data of a weight fills its shape is for the reader to see.
+    """
+    light = onnx.ModelProto(ir_version=proto.ir_version)
+    light.opset_import.extend(proto.opset_import)
+    light.functions.extend(proto.functions)
+    light.metadata_props.extend(proto.metadata_props)
+    graph, whole = light.graph, proto.graph
+    graph.name = whole.name
+    graph.node.extend(whole.node)
+    graph.input.extend(whole.input)
+    graph.output.extend(whole.output)
+    graph.value_info.extend(whole.value_info)
+    graph.sparse_initializer.extend(whole.sparse_initializer)
+    inputs = {value.name for value in whole.input}
+    for tensor in whole.initializer:
+        if not _is_heavy(tensor):
+            graph.initializer.append(tensor)
+        elif tensor.name not in inputs:
+            graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    onnx.checker.check_model(light)
+
+
+def _is_heavy(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.ByteSize() > _HEAVY_BYTES
 
 
 def with_inferred_shapes(model: ir.Model) -> ir.Model:
@@ -33,13 +65,15 @@ def with_inferred_shapes(model: ir.Model) -> ir.Model:
 def with_opset(model: ir.Model, opset: int) -> ir.Model:
     """A copy in ``opset`` at least, converted by ONNX where the model's own is lower.
 
-    Raises ModelError where ONNX has no conversion.
+    It computes the same: what ONNX's converter forgets is set. Nodes keep their names, also those that it
+    replaces; whatever it adds is called as :func:`name_nodes` does.
+    Raises ModelError where ONNX has no conversion, or its result is no valid graph.
     """
     current = model.opset_imports.get("", opset)
     if current >= opset:
         return model.clone()
     try:
-        result = _transformed(model, lambda proto: version_converter.convert_version(proto, opset))
+        result = _transformed(_convertible(model), partial(_converted, opset=opset))
     except Exception as error:  # the converter's C++ code raises plain RuntimeError and others
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
@@ -50,8 +84,80 @@ def with_opset(model: ir.Model, opset: int) -> ir.Model:
     for name, value in ir.convenience.create_value_mapping(result.graph).items():
         if name in known:
             _describe(value, known[name])
+    _name_as_before(result, model)
+    _resize_as_before(result, model)
     result.ir_version = max(result.ir_version, onnx.helper.OP_SET_ID_VERSION_MAP["ai.onnx", opset])
     return result
+
+
+def _converted(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Converted by ONNX, which keeps the names of outputs only: so all tensors are outputs meanwhile."""
+    own = [output.name for output in proto.graph.output]
+    computed = {name for node in proto.graph.node for name in node.output if name}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(computed.difference(own)))
+    result = version_converter.convert_version(proto, opset)
+    del result.graph.output[len(own) :]
+    onnx.checker.check_model(result)  # bodies of If, Loop and Scan, for one, stay as they were
+    return result
+
+
+def _convertible(model: ir.Model) -> ir.Model:
+    """The model without what ONNX's converter carries over although the newer operator lacks it."""
+    useless = [
+        node
+        for node in model.graph
+        if is_standard(node, "Pad") and node.attributes.get_string("mode", "constant") != "constant"
+    ]
+    if not any("value" in node.attributes for node in useless):
+        return model
+    names = {node.name for node in useless}
+    result = model.clone()
+    for node in result.graph:
+        if node.name in names:
+            node.attributes.pop("value", None)
+    return result
+
+
+def _name_as_before(result: ir.Model, model: ir.Model) -> None:
+    """Nodes are known by what they give: the converter drops the names of those that it replaces."""
+    names = {
+        output.name: node.name
+        for node in ir.traversal.RecursiveGraphIterator(model.graph)
+        for output in node.outputs
+        if output.name
+    }
+    for node in ir.traversal.RecursiveGraphIterator(result.graph):
+        given = next((names[output.name] for output in node.outputs if output.name in names), None)
+        node.name = given or node.name
+    name_nodes(result)
+
+
+def _resize_as_before(result: ir.Model, model: ir.Model) -> None:
+    """Say what was meant before opset 11, when Resize and Upsample had no modes of coordinates.
+
+    Sources: the text of Upsample-9 and Resize-10, and ONNX Runtime for what it leaves open: the nearest
+    value is the one before, but where a tensor shrinks the one after.
+    """
+    meant = {
+        node.outputs[0].name
+        for node in model.graph
+        if is_standard(node, "Upsample")
+        or (is_standard(node, "Resize") and model.opset_imports.get("", 0) < _RESIZE_HAS_MODES_SINCE)
+    }
+    for node in result.graph:
+        if is_standard(node, "Resize") and node.outputs[0].name in meant:
+            node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
+            if node.attributes.get_string("mode", "nearest") == "nearest":
+                node.attributes.add(ir.AttrString("nearest_mode", "ceil" if _shrinks(node) else "floor"))
+
+
+def _shrinks(resize: ir.Node) -> bool:
+    """Whether no axis grows and one shrinks: one mode has to serve them all."""
+    value = resize.inputs[_SCALES]
+    scales = own_constant(value) if value is not None else None
+    if scales is None or scales.size == 0:
+        return False
+    return bool((scales.numpy() <= 1).all() and (scales.numpy() < 1).any())
 
 
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:

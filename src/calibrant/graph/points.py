@@ -19,8 +19,7 @@ from calibrant.graph.joined import (
     joined_nodes,
     left_float,
 )
-from calibrant.graph.model import Model, opset_of
-from calibrant.graph.onnx_passes import with_opset
+from calibrant.graph.model import Model, raised
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 
 _QUANTIZED_OPS = frozenset({
@@ -81,7 +80,7 @@ class QuantPlan:
 def quant_plan(
     model: Model, scheme: Scheme, keep_float: Sequence[str] = (), keep_head_float: bool = False
 ) -> QuantPlan:
-    """Choose the points of ``scheme`` in a float model.
+    """Choose the points of ``scheme`` in a float model, as it is in the opset that the scheme needs.
 
     Quantized are the nodes whose weight is a float32 constant (an initializer or a Constant node, also
     behind Identity or Transpose) and whose activation is computed. Nodes inside If, Loop and Scan stay
@@ -92,8 +91,7 @@ def quant_plan(
     the weights are 16-bit or the opset cannot be raised to the scheme's.
     """
     require_float(model)
-    if opset_of(model) < scheme.min_opset:
-        with_opset(model.ir, scheme.min_opset)  # what cannot be quantized is to be known before calibration
+    model = raised(model, scheme.min_opset)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.ir.graph))
     spared = _matching(keep_float, [name_of(node) for node in nodes])
     if keep_head_float:

@@ -49,6 +49,15 @@ def name_of(named: ir.Node | ir.Value) -> str:
     return named.name or ""
 
 
+def name_nodes(model: ir.Model) -> None:
+    """Name every node uniquely: a nameless one is called by its operator and output, ``Conv_<output>``."""
+    nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
+    names = UniqueNames(())
+    for node in sorted(nodes, key=lambda node: not node.name):  # given names first: they have precedence
+        label = node.outputs[0].name if node.outputs else ""
+        node.name = names.fresh(node.name or f"{node.op_type}_{label}")
+
+
 def walk_back(output: ir.Value, stops_at: Callable[[ir.Node], bool]) -> Iterator[ir.Node]:
     """The nodes that compute ``output``, nearest first and each once.
 

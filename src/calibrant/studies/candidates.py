@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.store import write_bytes
 from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.calibrators import NamedCalibrator
-from calibrant.core.errors import CalibrantError, ModelError, OutputError
+from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.types import Encoding, Range, Scheme, Statistics
 from calibrant.graph.model import Model
-from calibrant.graph.onnx_passes import with_opset
 from calibrant.graph.points import QuantPlan
 from calibrant.graph.qdq_variants import QdqVariants
 from calibrant.graph.tensorrt_tensors import CalibratedTensors
@@ -86,20 +85,10 @@ def write_candidates(
     """
     if written_as.calibrated is not None:
         statistics = with_unobserved(statistics, written_as.calibrated)
-    plan = _in_its_opset(plan)
     choices = RangeChoices(statistics, plan.scheme.activations, plan.ties)
     models = QdqVariants(plan.model, plan.points, plan.scheme)
     writer = _Writer(plan, statistics, choices, models, out, written_as)
     return tuple(writer.candidate(calibrator) for calibrator in calibrators)
-
-
-def _in_its_opset(plan: QuantizationPlan) -> QuantizationPlan:
-    """The plan with its model in the opset that it is quantized in: converting is slow, and done once."""
-    try:
-        converted = with_opset(plan.model.ir, plan.scheme.min_opset)
-    except ModelError:  # each candidate will say so
-        return plan
-    return replace(plan, model=replace(plan.model, ir=converted))
 
 
 @dataclass(frozen=True)

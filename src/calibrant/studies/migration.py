@@ -16,10 +16,12 @@ from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.printable import printable
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Encoding, PerTensor, QuantSpec, Scheme
-from calibrant.graph.model import Model, load_model, save_model
+from calibrant.graph.model import Model, load_model, raised, save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
+from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.same_function import require_same_on_synthetic_inputs
 from calibrant.studies.checks import AUTO, CheckResult, check_named
 
 # For a tensor in which calibration saw nothing but zeros: they are stored exactly with any scale.
@@ -95,7 +97,8 @@ def migrate(
     model, cache, out = Path(model), Path(cache), Path(out)
     rules = _require_eight_bits(scheme_named(scheme))
     checked = check_named("none" if check == AUTO and rules.activations.dtype != "int8" else check)
-    calibration, loaded = read_cache(cache), load_model(model)
+    calibration, loaded = read_cache(cache), raised(load_model(model), rules.min_opset)
+    require_same_on_synthetic_inputs(loaded, runtime_named(REFERENCE))
     _require_other_file(out, model, cache)
     found = _placed(loaded, rules, calibration.scales, tuple(keep_float), cache.name, allow_missing)
     require_writable(out.parent)

@@ -17,9 +17,10 @@ from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Sch
 from calibrant.graph.model import (
     Model,
     dynamic_image_input,
-    keeps_shapes_outside,
     load_model,
+    needs_a_copy,
     opset_of,
+    raised,
     save_model,
     signature_of,
     with_fixed_input,
@@ -27,6 +28,7 @@ from calibrant.graph.model import (
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.same_function import require_same_function
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
 from calibrant.studies.remarks import on_scheme
@@ -111,7 +113,7 @@ def named_recognition(signature: ModelSignature, family: str) -> Recognition:
 @contextmanager
 def runnable_file(model: Model) -> Iterator[Path]:
     """The model's file, or a copy for the time being where a runtime cannot open it as it is."""
-    if not keeps_shapes_outside(model):
+    if not needs_a_copy(model):
         yield model.path
         return
     with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
@@ -155,20 +157,21 @@ def detection_task(detector: Detector, settings: StudySettings, test: TestSet | 
 
 
 def quantization_plan(detector: Detector, settings: StudySettings) -> QuantizationPlan:
-    """Where the scheme quantizes this model.
+    """Where the scheme quantizes this model, which is raised to the opset that the scheme needs.
 
     Raises SettingsError when it quantizes nothing, and NumericsError when a weight is not finite.
     """
     scheme = scheme_named(settings.scheme)
-    points = quant_plan(detector.model, scheme, settings.keep_float, settings.keep_head_float)
+    model = raised(detector.model, scheme.min_opset)
+    points = quant_plan(model, scheme, settings.keep_float, settings.keep_head_float)
     if not points.weights:
         raise SettingsError(
             f"nothing in {detector.model.path.name} is quantized by scheme {scheme.name}: "
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
-    require_finite_weights(detector.model, points)
-    ties = pooling_ties(detector.model) if scheme.ties_pooling else {}
-    return QuantizationPlan(detector.model, scheme, points, ties)
+    require_finite_weights(model, points)
+    ties = pooling_ties(model) if scheme.ties_pooling else {}
+    return QuantizationPlan(model, scheme, points, ties)
 
 
 def prepare_study(
@@ -195,11 +198,13 @@ def prepare_study(
         progress.note(warning)
     test_ids = ids_sha256(sample.id for sample in test.samples)
     task = detection_task(detector, settings, test)
+    collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
+    require_same_function(plan.model, collector, lambda session: task.drive(session, calibration.samples[0]))
     return Study(
         plan=plan,
         float_model=detector.model.path,
         task=task,
-        collector=runtime if runtime.name == REFERENCE else runtime_named(REFERENCE),
+        collector=collector,
         runtime=runtime,
         calibration=calibration.samples,
         test=test.samples,

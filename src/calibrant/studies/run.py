@@ -19,7 +19,7 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime, Sample, Statistics, Task
-from calibrant.graph.model import keeps_shapes_outside, save_model
+from calibrant.graph.model import needs_a_copy, save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, require_readable
 from calibrant.stages.remote.collecting import collect_by
@@ -84,7 +84,7 @@ def run_study(
     """
     kept = KeptResults(cache, study.task, (study.runtime, study.collector))
     bench = _bench(study, kept, progress, executor)
-    written_as = format_for(study.runtime, study.plan.model)
+    written_as = format_for(study.runtime, study.plan.model.as_given)
     tensors = written_as.tensors(study.plan)
     statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
     with fixed_float_model(study, out) as float_model:
@@ -197,11 +197,11 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 @contextmanager
 def fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
     """The float model's file: a copy in ``out`` where it cannot run as it is, gone if that fails."""
-    if study.settings.imgsz is None and not keeps_shapes_outside(study.plan.model):
+    if study.settings.imgsz is None and not needs_a_copy(study.plan.model):
         yield study.float_model
         return
     copy = out / "float.onnx"
-    save_model(study.plan.model.ir, copy)
+    save_model(study.plan.model.as_given.ir, copy)
     try:
         yield copy
     except BaseException:

@@ -12,6 +12,7 @@ from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.types import Runtime
 from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.same_function import require_same_function
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import (
@@ -106,6 +107,7 @@ def open_coverage_study(
     for warning in warnings:
         progress.note(warning)
     task = detection_task(detector, settings.study, test) if test else _own_classes(detector, settings.study)
+    require_same_function(plan.model, runtime, lambda session: task.drive(session, calibration.samples[0]))
     return CoverageStudy(
         detector, plan, task, runtime, tuple(calibrators), calibration, test, candidates, settings,
         tuple(warnings),

@@ -11,6 +11,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.optimization.recipe import BETWEEN, Recipe
+from calibrant.stages.same_function import require_same_function
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe
 from calibrant.studies.optimization.result import OptimizationFiles
@@ -56,10 +57,12 @@ def follow_recipe(
     for remark in _remarks(recipe, detector.model.sha256, ids):
         progress.note(remark)
     names = ",".join(sorted(_calibrators(recipe.recipe)))
+    task, runtime = detection_task(detector, settings), runtime_named(REFERENCE)
+    require_same_function(plan.model, runtime, lambda session: task.drive(session, calibration.samples[0]))
     workshop = Workshop(
         plan,
-        detection_task(detector, settings),
-        runtime_named(REFERENCE),
+        task,
+        runtime,
         calibration.samples,
         calibrators_named(names),
         progress,
