@@ -52,9 +52,7 @@ def test_where_the_difference_begins_is_named(tmp_path: Path) -> None:
     for node in other.graph:
         if node.name == "middle":
             node.op_type = "Abs"
-    with pytest.raises(
-        ModelError, match=r"from opset 9 to 13.*from tensor 'b' on.*export it again"
-    ):
+    with pytest.raises(ModelError, match=r"from opset 9 to 13.*from tensor 'b' on.*export it again"):
         require_same_function(replace(model, ir=other), OnnxRuntime(1), drive)
 
 
