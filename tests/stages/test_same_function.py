@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx import helper, numpy_helper, save
+from onnx import NodeProto, helper, numpy_helper, save
 
 from calibrant.core.errors import ModelError
 from calibrant.core.types import Session
@@ -19,7 +19,7 @@ from calibrant.stages.same_function import require_same_function, require_same_o
 SAMPLE = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
 
 
-def old_model(folder: Path, *nodes: object) -> Model:
+def old_model(folder: Path, *nodes: NodeProto) -> Model:
     graph = helper.make_graph(
         [
             helper.make_node("Conv", ["x", "w"], ["a"], name="first"),

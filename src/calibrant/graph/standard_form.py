@@ -20,8 +20,8 @@ def standardize(proto: onnx.ModelProto) -> bool:
 
 
 def _rename_domain(proto: onnx.ModelProto) -> bool:
-    importing = (proto, *proto.functions)
-    written = [opset for part in importing for opset in part.opset_import if opset.domain == _STANDARD]
+    imports = [proto.opset_import, *(function.opset_import for function in proto.functions)]
+    written = [opset for opsets in imports for opset in opsets if opset.domain == _STANDARD]
     for opset in written:
         opset.domain = ""
     _keep_newest(proto)
