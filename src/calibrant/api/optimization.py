@@ -13,7 +13,7 @@ from calibrant.api.arguments import (
     node_patterns,
 )
 from calibrant.artifacts.store import output_folder, write_json
-from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.calibrators import DEFAULT_CALIBRATORS, known_calibrators
 from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
@@ -27,7 +27,8 @@ from calibrant.studies.optimization.search import Goal
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
-from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
+from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
+from calibrant.studies.trust import require_word
 
 
 def optimize(
@@ -58,7 +59,8 @@ def optimize(
     """Find the quantized model that loses least, with as much as possible in INT8.
 
     model: an ONNX file with ``calib`` and ``data``, or a study's folder, whose model, data and settings are
-    taken and other arguments here left alone. max_drop: points of mAP that may be lost. least_int8: percent
+    taken and other arguments here left alone, but for a ``runtime`` that names a program and ``calibrators``
+    of other packages: those have to be said again. max_drop: points that may be lost. least_int8: percent
     of the multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
     random half of the test images and reported on the other. Writes optimization.json and the files to deploy
     into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json too, and
@@ -67,12 +69,14 @@ def optimize(
     listener = progress or Silent()
     log = log_at(mlflow)
     goal, seconds = Goal(max_drop, _share(least_int8), seed), seconds_of(budget)
+    chosen = chosen_calibrators(calibrators)
     if Path(model).is_dir():
-        request, chosen = read_request(Path(model)), None
+        request = read_request(Path(model))
+        require_word(request, f"{Path(model) / REQUEST}", runtime, chosen)
+        chosen = known_calibrators(request.calibrators, chosen)
     else:
         if calib is None or data is None:
             raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
-        chosen = chosen_calibrators(calibrators)
         request = StudyRequest(
             model=str(model),
             calib=str(calib),
@@ -114,12 +118,14 @@ def apply_recipe(
     family: str = AUTO,
     calib_limit: int | None = None,
     skip_bad: bool = False,
+    calibrators: Calibrators = DEFAULT_CALIBRATORS,
     progress: Progress | None = None,
 ) -> MadeModel:
     """Make the model of a recipe again, without searching and without labels; write its files into ``out``.
 
     The same model and calibration images give the same files; others are told of, and followed as far as
-    their names go. Raises CalibrantError.
+    their names go. calibrators: of other packages, or functions, that the recipe may name.
+    Raises CalibrantError.
     """
     with output_folder(Path(out)) as folder:
         return follow_recipe(
@@ -130,6 +136,7 @@ def apply_recipe(
             family=family,
             calib_limit=calib_limit,
             skip_bad=skip_bad,
+            calibrators=chosen_calibrators(calibrators),
             progress=progress or Silent(),
         )
 

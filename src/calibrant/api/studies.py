@@ -17,9 +17,9 @@ from calibrant.api.arguments import (
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
 from calibrant.artifacts.store import occupied, output_folder
-from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
-from calibrant.core.errors import DataError
+from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.user_folder import user_cache_folder
@@ -33,10 +33,11 @@ from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
-from calibrant.studies.request import StudyRequest, kept_request, open_study, read_request
+from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
 from calibrant.studies.run_files import read_as_written
+from calibrant.studies.trust import require_word
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ def opened(executor: str | None) -> Iterator[Executor | None]:
 def resume(
     run: PathLike,
     *,
+    runtime: str | None = None,
+    calibrators: Calibrators | None = None,
     cache: bool = True,
     diagnose_budget: float | None = None,
     executor: str | None = None,
@@ -164,11 +167,15 @@ def resume(
 ) -> StudyResult:
     """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
 
+    runtime, calibrators: as the study was begun with, where they name a program or another package's code, or
+    are functions: a run's files, which may be anybody's, do not suffice for that.
     What the user's cache folder kept of it is not computed again. Other arguments as for study.
     Raises CalibrantError, for a folder without a request, and where model or data are gone.
     """
     folder, listener, clock = Path(run), progress or Silent(), Clock()
-    request = read_request(folder)
+    request, own = read_request(folder), chosen_calibrators(calibrators) if calibrators is not None else ()
+    require_word(request, f"{folder / REQUEST}", runtime, own)
+    _require_same(request, folder, runtime, own)
     if (folder / MEASUREMENTS).is_dir():
         raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
     log = log_at(mlflow)
@@ -178,9 +185,23 @@ def resume(
                 f"{len(damaged)} files of {folder} are damaged or missing, e.g. {damaged[0]!r}; "
                 "they are made again"
             )
-        prepared = open_study(request, listener)
+        prepared = open_study(request, listener, known_calibrators(request.calibrators, own))
         how = Effort(cache, diagnose_budget, workers, log, max_memory)
         return _run(prepared, folder, how, clock, listener)
+
+
+def _require_same(
+    request: StudyRequest, folder: Path, runtime: str | None, own: Sequence[NamedCalibrator]
+) -> None:
+    """Refuse other settings than the run was begun with."""
+    if runtime not in (None, request.settings.runtime):
+        raise SettingsError(
+            f"{folder} was begun with --runtime {request.settings.runtime}; say that, or give study "
+            "another --out"
+        )
+    strange = [calibrator.name for calibrator in own if calibrator.name not in request.calibrators]
+    if strange:
+        raise SettingsError(f"{folder} was begun without calibrator {strange[0]}; give study another --out")
 
 
 def _run(prepared: Study, folder: Path, how: Effort, clock: Clock, progress: Progress) -> StudyResult:

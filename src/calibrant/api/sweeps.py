@@ -13,7 +13,7 @@ from calibrant.api.arguments import PathLike
 from calibrant.api.studies import Effort, opened, study_in
 from calibrant.artifacts.store import read_json, require_writable, write_json
 from calibrant.core.clock import Clock
-from calibrant.core.errors import CalibrantError
+from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.reports.sweep_files import write_sweep_reports
 from calibrant.runtimes import REFERENCE, gpus_of, on_one_core, runtime_named
@@ -31,16 +31,19 @@ def sweep(
     executor: str | None = None,
     cache: bool = True,
     diagnose_budget: float | None = 0.0,
+    trust: PathLike | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
     """Study every model on every data set under every scheme and runtime that a YAML file names.
 
     Runs that ``out`` (default ``runs/<file's name>``) holds already are found again; a run that fails is a
     row that says why. With an executor whole runs are handed out where there are as many as it has slots, so
-    that each is made where its engine lies; else the shards of one run after the other. Other arguments as
-    for study. Raises SettingsError or DataError for a file that does not say what to do, OutputError.
+    that each is made where its engine lies; else the shards of one run after the other. trust: the file
+    itself, where it names programs or calibrators of other packages. Other arguments as for study.
+    Raises SettingsError or DataError for a file that does not say what to do, OutputError.
     """
-    runs, listener, source = read_sweep(Path(file)), progress or Silent(), Path(file)
+    listener, source = progress or Silent(), Path(file)
+    runs = read_sweep(source, _is_trusted(source, trust))
     folder = require_writable(_folder(source, out))
     rows = {row.run: row for row in _so_far(runs, folder)}
     todo = [run for run in runs if rows[run.name] == waiting(run)]
@@ -62,10 +65,21 @@ def sweep(
     return result
 
 
-def plan_sweep(file: PathLike, *, out: PathLike | None = None) -> tuple[Row, ...]:
+def plan_sweep(
+    file: PathLike, *, out: PathLike | None = None, trust: PathLike | None = None
+) -> tuple[Row, ...]:
     """The rows of a sweep as they are now, nothing run: those still to do are waiting. Raises as sweep."""
     source = Path(file)
-    return _so_far(read_sweep(source), _folder(source, out))
+    return _so_far(read_sweep(source, _is_trusted(source, trust)), _folder(source, out))
+
+
+def _is_trusted(source: Path, trust: PathLike | None) -> bool:
+    """Whether the user has named this very file. Raises SettingsError where he has named another."""
+    if trust is None:
+        return False
+    if Path(trust).resolve() != source.resolve():
+        raise SettingsError(f"--trust names {trust}, not the file of this sweep; write --trust {source}")
+    return True
 
 
 def _folder(source: Path, out: PathLike | None) -> Path:

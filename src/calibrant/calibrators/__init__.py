@@ -11,6 +11,8 @@ from calibrant.calibrators.registry import (
     calibrator_named,
     calibrators_named,
     distinct,
+    installed_calibrators,
+    known_calibrators,
 )
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "calibrators_named",
     "distinct",
     "entropy2",
+    "installed_calibrators",
+    "known_calibrators",
     "legacy",
     "minmax",
     "mse",

@@ -110,6 +110,26 @@ def calibrators_named(text: str) -> tuple[NamedCalibrator, ...]:
     return distinct(calibrator_named(item) for item in _expanded(text))
 
 
+def known_calibrators(
+    names: Iterable[str], own: Iterable[NamedCalibrator] = ()
+) -> tuple[NamedCalibrator, ...]:
+    """Calibrators by their names, those of ``own`` first.
+
+    Raises SettingsError as :func:`calibrators_named`.
+    """
+    given = {calibrator.name: calibrator for calibrator in own}
+    items = (item for name in names for item in ((name,) if name in given else _expanded(name)))
+    return distinct(given.get(item) or calibrator_named(item) for item in items)
+
+
+def installed_calibrators(names: Iterable[str]) -> list[str]:
+    """Those of the names that stand for calibrators of other packages; nothing is imported to tell."""
+    items = (item.strip() for name in names for item in _expanded(name))
+    foreign = [item for item in items if item.partition(":")[0] not in CALIBRATORS]
+    installed = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)} if foreign else set()
+    return [item for item in foreign if item in installed]
+
+
 def distinct(entries: Iterable[NamedCalibrator]) -> tuple[NamedCalibrator, ...]:
     """The entries as a tuple. Raises SettingsError when there is none or two share a name or file."""
     found = tuple(entries)

@@ -54,6 +54,11 @@ def study(as_json: bool, **settings: Any) -> None:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @options(CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, JSON)
+@click.option(
+    "--runtime", default=None, help="The runtime that it was begun with, where that names a program."
+)
+@click.option("--calibrators", default=None, metavar="LIST",
+              help="Those of other packages that it was begun with.")  # fmt: skip
 def resume(as_json: bool, run: Path, **settings: Any) -> None:
     """Go on with a study that was cut off, in its folder RUN."""
     from calibrant import api

@@ -57,7 +57,7 @@ def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any
 
     if not (settings.get("calib") and settings.get("out")):
         raise click.UsageError("--recipe needs --calib and --out.")
-    names = ("model", "calib", "out", "family", "calib_limit", "skip_bad")
+    names = ("model", "calib", "out", "family", "calib_limit", "skip_bad", "calibrators")
     made = api.apply_recipe(
         recipe=recipe,
         progress=progress,

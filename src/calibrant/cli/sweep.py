@@ -21,8 +21,12 @@ SOME_FAILED = 1
 @options(EXECUTOR, CACHE)
 @click.option("--diagnose-budget", callback=optional_seconds, default="0", show_default=True, metavar="TIME",
               help="Time to find causes, in each run.")  # fmt: skip
+@click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", default=None,
+              help="FILE again, where it names programs or calibrators of other packages.")  # fmt: skip
 @JSON
-def sweep(file: Path, out: Path | None, dry_run: bool, as_json: bool, **settings: Any) -> None:
+def sweep(
+    file: Path, out: Path | None, dry_run: bool, trust: Path | None, as_json: bool, **settings: Any
+) -> None:
     """Study every model on every data set, scheme and runtime that the YAML FILE names.
 
     The same command again goes on where it was cut off. A run that fails is a row that says why, and the
@@ -31,10 +35,10 @@ def sweep(file: Path, out: Path | None, dry_run: bool, as_json: bool, **settings
     from calibrant import api
 
     if dry_run:
-        _show_plan(api.plan_sweep(file, out=out), as_json)
+        _show_plan(api.plan_sweep(file, out=out, trust=trust), as_json)
         return
     with progress_of(quiet=as_json) as progress:
-        result = api.sweep(file, out=out, progress=progress, **settings)
+        result = api.sweep(file, out=out, trust=trust, progress=progress, **settings)
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from calibrant.artifacts.lock import LOCK
 from calibrant.artifacts.store import read_json, remove, write_bytes, write_json
-from calibrant.calibrators import NamedCalibrator, calibrators_named
+from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
@@ -115,7 +115,7 @@ def open_study(
     ``runtime`` for one that is open already. Raises CalibrantError.
     """
     settings = request.settings
-    chosen = calibrators if calibrators is not None else calibrators_named(",".join(request.calibrators))
+    chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
     engine = runtime or runtime_named(settings.runtime, progress)
     detector = open_detector(Path(request.model), request.family, settings.imgsz)
     test = open_test_set(detector, Path(request.data), request.limit, request.skip_bad)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from calibrant.calibrators import calibrators_named
+from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
 from calibrant.runtimes import REFERENCE, runtime_named
@@ -18,6 +19,7 @@ from calibrant.studies.optimization.result import OptimizationFiles
 from calibrant.studies.optimization.workshop import Workshop
 from calibrant.studies.plan import StudySettings, ids_sha256
 from calibrant.studies.prepare import detection_task, open_calibration, open_detector, quantization_plan
+from calibrant.studies.trust import require_packaged_calibrators
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,17 @@ def follow_recipe(
     family: str,
     calib_limit: int | None,
     skip_bad: bool,
+    calibrators: Sequence[NamedCalibrator],
     progress: Progress,
 ) -> MadeModel:
     """Make a recipe's model from a float model and calibration images and write its files into ``out``.
 
-    Raises SettingsError where the recipe names what the model does not have.
+    calibrators: of other packages, or functions, that the recipe may name.
+    Raises SettingsError where the recipe names what the model does not have, or what it may not.
     """
     recipe = read_recipe(recipe_path)
+    names = sorted(_calibrators(recipe.recipe))
+    require_packaged_calibrators(names, str(recipe_path), (named.name for named in calibrators))
     settings = StudySettings(scheme=recipe.scheme, keep_float=recipe.keep_float, imgsz=recipe.imgsz)
     detector = open_detector(model, family, recipe.imgsz)
     plan = quantization_plan(detector, settings)
@@ -56,7 +62,6 @@ def follow_recipe(
     ids = ids_sha256(sample.id for sample in calibration.samples)
     for remark in _remarks(recipe, detector.model.sha256, ids):
         progress.note(remark)
-    names = ",".join(sorted(_calibrators(recipe.recipe)))
     task, runtime = detection_task(detector, settings), runtime_named(REFERENCE)
     require_same_function(plan.model, runtime, lambda session: task.drive(session, calibration.samples[0]))
     workshop = Workshop(
@@ -64,7 +69,7 @@ def follow_recipe(
         task,
         runtime,
         calibration.samples,
-        calibrators_named(names),
+        known_calibrators(names, calibrators),
         progress,
     )
     _require_known(recipe.recipe, workshop)

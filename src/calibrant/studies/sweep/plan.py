@@ -19,6 +19,7 @@ from calibrant.runtimes.options import parsed
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.request import StudyRequest
+from calibrant.studies.trust import require_harmless_runtime, require_packaged_calibrators
 from calibrant.tasks.detection import family_named
 
 _AXES = ("model", "dataset", "scheme", "runtime")
@@ -66,9 +67,10 @@ class _Dataset:
     limits: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_sweep(path: Path) -> tuple[SweepRun, ...]:
+def read_sweep(path: Path, trusted: bool = False) -> tuple[SweepRun, ...]:
     """The studies that a sweep's file asks for, in its order. Paths in it are relative to its folder.
 
+    trusted: the file may name programs (``python=``), places to write to and calibrators of other packages.
     Raises DataError for a file that cannot be read, and SettingsError, naming line and key, for whatever in
     it does not exist or does not fit.
     """
@@ -77,6 +79,8 @@ def read_sweep(path: Path) -> tuple[SweepRun, ...]:
     models, datasets = _models(places["models"]), _datasets(places["datasets"])
     schemes = [_checked(place, _scheme) for place in _list(places, "schemes")]
     runtimes = [_checked(place, _runtime) for place in _list(places, "runtimes")]
+    if not trusted:
+        _require_harmless(path, places)
     calibrators = _calibrators(places.get("calibrators"))
     settings = _settings(places.get("settings"))
     skipped = tuple(_skipped(places.get("skip")))
@@ -212,6 +216,16 @@ def _runtime(specification: str) -> None:
     name, _ = parsed(specification)
     if name not in RUNTIMES:
         raise SettingsError(f"no runtime is called {name!r}; known: {', '.join(RUNTIMES)}")
+
+
+def _require_harmless(path: Path, places: Mapping[str, Place]) -> None:
+    remedy = f"--trust {path}"
+    for place in _list(places, "runtimes"):
+        text = place.text()
+        _or_wrong(place, lambda: require_harmless_runtime(text, "this", remedy))  # noqa: B023 - called at once
+    if (named := places.get("calibrators")) is not None:
+        names = [item.text() for item in named.items()]
+        _or_wrong(named, lambda: require_packaged_calibrators(names, "this", remedy=remedy))
 
 
 def _or_wrong(place: Place, check: Any) -> Any:
