@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from calibrant.cli.checkpoints import RECIPES, is_checkpoint, study_checkpoint, without_recipes
 from calibrant.cli.options import (
     CACHE,
     CALIB,
@@ -34,7 +35,7 @@ ALL_FAILED = 1
 
 
 @click.command()
-@options(MODEL, CALIB, DATA, CALIBRATORS, INPUT, SCORING, PLACEMENT, JSON)
+@options(MODEL, CALIB, DATA, CALIBRATORS, RECIPES, INPUT, SCORING, PLACEMENT, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/MODEL-TIME].")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
@@ -44,10 +45,13 @@ ALL_FAILED = 1
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
     """Measure every calibrator on MODEL and recommend one."""
+    if is_checkpoint(settings["model"]):
+        study_checkpoint(settings, as_json)
+        return
     from calibrant import api
 
     with progress_of(quiet=as_json) as progress:
-        result = api.study(progress=progress, **given(settings))
+        result = api.study(progress=progress, **given(without_recipes(settings)))
     _show_study(result, as_json)
 
 

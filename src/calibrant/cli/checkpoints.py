@@ -1,0 +1,71 @@
+"""Commands on checkpoints of language models: where MODEL is a folder with safetensors files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from calibrant.cli.options import options
+from calibrant.cli.output import is_terminal, print_json, progress_of
+
+RECIPES = options(
+    click.option("--methods", metavar="LIST",
+                 help="For checkpoints: how weights are rounded, e.g. rtn,gptq [default: a first look]."),
+    click.option("--formats", metavar="LIST",
+                 help="For checkpoints: e.g. w4a16-g128,w8a8,fp8 [default: a first look]."),
+    click.option("--tokens", type=click.IntRange(min=2), metavar="N",
+                 help="For checkpoints: tokens of each document that are looked at [default: 2048]."),
+    click.option("--max-loss", type=click.FloatRange(min=0), metavar="KL",
+                 help="For checkpoints: recommend the smallest within this KL (nats a token)."),
+)  # fmt: skip
+_OF_CHECKPOINTS = ("methods", "formats", "tokens", "max_loss")
+_NOTHING_RECOMMENDED = 4
+
+
+def is_checkpoint(model: Path) -> bool:
+    """Whether MODEL is a checkpoint's folder."""
+    return model.is_dir() and (model / "config.json").is_file()
+
+
+def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings for an ONNX model. Raises UsageError for options that only checkpoints have."""
+    found = {name: settings.pop(name) for name in _OF_CHECKPOINTS}
+    given = [name for name, value in found.items() if value is not None]
+    if given:
+        raise click.UsageError(f"{_flag(given[0])} is for checkpoints, folders with config.json and safetensors.")
+    return settings
+
+
+def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
+    """Study a checkpoint and show the ranking."""
+    from calibrant.api import checkpoints
+
+    taken = ("model", "calib", "data", "out", "calibrators", "limit", "calib_limit", "seed", *_OF_CHECKPOINTS)
+    _refuse_others(settings, taken)
+    wanted = {name: settings[name] for name in taken if settings.get(name) is not None}
+    with progress_of(quiet=as_json) as progress:
+        result = checkpoints.study_checkpoint(progress=progress, **wanted)
+    if as_json:
+        print_json({"out": result.out, **result.to_dict()})
+    else:
+        from calibrant.reports.checkpoints import print_checkpoint_study
+        from calibrant.reports.terminal import console_for
+
+        print_checkpoint_study(result, console_for(is_terminal(sys.stdout)))
+    if result.recommended is None:
+        sys.exit(_NOTHING_RECOMMENDED)
+
+
+def _refuse_others(settings: dict[str, Any], taken: tuple[str, ...]) -> None:
+    context = click.get_current_context()
+    for name in settings.keys() - set(taken):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{_flag(name)} does not apply to checkpoints; leave it out.")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,157 @@
+"""Tensors in safetensors files: found by their headers, read one at a time, every byte counted.
+
+The format: 8 bytes little-endian, the length of a JSON header, the header, the values. Source:
+https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import ModelError
+from calibrant.core.types import FloatArray
+
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "I16": np.dtype(np.int16),
+    "U16": np.dtype(np.uint16),
+    "I32": np.dtype(np.int32),
+    "U32": np.dtype(np.uint32),
+    "I64": np.dtype(np.int64),
+    "U64": np.dtype(np.uint64),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
+}
+NAMES: Mapping[np.dtype[Any], str] = {dtype: name for name, dtype in DTYPES.items()}
+_LONGEST_HEADER = 100 * 2**20
+_LARGEST_RANK = 8
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor's values lie: ``start`` and ``stop`` are bytes from the beginning of ``file``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    stop: int
+
+    @property
+    def bytes(self) -> int:
+        """Its size in the file."""
+        return self.stop - self.start
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return prod(self.shape)
+
+
+class TensorReader:
+    """Reads tensors by name and counts the bytes that it took from the files."""
+
+    def __init__(self, tensors: Mapping[str, StoredTensor]) -> None:
+        self.tensors = tensors
+        self.bytes_read = 0
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    def raw(self, name: str, rows: slice | None = None) -> NDArray[Any]:
+        """A tensor's values in the type that the file holds; ``rows``: only these of its first axis.
+
+        Raises ModelError where the file has become shorter than its header says.
+        """
+        stored = self.tensors[name]
+        start, stop, shape = stored.start, stored.stop, stored.shape
+        if rows is not None:
+            first, last, _ = rows.indices(shape[0])
+            row = stored.bytes // max(1, shape[0])
+            start, stop, shape = start + first * row, start + last * row, (last - first, *shape[1:])
+        content = np.empty(stop - start, np.uint8)
+        try:
+            with stored.file.open("rb", buffering=0) as file:
+                file.seek(start)
+                _fill(file.fileno(), content)
+        except (OSError, EOFError) as error:
+            raise ModelError(f"cannot read {name!r} from {stored.file}: {error}; get the file again") from error
+        self.bytes_read += len(content)
+        return content.view(DTYPES[stored.dtype]).reshape(shape)
+
+    def values(self, name: str, rows: slice | None = None) -> FloatArray:
+        """A tensor's values as float32. Raises ModelError where one is NaN or infinite."""
+        found = self.raw(name, rows).astype(np.float32)
+        if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
+            count = int((~np.isfinite(found)).sum())
+            raise ModelError(
+                f"{name!r} in {self.tensors[name].file} holds {count} values that are NaN or infinite; "
+                "get a sound copy of the model"
+            )
+        return found
+
+
+def _fill(descriptor: int, content: NDArray[np.uint8]) -> None:
+    view, done = memoryview(content), 0
+    while done < len(view):
+        step = os.readv(descriptor, [view[done : done + 2**30]])
+        if step == 0:
+            raise EOFError(f"{len(view) - done} bytes are missing")
+        done += step
+
+
+def header_of(file: Path) -> dict[str, StoredTensor]:
+    """The tensors that one safetensors file holds, from its header alone.
+
+    Raises ModelError in one line for a file that is damaged, cut off or something else.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            length = struct.unpack("<Q", stream.read(8))[0]
+            if length > min(_LONGEST_HEADER, size - 8):
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
+            header = json.loads(stream.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        return {tensor.name: tensor for tensor in _tensors(header, file, 8 + length, size)}
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, struct.error, RecursionError) as error:
+        raise ModelError(f"{file} is no whole safetensors file: {error}; get it again") from error
+
+
+def _tensors(header: Mapping[str, Any], file: Path, begin: int, size: int) -> Iterator[StoredTensor]:
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        dtype, shape, (start, stop) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        if dtype not in DTYPES:
+            raise ValueError(f"{name!r} is of the unknown type {dtype!r}")
+        numbers = (*shape, start, stop)
+        if any(type(n) is not int or n < 0 for n in numbers) or len(shape) > _LARGEST_RANK:
+            raise ValueError(f"{name!r} has the shape {shape} at {start} to {stop}")
+        if stop - start != prod(shape) * DTYPES[dtype].itemsize:
+            raise ValueError(f"{name!r} of shape {shape} has {stop - start} bytes")
+        if begin + stop > size:
+            raise ValueError(f"{name!r} ends {begin + stop - size} bytes behind the file's end")
+        yield StoredTensor(name, dtype, shape, file, begin + start, begin + stop)

@@ -1,0 +1,96 @@
+"""A checkpoint's study on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from calibrant.core.sizes import shown_bytes
+from calibrant.studies.checkpoints.result import CheckpointStudy, CheckpointTrial
+from calibrant.tasks.generation.evidence import DIVERGENCE
+
+
+def print_checkpoint_study(result: CheckpointStudy, console: Console) -> None:
+    """Print the ranking by KL, the recommendation, and what the measuring took."""
+    console.print(_headline(result))
+    console.print(_table(result))
+    for better, other, count in result.needed:
+        console.print(
+            Text(f"About {count} such documents would tell {better} from {other} (there are {result.data.documents}).", "dim")
+        )
+    console.print(_verdict(result))
+    console.print(Text(_cost(result), "dim"))
+    console.print(f"study.json: {escape(result.out)}")
+
+
+def _headline(result: CheckpointStudy) -> str:
+    model, data = result.model, result.data
+    share = 100 * model.quantized_weights / model.weights
+    return (
+        f"[bold]{escape(model.path)}[/bold], {escape(model.model_type)}: {model.blocks} blocks, "
+        f"{share:.1f} % of {model.weights / 1e6:.1f} M weights are quantized; "
+        f"{data.calibration_documents} calibration documents ({data.calibration_tokens} tokens), "
+        f"{data.documents} test documents ({data.tokens} scored tokens)"
+    )
+
+
+def _table(result: CheckpointStudy) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", width=1)
+    table.add_column("candidate", no_wrap=True)
+    for title in ("size", "bits", "KL", "95 % interval", "top-1", "NLL +", "worst KL"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_row("", "float", shown_bytes(result.model.bytes), *_blank(6))
+    for row in _rows(result):
+        table.add_row(*row)
+    return table
+
+
+def _blank(count: int) -> tuple[str, ...]:
+    return ("",) * count
+
+
+def _rows(result: CheckpointStudy) -> Iterator[list[str | Text]]:
+    chosen = result.recommended.name if result.recommended else None
+    for trial in result.ranking:
+        style = "bold green" if trial.name == chosen else ""
+        yield [
+            Text("*" if trial.name == chosen else "", style=style),
+            Text(trial.name, style=style),
+            shown_bytes(trial.bytes),
+            f"{trial.bits:.2f}",
+            DIVERGENCE.text(trial.loss.value),
+            trial.loss.interval(DIVERGENCE),
+            _figure(trial, "top1", "{:.1f} %"),
+            _figure(trial, "nll_change", "{:+.4f}"),
+            _figure(trial, "kl_worst_document", "{:.4f}"),
+        ]
+
+
+def _figure(trial: CheckpointTrial, name: str, form: str) -> str:
+    value = trial.figure(name)
+    return "" if value is None else form.format(value)
+
+
+def _verdict(result: CheckpointStudy) -> Text:
+    chosen = result.recommended
+    if chosen is None:
+        return Text("No candidate is within the loss that you allow.", style="bold red")
+    text = Text("Use ").append(chosen.name, style="bold green").append(f": {chosen.reason}.")
+    held_out = DIVERGENCE.amount(chosen.held_out_loss)
+    return text.append(
+        f" Choosing on one half of the documents and measuring on the other gives KL {held_out}.", style="dim"
+    )
+
+
+def _cost(result: CheckpointStudy) -> str:
+    cost = result.cost
+    share = cost.bytes_read / result.model.bytes
+    return (
+        f"{cost.seconds:.1f} s, at most {shown_bytes(cost.peak_memory)} of memory; the model's "
+        f"{shown_bytes(result.model.bytes)} were read {share:.2f} times"
+    )

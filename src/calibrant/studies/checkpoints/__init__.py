@@ -1,0 +1,1 @@
+"""Studies of checkpoints: every method and format in one reading of the weights."""

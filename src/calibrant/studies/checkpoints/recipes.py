@@ -1,0 +1,149 @@
+"""Which candidates a checkpoint's study has: methods, formats and calibrators combined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calibrant.calibrators import NamedCalibrator
+from calibrant.core.errors import SettingsError
+from calibrant.core.format_names import WeightActivation, format_named
+from calibrant.core.formats import Encoded, Format, PerBlock, encode
+from calibrant.core.types import FloatArray
+from calibrant.models.checkpoint.layers import CheckpointLayer
+from calibrant.models.checkpoint.observing import InputStatistics, Wanted
+
+Encoding = Callable[[FloatArray, Format, InputStatistics | None], Encoded]
+
+
+@dataclass(frozen=True)
+class WeightMethod:
+    """A way to choose a weight's codes. ``simplicity`` orders ties: less is simpler.
+
+    moments: whether it needs the second moments of a product's inputs.
+    """
+
+    name: str
+    simplicity: int
+    encode: Encoding
+    moments: bool = False
+
+
+def _rtn(weight: FloatArray, format: Format, _statistics: InputStatistics | None) -> Encoded:  # noqa: A002
+    return encode(weight, format)
+
+
+METHODS: Mapping[str, WeightMethod] = {"rtn": WeightMethod("rtn", 0, _rtn)}
+"""By the name that users give, from the simplest to the most intricate."""
+
+DEFAULT_GROUPS = (128, 64, 32)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A candidate: a method for the weights, formats, and a calibrator where activations have fixed ranges."""
+
+    method: WeightMethod
+    formats: WeightActivation
+    calibrator: NamedCalibrator | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique in a study, e.g. ``gptq:w4a16-g32`` or ``rtn:w8a8-static:mse``."""
+        parts = (self.method.name, self.formats.name, self.calibrator.name if self.calibrator else None)
+        return ":".join(filter(None, parts))
+
+    @property
+    def simplicity(self) -> int:
+        """Orders ties: less is simpler."""
+        return self.method.simplicity * 10 + (self.calibrator.simplicity if self.calibrator else 0)
+
+    @property
+    def file_stem(self) -> str:
+        """The name as part of a file name."""
+        return "".join(c if c.isalnum() or c in ".-_" else "-" for c in self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As study.json holds it."""
+        found = {"method": self.method.name, "format": self.formats.name}
+        return found | ({"calibrator": self.calibrator.name} if self.calibrator else {})
+
+
+def recipes_named(
+    methods: str | None,
+    formats: str | None,
+    calibrators: Sequence[NamedCalibrator],
+    layers: Sequence[CheckpointLayer],
+) -> tuple[Recipe, ...]:
+    """Every method with every format; with every calibrator where activations have fixed ranges.
+
+    None: a few that are worth a first look. Raises SettingsError for unknown names and for none at all.
+    """
+    chosen = [format_named(name) for name in _split(formats) or default_formats(layers)]
+    named = [method_named(name) for name in _split(methods) or METHODS]
+    found = [
+        recipe
+        for entry in chosen
+        for method in named
+        if methods is not None or _is_worthwhile(method, entry)
+        for recipe in _recipes(method, entry, calibrators)
+    ]
+    twice = {recipe.name for recipe in found if [r.name for r in found].count(recipe.name) > 1}
+    if twice:
+        raise SettingsError(f"{min(twice)!r} is named twice; name each method and format once")
+    return tuple(found)
+
+
+def method_named(name: str) -> WeightMethod:
+    """Look up a method. Raises SettingsError."""
+    if name not in METHODS:
+        raise SettingsError(f"no method is called {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def default_formats(layers: Sequence[CheckpointLayer]) -> tuple[str, ...]:
+    """INT4 weights in the largest usual groups that divide all inputs, INT8 and FP8."""
+    group = next((g for g in DEFAULT_GROUPS if all(layer.shape[1] % g == 0 for layer in layers)), None)
+    return (f"w4a16-g{group}" if group else "w4a16-channel", "w8a8", "fp8")
+
+
+def fits(format: Format, shape: tuple[int, int]) -> bool:  # noqa: A002
+    """Whether a matrix can be stored in a format: whether its blocks divide the inputs."""
+    return not isinstance(format.granularity, PerBlock) or shape[1] % format.granularity.size == 0
+
+
+def stored_bytes(format: Format | None, layer: CheckpointLayer) -> int:  # noqa: A002
+    """Bytes that a layer takes in a format, with scales and zero points; None, or no fit: as it is now."""
+    if format is None or not fits(format, layer.shape):
+        return layer.bytes
+    return math.ceil(layer.size * format.bits_per_value(layer.shape) / 8)
+
+
+def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
+    """The statistics that these recipes need."""
+    found = tuple(recipes)
+    return Wanted(
+        moments=any(recipe.method.moments for recipe in found),
+        histograms=any(recipe.calibrator is not None for recipe in found),
+    )
+
+
+def _recipes(
+    method: WeightMethod, entry: WeightActivation, calibrators: Sequence[NamedCalibrator]
+) -> list[Recipe]:
+    inputs = entry.activations
+    if inputs is None or inputs.dynamic:
+        return [Recipe(method, entry)]
+    return [Recipe(method, entry, calibrator) for calibrator in calibrators]
+
+
+def _is_worthwhile(method: WeightMethod, entry: WeightActivation) -> bool:
+    """In 8 bits rounding to nearest is as good as anything: other methods only where they are asked for."""
+    return method.name == "rtn" or entry.weights is None or entry.weights.element.bits < 8
+
+
+def _split(names: str | None) -> list[str]:
+    return [] if names is None else list(filter(None, (name.strip() for name in names.split(","))))
+

@@ -1,0 +1,200 @@
+"""Running a checkpoint's study: one reading of the weights, then intervals, ranking and recommendation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from calibrant.artifacts.checksums import CHECKSUMS, write_checksums
+from calibrant.artifacts.store import json_bytes, remove, write_bytes
+from calibrant.core.errors import ModelError
+from calibrant.core.metrics import Figure
+from calibrant.core.processor import processor_name
+from calibrant.core.progress import Progress
+from calibrant.models.checkpoint.architecture import Architecture
+from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
+from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
+from calibrant.models.checkpoint.streaming import Measurement, measure
+from calibrant.models.checkpoint.weights import Weights
+from calibrant.studies.checkpoints.candidates import Candidate
+from calibrant.studies.checkpoints.data import TextData
+from calibrant.studies.checkpoints.recipes import Recipe, fits, stored_bytes, wanted_by
+from calibrant.studies.checkpoints.result import (
+    CheckpointStudy,
+    CheckpointSummary,
+    CheckpointTrial,
+    Cost,
+    RecommendedCheckpoint,
+)
+from calibrant.studies.checkpoints.verdict import Contender, Documents, choose, needed_documents
+from calibrant.studies.evidence import save_evidence
+from calibrant.tasks.generation.evidence import TextEvidence
+
+RESULT = "study.json"
+_WORST = 5
+_PACKAGES = ("calibrant", "numpy", "torch", "transformers", "tokenizers")
+
+
+@dataclass(frozen=True)
+class CheckpointStudyPlan:
+    """Everything that a study needs, checked before the work begins. max_loss: KL that may be lost, nats."""
+
+    checkpoint: Checkpoint
+    data: TextData
+    recipes: tuple[Recipe, ...]
+    settings: Mapping[str, object]
+    max_loss: float | None = None
+    seed: int = 0
+
+
+def quantizable(checkpoint: Checkpoint) -> dict[str, CheckpointLayer]:
+    """The layers that are quantized, by name: matrix products in blocks, no router. Raises ModelError."""
+    found = {layer.name: layer for layer in layers_of(checkpoint) if layer.role in QUANTIZABLE}
+    if not found:
+        raise ModelError(f"{checkpoint.folder} has no layer that could be quantized")
+    return found
+
+
+def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progress) -> CheckpointStudy:
+    """Run a study and write study.json, and each candidate's evidence, into ``out``."""
+    begun = time.perf_counter()
+    layers = quantizable(plan.checkpoint)
+    weights = Weights(plan.checkpoint)
+    architecture = Architecture(plan.checkpoint, weights)
+    for warning in plan.data.warnings:
+        progress.note(warning)
+    remove(out / RESULT)
+    remove(out / CHECKSUMS)
+    measured = measure(
+        architecture,
+        [tokens.numbers for tokens in plan.data.calibration],
+        [tokens.numbers for tokens in plan.data.test],
+        [tokens.scored_from for tokens in plan.data.test],
+        [Candidate(recipe, layers) for recipe in plan.recipes],
+        wanted_by(plan.recipes),
+        progress,
+    )
+    evidence = evidence_of(measured)
+    documents = Documents(len(plan.data.test), plan.seed)
+    trials = tuple(
+        _trial(plan, recipe, evidence[recipe.name], measured, layers, documents, out)
+        for recipe in plan.recipes
+    )
+    contenders = {
+        trial.name: Contender(trial.name, recipe.simplicity, trial.bytes, evidence[trial.name])
+        for trial, recipe in zip(trials, plan.recipes, strict=True)
+    }
+    chosen = choose(list(contenders.values()), documents, plan.max_loss)
+    ranked = sorted(contenders.values(), key=lambda contender: contender.evidence.kl)
+    result = CheckpointStudy(
+        out=str(out),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=_summary(plan.checkpoint, architecture, layers),
+        environment=_environment(),
+        settings=plan.settings,
+        data=plan.data.summary,
+        reference=_reference(measured),
+        trials=trials,
+        recommended=chosen and RecommendedCheckpoint(**asdict(chosen)),
+        cost=Cost(weights.bytes_read, round(time.perf_counter() - begun, 3), _peak_memory()),
+        needed=tuple((*names, count) for names, count in needed_documents(ranked, documents).items()),
+        warnings=plan.data.warnings,
+    )
+    content = json_bytes(result.to_dict())
+    write_checksums(out, [trial.evidence for trial in trials if trial.evidence], {RESULT: content})
+    write_bytes(out / RESULT, content)
+    return result
+
+
+def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
+    """Each candidate's comparison with the float model as evidence."""
+    return {
+        name: TextEvidence(
+            measured.tokens,
+            comparison.divergence,
+            comparison.nll,
+            comparison.agreement,
+            measured.reference_nll,
+        )
+        for name, comparison in measured.comparisons.items()
+    }
+
+
+def _trial(
+    plan: CheckpointStudyPlan,
+    recipe: Recipe,
+    evidence: TextEvidence,
+    measured: Measurement,
+    layers: Mapping[str, CheckpointLayer],
+    documents: Documents,
+    out: Path,
+) -> CheckpointTrial:
+    chosen = recipe.formats.weights
+    stored = {name: stored_bytes(chosen, layer) for name, layer in layers.items()}
+    weights = sum(layer.size for layer in layers.values())
+    return CheckpointTrial(
+        name=recipe.name,
+        recipe=recipe.to_dict(),
+        loss=documents.loss(evidence),
+        figures=evidence.figures,
+        bytes=plan.checkpoint.bytes + sum(stored[name] - layer.bytes for name, layer in layers.items()),
+        bits=8 * sum(stored.values()) / weights,
+        growth=measured.growth[recipe.name].by_block,
+        slices=_by_slice(plan.data, evidence),
+        worst=tuple(plan.data.test[place].id for place in evidence.worst(_WORST)),
+        kept_float=tuple(
+            name for name, layer in layers.items() if chosen is not None and not fits(chosen, layer.shape)
+        ),
+        evidence=save_evidence(evidence, out, recipe.file_stem),
+    )
+
+
+def _by_slice(data: TextData, evidence: TextEvidence) -> dict[str, float]:
+    slices = np.array([tokens.slice or "" for tokens in data.test])
+    return {name: evidence.of(np.flatnonzero(slices == name)).kl for name in data.summary.slices}
+
+
+def _summary(
+    checkpoint: Checkpoint, architecture: Architecture, layers: Mapping[str, CheckpointLayer]
+) -> CheckpointSummary:
+    return CheckpointSummary(
+        path=str(checkpoint.folder),
+        model_type=checkpoint.model_type,
+        config_sha256=hashlib.sha256((checkpoint.folder / CONFIG).read_bytes()).hexdigest(),
+        blocks=architecture.blocks,
+        layers=len(layers),
+        weights=sum(tensor.size for tensor in checkpoint.tensors.values()),
+        quantized_weights=sum(layer.size for layer in layers.values()),
+        bytes=checkpoint.bytes,
+    )
+
+
+def _reference(measured: Measurement) -> tuple[Figure, ...]:
+    nll = float(measured.reference_nll.sum() / measured.tokens.sum())
+    return (Figure("nll", nll, "nats"), Figure("perplexity", float(np.exp(min(nll, 700.0))), ""))
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in _PACKAGES},
+        "os": platform.platform(),
+        "cpu": processor_name(),
+        "cores": str(os.cpu_count()),
+    }
+
+
+def _peak_memory() -> int:
+    """The most memory that this process had at once, bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024
