@@ -45,6 +45,11 @@ BREACHES = {
         "import ray",
         "calibrant.stages.collect -> ray",
     ),
+    "torch outside the checkpoints' room": (
+        "studies/compare.py",
+        "import torch",
+        "calibrant.studies.compare -> torch",
+    ),
     "a room that no layer names": ("attic.py", "import numpy", "calibrant.attic"),
 }
 

@@ -52,7 +52,9 @@ def study_checkpoint(
         from calibrant.studies.checkpoints.recipes import recipes_named
         from calibrant.studies.checkpoints.run import CheckpointStudyPlan, quantizable, run_checkpoint_study
     except ImportError as error:
-        raise SettingsError(f"checkpoints need torch and transformers: pip install 'calibrant[llm]' ({error})") from error
+        raise SettingsError(
+            f"checkpoints need torch and transformers: pip install 'calibrant[llm]' ({error})"
+        ) from error
     folder = Path(model)
     checkpoint = open_checkpoint(folder)
     layers = tuple(quantizable(checkpoint).values())

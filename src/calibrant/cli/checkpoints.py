@@ -36,7 +36,9 @@ def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
     found = {name: settings.pop(name) for name in _OF_CHECKPOINTS}
     given = [name for name, value in found.items() if value is not None]
     if given:
-        raise click.UsageError(f"{_flag(given[0])} is for checkpoints, folders with config.json and safetensors.")
+        raise click.UsageError(
+            f"{_flag(given[0])} is for checkpoints, folders with config.json and safetensors."
+        )
     return settings
 
 

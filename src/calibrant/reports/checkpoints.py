@@ -20,7 +20,11 @@ def print_checkpoint_study(result: CheckpointStudy, console: Console) -> None:
     console.print(_table(result))
     for better, other, count in result.needed:
         console.print(
-            Text(f"About {count} such documents would tell {better} from {other} (there are {result.data.documents}).", "dim")
+            Text(
+                f"About {count} such documents would tell {better} from {other}; "
+                f"there are {result.data.documents}.",
+                "dim",
+            )
         )
     console.print(_verdict(result))
     console.print(Text(_cost(result), "dim"))

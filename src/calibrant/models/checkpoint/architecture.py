@@ -7,7 +7,7 @@ with a model is never run.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,16 @@ SUPPORTED = (
 )
 """Those whose logits, block by block, are tested to be transformers' own."""
 
-_HOOKS = ("transformers.modeling_utils", "transformers")
+
+_NOT_SETTINGS = (
+    "model_type",
+    "auto_map",
+    "quantization_config",
+    "compression_config",
+    "architectures",
+    "dtype",
+    "torch_dtype",
+)
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,16 @@ class Architecture:
         """Rows of the head."""
         return int(self._model.get_output_embeddings().weight.shape[0])
 
-    def embedded(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The stream that enters the first block: batch x length x width; only the rows in use are read."""
-        used, place = torch.unique(tokens, return_inverse=True)
-        rows = self._weights.rows(f"{self._prefix}embed_tokens.weight", used.numpy())
-        return torch.from_numpy(rows)[place]
+    def embedded(self, batches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The streams that enter the first block, batch x length x width; each row in use is read once."""
+        used = torch.unique(torch.cat([tokens.flatten() for tokens in batches]))
+        if int(used[-1]) >= self._base.embed_tokens.num_embeddings:
+            raise ModelError(
+                f"the tokenizer gives token {int(used[-1])}, and the model has "
+                f"{self._base.embed_tokens.num_embeddings}; get the tokenizer that belongs to the model"
+            )
+        rows = torch.from_numpy(self._weights.rows(f"{self._prefix}embed_tokens.weight", used.numpy()))
+        return [rows[torch.searchsorted(used, tokens)] for tokens in batches]
 
     def block(self, number: int) -> Block:
         """Read a block. Raises ModelError where a tensor is missing or of another shape."""
@@ -96,8 +110,7 @@ class Architecture:
     def cross(self, block: Block, number: int, stream: torch.Tensor) -> torch.Tensor:
         """A batch's stream behind a block, batch x length x width."""
         found = block.module(stream, **self._arguments_of(stream.shape[1])[number])
-        found = found[0] if isinstance(found, tuple) else found
-        return found  # type: ignore[no-any-return]
+        return found[0] if isinstance(found, tuple) else found
 
     def normed(self, stream: torch.Tensor) -> torch.Tensor:
         """What enters the head."""
@@ -130,10 +143,17 @@ def _empty_model(checkpoint: Checkpoint) -> Any:
     kind = SAME_AS.get(checkpoint.model_type, checkpoint.model_type)
     if kind not in SUPPORTED:
         raise ModelError(
-            f"{checkpoint.folder} is a {checkpoint.model_type!r}, which is not among the architectures that are "
-            f"tested here: {', '.join((*SUPPORTED, *SAME_AS))}"
+            f"{checkpoint.folder} is a {checkpoint.model_type!r}, which is not among the architectures "
+            f"that are tested here: {', '.join((*SUPPORTED, *SAME_AS))}"
         )
-    left_out = ("model_type", "auto_map", "quantization_config", "compression_config", "architectures", "dtype")
+    left_out = (
+        "model_type",
+        "auto_map",
+        "quantization_config",
+        "compression_config",
+        "architectures",
+        "dtype",
+    )
     settings = {name: value for name, value in checkpoint.config.items() if name not in left_out}
     try:
         config = AutoConfig.for_model(kind, **settings)
@@ -156,7 +176,7 @@ def _name_of(model: nn.Module, part: nn.Module) -> str:
 def _materialised_rotary(base: Any) -> nn.Module:
     """Rotary embeddings have no weights in the file: made again, this time with values."""
     base.rotary_emb = type(base.rotary_emb)(config=base.config)
-    return base.rotary_emb  # type: ignore[no-any-return]
+    return base.rotary_emb
 
 
 class _Recorder(nn.Module):

@@ -1,4 +1,4 @@
-"""What happens while a batch of tokens crosses a block: which are real, who watches, where experts are counted."""
+"""What modules share while a batch crosses a block: which tokens are real, who watches, counts of experts."""
 
 from __future__ import annotations
 

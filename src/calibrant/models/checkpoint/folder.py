@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
+from calibrant.core.reading import read_text
 from calibrant.models.checkpoint.tensors import StoredTensor, header_of
 
 CONFIG, INDEX, SUFFIX = "config.json", "model.safetensors.index.json", ".safetensors"
@@ -104,11 +105,9 @@ def _weight_map(folder: Path) -> dict[str, str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST_JSON:
-            raise ValueError(f"of {path.stat().st_size} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, _LARGEST_JSON))
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(content, dict):

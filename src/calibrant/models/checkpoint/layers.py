@@ -19,6 +19,16 @@ _EMBEDDING = re.compile(r"(?:.*\.)?(?:embed_tokens|wte|position_embedding|pos_em
 _HEAD = re.compile(r"(?:.*\.)?(?:lm_head|output)")
 # How a weight's values lie in a file, by the tensors beside its name.
 _STORED_AS = ("weight", "weight_packed")
+_PARTS = (
+    "weight",
+    "weight_packed",
+    "weight_scale",
+    "weight_scale_inv",
+    "weight_zero_point",
+    "weight_shape",
+    "weight_global_scale",
+    "input_scale",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,14 @@ def _shape(stored: StoredTensor) -> tuple[int, int]:
 
 
 def _parts(module: str) -> tuple[str, ...]:
-    kinds = ("weight", "weight_packed", "weight_scale", "weight_scale_inv", "weight_zero_point", "weight_shape")
+    kinds = (
+        "weight",
+        "weight_packed",
+        "weight_scale",
+        "weight_scale_inv",
+        "weight_zero_point",
+        "weight_shape",
+    )
     return tuple(f"{module}.{kind}" for kind in (*kinds, "weight_global_scale", "input_scale"))
 
 

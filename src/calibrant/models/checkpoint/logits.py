@@ -1,4 +1,4 @@
-"""Candidates' logits against the float model's, in chunks of the vocabulary: the head is read once, row by row.
+"""Candidates' logits against the float model's, in chunks of the vocabulary: the head is read once.
 
 For a token with float logits f and a candidate's logits c, the divergence is
 ``sum(softmax(f) * (f - c)) - logsumexp(f) + logsumexp(c)``. All of its sums run over chunks of the vocabulary
@@ -128,11 +128,11 @@ def _comparison(
 
 
 def _by_document(scored: _Scored, values: torch.Tensor, documents: int) -> NDArray[np.float64]:
-    return np.bincount(scored.documents, values.numpy(), minlength=documents)
+    return np.bincount(scored.documents, values.numpy(), minlength=documents).astype(np.float64)
 
 
 def _scored(batches: Sequence[Batch], scored_from: Sequence[int]) -> _Scored:
-    """Position t predicts token t + 1: a document whose tokens count from s has the positions s - 1 onwards."""
+    """Position t predicts token t + 1: tokens that count from s on have the positions from s - 1 on."""
     rows, targets, owners = [], [], []
     for batch in batches:
         length = batch.tokens.shape[1]

@@ -1,4 +1,4 @@
-"""The modules that stand in a block where transformers has its own: they can be watched and given other weights.
+"""Modules that stand in a block where transformers has its own: they can be watched, their weights changed.
 
 A ``Product`` takes the place of every ``nn.Linear``; ``Experts`` that of the three-dimensional parameters in
 which transformers holds a mixture's experts, and has three products for each.
@@ -70,7 +70,7 @@ class Experts(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
-        """Sum of the chosen experts' outputs with the router's weights: tokens x width, as transformers' own."""
+        """The chosen experts' outputs, weighted by the router and added up: tokens x width."""
         mixed = torch.zeros_like(hidden_states)
         chosen = top_k_index.masked_fill(~self._crossing.real_tokens(len(hidden_states))[:, None], -1)
         self._crossing.count_experts(self.name, chosen, len(self.experts))

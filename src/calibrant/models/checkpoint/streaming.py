@@ -90,7 +90,6 @@ class Measurement:
     test_routing: Mapping[str, NDArray[np.int64]]
 
 
-
 def measure(
     architecture: Architecture,
     calibration: Sequence[NDArray[np.int64]],
@@ -131,7 +130,12 @@ class _Run:
                 self._cross_block(number, streams)
                 advance()
         comparisons, reference, tokens = compare_logits(
-            self._architecture, self._test, streams.reference, streams.candidates, scored_from, self._documents
+            self._architecture,
+            self._test,
+            streams.reference,
+            streams.candidates,
+            scored_from,
+            self._documents,
         )
         return Measurement(
             reference,
@@ -143,8 +147,9 @@ class _Run:
         )
 
     def _begun(self) -> Streams:
-        calibration = [self._architecture.embedded(batch.tokens) for batch in self._calibration]
-        reference = [self._architecture.embedded(batch.tokens) for batch in self._test]
+        batches = [batch.tokens for batch in (*self._calibration, *self._test)]
+        streams = self._architecture.embedded(batches)
+        calibration, reference = streams[: len(self._calibration)], streams[len(self._calibration) :]
         names = [candidate.name for candidate in self._candidates]
         return Streams(
             calibration, reference, {name: list(reference) for name in names}, {name: [] for name in names}
@@ -153,7 +158,9 @@ class _Run:
     def _cross_block(self, number: int, streams: Streams) -> None:
         block = self._architecture.block(number)
         observer = InputObserver(self._wanted)
-        self._advance(block, number, self._calibration, streams.calibration, observer, self._calibration_routing)
+        self._advance(
+            block, number, self._calibration, streams.calibration, observer, self._calibration_routing
+        )
         observer.forget_last()
         entering = streams.reference
         streams.reference = list(entering)
@@ -163,7 +170,9 @@ class _Run:
             self._put(candidate, block, observer, floats)
             self._advance(block, number, self._test, streams.candidates[candidate.name])
             streams.errors[candidate.name].append(
-                _relative_error(self._test, streams.reference, streams.candidates[candidate.name], candidate.name)
+                _relative_error(
+                    self._test, streams.reference, streams.candidates[candidate.name], candidate.name
+                )
             )
         self._architecture.release(number)
         streams.next_block = number + 1
@@ -219,4 +228,3 @@ def _relative_error(
     if not np.isfinite(error):
         raise NumericsError(f"the activations of {name} are NaN or infinite; leave this candidate out")
     return error / power if power else 0.0
-

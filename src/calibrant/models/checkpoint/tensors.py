@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import ModelError
+from calibrant.core.reading import opened
 from calibrant.core.types import FloatArray
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -43,6 +45,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 NAMES: Mapping[np.dtype[Any], str] = {dtype: name for name, dtype in DTYPES.items()}
 _LONGEST_HEADER = 100 * 2**20
 _LARGEST_RANK = 8
+_CHUNK = 2**30
+
+LARGEST_SHARD = 2**40
+"""Bytes of a file of weights."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +96,13 @@ class TensorReader:
             start, stop, shape = start + first * row, start + last * row, (last - first, *shape[1:])
         content = np.empty(stop - start, np.uint8)
         try:
-            with stored.file.open("rb", buffering=0) as file:
+            with opened(stored.file, LARGEST_SHARD) as file:
                 file.seek(start)
-                _fill(file.fileno(), content)
+                _fill(file, content)
         except (OSError, EOFError) as error:
-            raise ModelError(f"cannot read {name!r} from {stored.file}: {error}; get the file again") from error
+            raise ModelError(
+                f"cannot read {name!r} from {stored.file}: {error}; get the file again"
+            ) from error
         self.bytes_read += len(content)
         return content.view(DTYPES[stored.dtype]).reshape(shape)
 
@@ -110,11 +118,11 @@ class TensorReader:
         return found
 
 
-def _fill(descriptor: int, content: NDArray[np.uint8]) -> None:
-    view, done = memoryview(content), 0
+def _fill(file: BufferedReader, content: NDArray[np.uint8]) -> None:
+    view, done = memoryview(content.data), 0
     while done < len(view):
-        step = os.readv(descriptor, [view[done : done + 2**30]])
-        if step == 0:
+        step = file.raw.readinto(view[done : done + _CHUNK])
+        if not step:
             raise EOFError(f"{len(view) - done} bytes are missing")
         done += step
 
@@ -125,8 +133,8 @@ def header_of(file: Path) -> dict[str, StoredTensor]:
     Raises ModelError in one line for a file that is damaged, cut off or something else.
     """
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
+        with opened(file, LARGEST_SHARD) as stream:
+            size = os.fstat(stream.fileno()).st_size
             length = struct.unpack("<Q", stream.read(8))[0]
             if length > min(_LONGEST_HEADER, size - 8):
                 raise ValueError(f"a header of {length} bytes in a file of {size}")
@@ -135,7 +143,7 @@ def header_of(file: Path) -> dict[str, StoredTensor]:
             raise ValueError("its header is no JSON object")
         return {tensor.name: tensor for tensor in _tensors(header, file, 8 + length, size)}
     except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}") from error
+        raise ModelError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, struct.error, RecursionError) as error:
         raise ModelError(f"{file} is no whole safetensors file: {error}; get it again") from error
 

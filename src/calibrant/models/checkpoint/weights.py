@@ -1,4 +1,4 @@
-"""Weights in float, however the file has them: plain, or quantized by compressed-tensors or in DeepSeek's FP8."""
+"""Weights in float, however the file has them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from calibrant.studies.checkpoints.recipes import METHODS, Recipe, fits
 
 @dataclass(frozen=True)
 class QuantizedLayer:
-    """What a candidate stores of a layer: codes and scales, and the fixed grid of its inputs if it has one."""
+    """What a candidate stores of a layer: codes and scales, and the grid of its inputs if that is fixed."""
 
     encoded: Encoded
     inputs: Grid | None = None
@@ -82,4 +82,4 @@ class Candidate:
         if statistics is None or statistics.values is None or self.recipe.calibrator is None:
             return None
         chosen = self.recipe.calibrator.calibrate(statistics.values, QuantSpec())
-        return grid_between(np.float32(chosen.low), np.float32(chosen.high), inputs)
+        return grid_between(np.asarray(chosen.low, np.float32), np.asarray(chosen.high, np.float32), inputs)

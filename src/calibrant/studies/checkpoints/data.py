@@ -91,20 +91,22 @@ def _remarks(
     found = []
     if shared:
         found.append(
-            f"{len(shared)} test documents are in the calibration set too, e.g. {shared[0]!r}: intervals are too "
-            "good for them"
+            f"{len(shared)} test documents are in the calibration set too, e.g. {shared[0]!r}: "
+            "take them out of one"
         )
     if summary.documents < FEW_DOCUMENTS:
         found.append(f"only {summary.documents} test documents: intervals over so few are rough")
     if rendered > summary.documents:
-        found.append(f"{rendered - summary.documents} test documents have no token that counts; they are left out")
+        found.append(
+            f"{rendered - summary.documents} test documents have no token that counts; they are left out"
+        )
     if summary.cut:
         found.append(f"{summary.cut} test documents are longer than is looked at; raise --tokens")
     kinds = [{_kind(document) for document in documents} for documents in (calibration, test)]
+    words = [" and ".join(sorted(kind)) for kind in kinds]
     if kinds[0] != kinds[1]:
         found.append(
-            f"calibration has {' and '.join(sorted(kinds[0]))}, the test set {' and '.join(sorted(kinds[1]))}: "
-            "calibrate on what the model will see"
+            f"calibration has {words[0]}, the test set {words[1]}; calibrate on what the model will see"
         )
     lengths = [
         tokens / count
@@ -125,4 +127,6 @@ def _remarks(
 
 
 def _kind(document: Document) -> str:
-    return "messages" if document.messages is not None else "prompts" if document.prompt is not None else "texts"
+    return (
+        "messages" if document.messages is not None else "prompts" if document.prompt is not None else "texts"
+    )

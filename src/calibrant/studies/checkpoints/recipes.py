@@ -43,7 +43,7 @@ DEFAULT_GROUPS = (128, 64, 32)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A candidate: a method for the weights, formats, and a calibrator where activations have fixed ranges."""
+    """A candidate: a method for weights, formats, and a calibrator where activations have fixed ranges."""
 
     method: WeightMethod
     formats: WeightActivation
@@ -146,4 +146,3 @@ def _is_worthwhile(method: WeightMethod, entry: WeightActivation) -> bool:
 
 def _split(names: str | None) -> list[str]:
     return [] if names is None else list(filter(None, (name.strip() for name in names.split(","))))
-

@@ -153,10 +153,13 @@ class CheckpointStudy:
             "data": asdict(self.data),
             "baseline": {
                 "score": {"metric": DIVERGENCE.name, "value": 0.0},
-                "figures": {figure.name: figure.value and round(figure.value, 6) for figure in self.reference},
+                "figures": {
+                    figure.name: figure.value and round(figure.value, 6) for figure in self.reference
+                },
             },
             "trials": [trial.to_dict() for trial in self.trials],
-            "recommended": self.recommended and {**asdict(self.recommended), "tied": list(self.recommended.tied)},
+            "recommended": self.recommended
+            and {**asdict(self.recommended), "tied": list(self.recommended.tied)},
             "documents_needed": [
                 {"better": better, "other": other, "documents": count} for better, other, count in self.needed
             ],

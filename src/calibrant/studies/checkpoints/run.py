@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import resource
@@ -21,6 +20,7 @@ from calibrant.core.errors import ModelError
 from calibrant.core.metrics import Figure
 from calibrant.core.processor import processor_name
 from calibrant.core.progress import Progress
+from calibrant.core.reading import sha256_of
 from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
@@ -105,7 +105,7 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         data=plan.data.summary,
         reference=_reference(measured),
         trials=trials,
-        recommended=chosen and RecommendedCheckpoint(**asdict(chosen)),
+        recommended=None if chosen is None else RecommendedCheckpoint(**asdict(chosen)),
         cost=Cost(weights.bytes_read, round(time.perf_counter() - begun, 3), _peak_memory()),
         needed=tuple((*names, count) for names, count in needed_documents(ranked, documents).items()),
         warnings=plan.data.warnings,
@@ -170,7 +170,7 @@ def _summary(
     return CheckpointSummary(
         path=str(checkpoint.folder),
         model_type=checkpoint.model_type,
-        config_sha256=hashlib.sha256((checkpoint.folder / CONFIG).read_bytes()).hexdigest(),
+        config_sha256=sha256_of(checkpoint.folder / CONFIG),
         blocks=architecture.blocks,
         layers=len(layers),
         weights=sum(tensor.size for tensor in checkpoint.tensors.values()),

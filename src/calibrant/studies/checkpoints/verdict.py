@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,15 +119,15 @@ def _reason(
         alone = ", the only candidate" if others == 1 else ", significantly the best of its kind"
         return lost + (within or alone)
     names = ", ".join(tied) if len(tied) < 4 else f"{len(tied)} others"
-    return f"{lost}{within}; {names} cannot be distinguished from it on these documents, and it is the simplest"
+    return (
+        f"{lost}{within}; {names} cannot be distinguished from it on these documents, and it is the simplest"
+    )
 
 
-def needed_documents(
-    ranking: Sequence[Contender], documents: Documents
-) -> Mapping[tuple[str, str], int]:
+def needed_documents(ranking: Sequence[Contender], documents: Documents) -> Mapping[tuple[str, str], int]:
     """How many documents would tell neighbours of the ranking apart, where these do not."""
     found = {}
-    for better, other in zip(ranking, ranking[1:], strict=False):
+    for better, other in pairwise(ranking):
         if not documents.difference(better.evidence, other.evidence).is_real:
             count = documents.needed(better.evidence, other.evidence)
             if count is not None:

@@ -1,1 +1,1 @@
-"""Text generation: documents, and how far a candidate's next-token distributions are from the float model's."""
+"""Text generation: documents, and how far a candidate's next tokens are from the float model's."""

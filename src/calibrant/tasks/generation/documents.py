@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import DataError
+from calibrant.core.reading import read_text, require_regular
 
 FORMS = ".jsonl, .txt or .parquet"
 _KINDS = ("messages", "prompt", "text")
@@ -45,7 +46,7 @@ def read_documents(paths: str, limit: int | None = None) -> tuple[Document, ...]
     """
     documents = [document for path in _files(paths) for document in _rows(path)][:limit]
     if not documents:
-        raise DataError(f"{paths} holds no document; give one a line, e.g. {{\"text\": \"...\"}}")
+        raise DataError(f'{paths} holds no document; give one a line, e.g. {{"text": "..."}}')
     twice = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
     if twice:
         raise DataError(f"{len(twice)} ids occur more than once, e.g. {twice[0]!r}; make them unique")
@@ -91,7 +92,7 @@ def _rows(path: Path) -> Iterator[Document]:
         elif path.suffix == ".parquet":
             yield from _of_parquet(path)
         elif path.suffix == ".txt":
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
             if text.strip():
                 yield Document(path.name, text=text)
         else:
@@ -103,16 +104,15 @@ def _rows(path: Path) -> Iterator[Document]:
 
 
 def _of_jsonl(path: Path) -> Iterator[Document]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            place = f"line {number} of {path}"
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{place} is no JSON: {error}; mend it or delete the line") from error
-            yield _document(row, place, f"{path.name}:{number}")
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"line {number} of {path}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place} is no JSON: {error}; mend it or delete the line") from error
+        yield _document(row, place, f"{path.name}:{number}")
 
 
 def _of_parquet(path: Path) -> Iterator[Document]:
@@ -121,6 +121,7 @@ def _of_parquet(path: Path) -> Iterator[Document]:
     except ImportError as error:
         raise DataError(f"{path} needs pyarrow: pip install pyarrow, or give a .jsonl file") from error
     try:
+        require_regular(path)
         table = parquet.read_table(path).to_pylist()
     except Exception as error:
         raise DataError(f"{path} is no parquet file: {str(error).splitlines()[0]}") from error

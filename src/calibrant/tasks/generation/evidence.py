@@ -1,4 +1,4 @@
-"""How far a candidate is from the float model, kept by document so that any resample of them can be scored."""
+"""How far a candidate is from the float model, by document, so that any resample of them can be scored."""
 
 from __future__ import annotations
 
