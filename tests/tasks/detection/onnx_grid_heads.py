@@ -134,7 +134,7 @@ def yolox_decoded() -> Head:
     return head
 
 
-def _distance_maps(
+def distance_maps(
     strides: tuple[int, ...], point: float, bins: int, share: float
 ) -> Iterator[tuple[Array, Array]]:
     """For each level class logits (1, C, H, W) and distribution logits (1, 4 * bins, H, W)."""
@@ -160,7 +160,7 @@ def _centres_and_sizes(head: Head, sides: str, strides: tuple[int, ...], axis: i
 
 def yolov8() -> Head:
     head, kinds, sides = Head(), [], []
-    for kind, side in _distance_maps((8, 16, 32), 0.5, 16, share=1):
+    for kind, side in distance_maps((8, 16, 32), 0.5, 16, share=1):
         kinds.append(head.shaped(head.conv(kind), 1, CLASSES, -1))
         sides.append(head.shaped(head.conv(side), 1, 64, -1))
     odds = head.op(
@@ -183,7 +183,7 @@ def yolov8() -> Head:
 def yolov6() -> Head:
     head, kinds, sides = Head(), [], []
     for (kind, _), (stride, rows, columns, mine) in zip(
-        _distance_maps((8, 16, 32), 0.5, 16, share=1), on_grid((8, 16, 32)), strict=True
+        distance_maps((8, 16, 32), 0.5, 16, share=1), on_grid((8, 16, 32)), strict=True
     ):
         side = np.zeros((1, 4, rows, columns))
         for number, row, column in mine:
@@ -201,7 +201,7 @@ def nanodet() -> Head:
     head = Head()
     kinds: list[tuple[str, int, int]] = []
     sides: list[tuple[str, int, int]] = []
-    for kind, side in _distance_maps((8, 16, 32), 0.5, 8, share=1):
+    for kind, side in distance_maps((8, 16, 32), 0.5, 8, share=1):
         for values, done, activation in ((kind, kinds, "Sigmoid"), (side, sides, "Identity")):
             flat = head.shaped(head.op(activation, head.conv(values)), 1, values.shape[1], -1)
             done.append((head.op("Transpose", flat, perm=[0, 2, 1]), values[0, 0].size, values.shape[1]))
@@ -212,7 +212,7 @@ def nanodet() -> Head:
 
 def nanodet_plus() -> Head:
     head, levels = Head(), []
-    for kind, side in _distance_maps((8, 16, 32, 64), 0.0, 8, share=1):
+    for kind, side in distance_maps((8, 16, 32, 64), 0.0, 8, share=1):
         both = head.conv(np.concatenate([kind, side], axis=1))
         scores, distribution = head.split(both, 1, CLASSES, 32)
         levels.append(

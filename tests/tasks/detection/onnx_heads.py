@@ -29,13 +29,14 @@ Array = NDArray[Any]
 class Head:
     """Builds a graph from the image input on, one operator at a time."""
 
-    def __init__(self, **other_inputs: list[int]) -> None:
+    def __init__(self, kinds: Mapping[str, int] | None = None, **other_inputs: list[int]) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])]
         self._inputs += [
-            helper.make_tensor_value_info(n, TensorProto.INT64, s) for n, s in other_inputs.items()
+            helper.make_tensor_value_info(name, (kinds or {}).get(name, TensorProto.INT64), shape)
+            for name, shape in other_inputs.items()
         ]
         self._nothing = self.op("Conv", "images", np.zeros((1, 3, HEIGHT, WIDTH)), strides=[HEIGHT, WIDTH])
 

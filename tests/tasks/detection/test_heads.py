@@ -9,14 +9,16 @@ import cv2
 import numpy as np
 import onnx_grid_heads as grids
 import onnx_list_heads as lists
+import onnx_other_heads as others
 import pytest
 from onnx_heads import BOXES, HEIGHT, KINDS, SCORES, WIDTH, Head
 
+from calibrant.core.errors import ModelError
 from calibrant.core.types import ModelSignature
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.families import recognise
-from calibrant.tasks.detection.profile import packaged_profiles
+from calibrant.tasks.detection.profile import family_named, packaged_profiles
 from calibrant.tasks.detection.task import DetectionTask
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample, GroundTruth
 
@@ -46,7 +48,16 @@ HEADS: Mapping[str, tuple[str, Callable[[], Head]]] = {
     "DETR": ("detr", lists.detr),
     "EfficientNMS": ("efficientnms", lists.efficientnms),
     "ONNX NMS": ("yolov10", lists.onnx_nms),
+    "YOLOX with NMS": ("yolox-nms", others.yolox_nms),
+    "SSD": ("ssd", others.ssd),
+    "RF-DETR": ("rfdetr", others.rfdetr),
+    "mmdeploy": ("mmdeploy", others.mmdeploy),
+    "PaddleDetection": ("paddle", others.paddle),
+    "PicoDet": ("picodet", others.picodet),
+    "RTMDet": ("rtmdet", others.rtmdet),
 }
+FACES = {"blazeface", "yunet", "retinaface", "scrfd"}
+"""Held against prior boxes and points of their own in test_priors and test_points."""
 
 
 @pytest.fixture
@@ -80,7 +91,56 @@ def test_family_finds_the_two_objects(name: str, tmp_path: Path, image: Detectio
 
 def test_every_packaged_family_has_a_head_or_shares_a_decoder_with_one() -> None:
     tried = {family for family, _ in HEADS.values()}
-    assert set(packaged_profiles()) - tried == {"yolov7-raw"}  # YOLOv5's maps with other anchors
+    by_metadata = {"rtdetr-end2end"}
+    other_anchors = {"yolov7-raw"}
+    assert set(packaged_profiles()) - tried == other_anchors | by_metadata | FACES
+
+
+def test_an_rtdetr_is_known_by_its_metadata(tmp_path: Path, image: DetectionSample) -> None:
+    notes = {"description": "Ultralytics RTDETR-l model trained on coco.yaml", "version": "8.4.12"}
+    path = others.rtdetr_end_to_end().save(tmp_path / "model.onnx", notes)
+    signature = signature_of(load_model(path))
+    found = recognise(signature)
+    assert found.profile.name == "rtdetr-end2end"
+    assert found.why.startswith("RTDETR-l (Ultralytics 8.4), read as rtdetr-end2end; ")
+    np.testing.assert_allclose(found_by(path, signature, image).boxes, BOXES, atol=0.02)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_nothing_speaks_against_the_right_family(name: str, tmp_path: Path, image: DetectionSample) -> None:
+    path = HEADS[name][1]().save(tmp_path / "model.onnx")
+    signature = signature_of(load_model(path))
+    task = DetectionTask(recognise(signature).profile, signature)
+    with OnnxRuntime(1).open(path) as session:
+        task.check(task.drive(session, image), image)
+
+
+WRONG = {
+    "PINTO's rows as YOLOv7's": (others.yolox_nms, "yolov7-end2end", "no probabilities|no corners"),
+    "SSD as RT-DETR": (others.ssd, "rtdetr-logits", "probabilities already"),
+    "RT-DETR as YOLOv10": (others.rtdetr_end_to_end, "yolov10", "fractions of the image, not pixels"),
+    "YOLOX as decoded": (grids.yolox, "yolox-decoded", "negative size|fractions"),
+    "YOLOX decoded as raw": (grids.yolox_decoded, "yolox", "so boxes are decoded"),
+    "RT-DETR Ultralytics as YOLO's rows": (lists.rtdetr_ultralytics, "yolov5", "fractions|negative"),
+    "RT-DETR with softmax inside": (others.ssd, "detr", "probabilities already"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_family_is_refused_by_what_the_outputs_hold(
+    name: str, tmp_path: Path, image: DetectionSample
+) -> None:
+    build, family, fact = WRONG[name]
+    path = build().save(tmp_path / "model.onnx")
+    signature = signature_of(load_model(path))
+    task = DetectionTask(family_named(family), signature)
+    with OnnxRuntime(1).open(path) as session:
+        raw = task.drive(session, image)
+    with pytest.raises(
+        ModelError, match=rf"not those of {family}: .*({fact}).* name another --family"
+    ) as found:
+        task.check(raw, image)
+    assert "\n" not in str(found.value)
 
 
 def test_boxes_come_in_pixels_of_the_original_image(tmp_path: Path) -> None:

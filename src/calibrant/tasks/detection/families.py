@@ -33,6 +33,7 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
     Raises UnknownFamilyError when no family fits, and ModelError when the model is no detector, takes no
     image, or has outputs that the profile's decoder cannot read.
     """
+    _refuse_plugins(signature)
     image = image_input(signature)
     notes = exporter_notes(signature.metadata)
     if profile is None:
@@ -50,7 +51,8 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
             "another --family"
         )
     count = len(names) if counted is None and names else counted
-    why = f"{evidence}; assumes {described_input(profile.input)}{remark}, which no ONNX file shows"
+    title = f"{notes.title}, read as {profile.name}; " if notes.title else ""
+    why = f"{title}{evidence}; assumes {described_input(profile.input)}{remark}, which no ONNX file shows"
     return Recognition(profile, count, names, why)
 
 
@@ -78,9 +80,28 @@ def _family_of(signature: ModelSignature, image: ImageInput, notes: ExporterNote
             return family_named(finding.family), finding.evidence
     outputs = ", ".join(f"{info.name} {describe_shape(info.shape)}" for info in signature.outputs)
     raise UnknownFamilyError(
-        f"no known detector family has these outputs: {outputs}; name one with --family, or describe the "
+        f"no known detector family has these outputs: {outputs}{_remark_on_maps(clues)}; "
+        "name one with --family, or describe the "
         "model in a YAML profile (docs/profiles.md) and pass it as --family model.yaml"
     )
+
+
+def _remark_on_maps(clues: Clues) -> str:
+    """Where the only output is a map as large as the input: that is segmentation."""
+    shapes = clues.all_shapes
+    if len(shapes) != 1 or len(shapes[0]) != 4 or clues.frame is None:
+        return ""
+    sides = (clues.frame.height, clues.frame.width)
+    return " (a map as large as the input segments it)" if sides in (shapes[0][1:3], shapes[0][2:]) else ""
+
+
+def _refuse_plugins(signature: ModelSignature) -> None:
+    plugins = [operator for operator in signature.op_counts if operator.endswith("_TRT")]
+    if plugins:
+        raise ModelError(
+            f"the model holds {plugins[0]}, a plugin that only TensorRT runs; export it without "
+            "TensorRT's NMS: its raw outputs are read, and NMS is done here"
+        )
 
 
 def _as_the_input_shows(profile: Profile, image: ImageInput) -> tuple[Profile, str]:

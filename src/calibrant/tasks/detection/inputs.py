@@ -92,10 +92,14 @@ def other_feeds(signature: ModelSignature, frame: Frame) -> dict[str, NDArray[An
         elif info.name == "pixel_mask":  # every pixel counts, padding too: the float model sees the same
             height, width = (size or full for size, full in zip(info.shape[1:], _both(frame), strict=True))
             feeds[info.name] = np.ones((1, height, width), np.int64)
+        elif info.name == "scale_factor":  # so that boxes come out in input pixels (PaddleDetection)
+            feeds[info.name] = np.ones((1, 2), _DTYPES.get(info.dtype, np.float32))
+        elif info.name == "im_shape":
+            feeds[info.name] = np.array([_both(frame)], _DTYPES.get(info.dtype, np.float32))
     return feeds
 
 
-_OTHER_INPUTS = frozenset({"orig_target_sizes", "pixel_mask"})
+_OTHER_INPUTS = frozenset({"orig_target_sizes", "pixel_mask", "scale_factor", "im_shape"})
 
 
 def _both(frame: Frame) -> tuple[int, int]:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from calibrant.core.errors import ModelError
 
+_DESCRIPTION = re.compile(r"Ultralytics ([\w.+-]{1,40}) model")
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}")
+
 
 @dataclass(frozen=True)
 class ExporterNotes:
-    """Class names by position, and the input's height and width in pixels; None where not said."""
+    """Class names by position, and the input's height and width in pixels; None where not said.
+
+    title: the model and its exporter as people call them, e.g. "YOLO11n (Ultralytics 8.4)".
+    """
 
     class_names: tuple[str, ...] | None = None
     input_size: tuple[int, int] | None = None
+    title: str | None = None
+
+    @property
+    def is_rtdetr(self) -> bool:
+        """Whether the exporter calls it an RT-DETR."""
+        return self.title is not None and self.title.lower().startswith(("rtdetr", "rt-detr"))
 
 
 def exporter_notes(metadata: Mapping[str, str]) -> ExporterNotes:
@@ -28,7 +41,17 @@ def exporter_notes(metadata: Mapping[str, str]) -> ExporterNotes:
     return ExporterNotes(
         class_names=_names(_literal(metadata.get("names"))),
         input_size=_size(_literal(metadata.get("imgsz"))),
+        title=_title(metadata),
     )
+
+
+def _title(metadata: Mapping[str, str]) -> str | None:
+    """From Ultralytics' description, "Ultralytics YOLO11n model trained on coco.yaml", and version."""
+    described = _DESCRIPTION.match(metadata.get("description", ""))
+    if described is None:
+        return None
+    version = _VERSION.match(metadata.get("version", ""))
+    return f"{described[1]} (Ultralytics{f' {version[0]}' if version else ''})"
 
 
 def _literal(text: str | None) -> Any:

@@ -15,10 +15,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from calibrant.core.errors import SettingsError
+from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.plain_yaml import MOST_BYTES, parsed_yaml
 from calibrant.core.reading import read_text
-from calibrant.tasks.detection.decode import DECODERS, Decoder
+from calibrant.core.types import Feeds
+from calibrant.tasks.detection.decode import DECODERS, Decoder, Frame
+from calibrant.tasks.detection.decode.candidates import shapes_of
 
 T = TypeVar("T")
 
@@ -116,6 +118,20 @@ def family_named(name: str) -> Profile:
         f"no family is called '{name}'{_suggestion(wanted, known)}; known are {', '.join(profiles)}, "
         "or give a YAML profile"
     )
+
+
+def families_that_fit(outputs: Feeds, frame: Frame) -> list[str]:
+    """The packaged families whose decoder reads these raw outputs and finds nothing against it."""
+    return [name for name, profile in packaged_profiles().items() if _fits(profile, outputs, frame)]
+
+
+def _fits(profile: Profile, outputs: Feeds, frame: Frame) -> bool:
+    decoder = profile.output.decoder
+    try:
+        decoder.class_count(shapes_of(outputs), frame)
+        return decoder.doubt(outputs, frame) is None
+    except ModelError:
+        return False
 
 
 def _output(content: Any, where: str) -> OutputProfile:

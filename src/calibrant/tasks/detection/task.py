@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.errors import DataError
+from calibrant.core.errors import DataError, ModelError
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import Scored, detection_differences
@@ -23,7 +23,7 @@ from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 from calibrant.tasks.detection.packing import packed, unpacked
 from calibrant.tasks.detection.preprocess import Placement, normalised
-from calibrant.tasks.detection.profile import Profile
+from calibrant.tasks.detection.profile import Profile, families_that_fit
 from calibrant.tasks.detection.score import evidence_of, score
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample
 from calibrant.tasks.media.contents import content_digest
@@ -105,6 +105,22 @@ class DetectionTask:
         return Detections(
             raw.placement.to_original(found.boxes[kept]), found.scores[kept], found.classes[kept]
         )
+
+    def check(self, raw: RawOutputs, sample: DetectionSample | CalibrationSample) -> None:
+        """Raise ModelError where a float model's raw outputs contradict the profile.
+
+        The error names the evidence, and the families that would fit.
+        """
+        del sample
+        with np.errstate(all="ignore"):
+            doubt = self.profile.output.decoder.doubt(raw.outputs, self._frame)
+        if doubt:
+            fitting = ", ".join(families_that_fit(raw.outputs, self._frame))
+            known = f" (such outputs fit {fitting})" if fitting else ""
+            raise ModelError(
+                f"the outputs are not those of {self.profile.name}: {doubt}; name another --family{known}, "
+                "or describe the model in a YAML profile"
+            )
 
     def score(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> Score:
         """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 from calibrant.tasks.detection.decode.candidates import Candidates, Decoder, Frame
 from calibrant.tasks.detection.decode.distributions import DistributionGrid
-from calibrant.tasks.detection.decode.finished import FinalLists, FinalRows
+from calibrant.tasks.detection.decode.finished import FinalLists, FinalRows, ScoredBoxes
 from calibrant.tasks.detection.decode.maps import AnchorMaps, FastestDetMap
+from calibrant.tasks.detection.decode.points import PointDistances
+from calibrant.tasks.detection.decode.priors import PriorBoxes
 from calibrant.tasks.detection.decode.queries import Queries
 from calibrant.tasks.detection.decode.rows import Rows, YoloxGrid
 
@@ -20,9 +22,12 @@ DECODERS: Mapping[str, type[Decoder]] = {
     "anchor-maps": AnchorMaps,
     "fastestdet-map": FastestDetMap,
     "distribution-grid": DistributionGrid,
+    "prior-boxes": PriorBoxes,
+    "point-distances": PointDistances,
     "queries": Queries,
     "final-rows": FinalRows,
     "final-lists": FinalLists,
+    "scored-boxes": ScoredBoxes,
 }
 
 __all__ = ["DECODERS", "Candidates", "Decoder", "Frame"]

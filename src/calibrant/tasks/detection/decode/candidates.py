@@ -73,6 +73,13 @@ class Decoder(Protocol):
         """
         ...
 
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What in a float model's outputs for one image cannot be, if they are what this decoder reads.
+
+        A fact in a few words; None: nothing speaks against it.
+        """
+        ...
+
 
 def shapes_of(outputs: Feeds) -> Shapes:
     """The outputs' shapes, by name."""

@@ -22,6 +22,7 @@ from calibrant.tasks.detection.decode.candidates import (
     softmax,
     without_batch,
 )
+from calibrant.tasks.detection.decode.doubts import not_probabilities
 from calibrant.tasks.detection.decode.grids import cells, level_shapes, require_cells, require_strides
 
 
@@ -76,6 +77,11 @@ class DistributionGrid:
         cell, stride = cells(frame, self.strides)
         boxes = boxes_at(rows, lambda used: self._boxes(distributions[used], cell[used], stride[used]))
         return Candidates(boxes, picked, classes)
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        scores, _ = self._tables(outputs, frame)
+        return not_probabilities(scores)
 
     def _tables(self, outputs: Feeds, frame: Frame) -> tuple[FloatArray, FloatArray]:
         """All strides' scores (N, C) and distributions (N, 4 * bins), in the order of the strides."""

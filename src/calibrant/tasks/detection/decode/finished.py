@@ -20,24 +20,34 @@ from calibrant.tasks.detection.decode.candidates import (
     corners,
     misfit,
     shapes_of,
+    without_batch,
 )
+from calibrant.tasks.detection.decode.doubts import against_boxes, not_whole
 
-_ROLES = ("x1", "y1", "x2", "y2", "score", "class")
+_CORNERS = ("x1", "y1", "x2", "y2")
+_CENTRED = ("cx", "cy", "w", "h")
 
 
 @dataclass(frozen=True)
 class FinalRows:
-    """One row for each detection, 1 x N x K or N x K; ``columns`` names its K numbers in order.
+    """A row for each detection, 1 x N x K, N x K or 1 x 1 x N x K; ``columns`` names its K numbers in order.
 
-    Needed are x1, y1, x2, y2 (corners, pixels), score and class; other names are left aside.
+    Needed are score, class and a box: x1, y1, x2, y2 (corners) or cx, cy, w, h; other names are left aside.
+    ``units`` are those of the box. A second output may count the rows.
     """
 
-    columns: tuple[str, ...] = _ROLES
+    columns: tuple[str, ...] = (*_CORNERS, "score", "class")
+    units: BoxUnits = "pixels"
 
     def __post_init__(self) -> None:
-        missing = [role for role in _ROLES if role not in self.columns]
+        needed = (*(_CENTRED if "cx" in self.columns else _CORNERS), "score", "class")
+        missing = [role for role in needed if role not in self.columns]
         if missing:
-            raise SettingsError(f"columns lack '{missing[0]}'; they must name {', '.join(_ROLES)}")
+            raise SettingsError(f"columns lack '{missing[0]}'; they must name {', '.join(needed)}")
+
+    @property
+    def _box(self) -> BoxFormat:
+        return "cxcywh" if "cx" in self.columns else "xyxy"
 
     @property
     def _needs(self) -> str:
@@ -46,20 +56,75 @@ class FinalRows:
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """None: rows name classes by number, so how many there are does not show."""
         del frame
-        shape = next(iter(shapes.values()), ())
-        if len(shape) not in (2, 3) or shape[-1] not in (len(self.columns), None):
-            raise misfit(self._needs, shapes)
+        self._rows_in(shapes)
+        return None
+
+    def _rows_in(self, shapes: Shapes) -> str:
+        """The name of the output that holds the rows."""
+        for name, shape in shapes.items():
+            if len(shape) in (2, 3, 4) and shape[-1] in (len(self.columns), None):
+                return name
+        raise misfit(self._needs, shapes)
+
+    def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
+        """The candidates, as Decoder.decode says."""
+        boxes, scores, classes = self._read(outputs)
+        kept = scores > wanted.confidence
+        found = corners(boxes[kept], self._box, self.units, frame)
+        return Candidates(found, scores[kept], classes[kept].astype(np.int64))
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        boxes, scores, classes = self._read(outputs)
+        return against_boxes(boxes, scores, self._box, self.units) or not_whole(classes, scores)
+
+    def _read(self, outputs: Feeds) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Boxes (N, 4) as they are, scores (N,) and classes (N,)."""
+        array = outputs[self._rows_in(shapes_of(outputs))]
+        table = np.asarray(array.reshape(-1, len(self.columns)), np.float32)
+        box = [self.columns.index(role) for role in (_CENTRED if self._box == "cxcywh" else _CORNERS)]
+        return table[:, box], table[:, self.columns.index("score")], table[:, self.columns.index("class")]
+
+
+@dataclass(frozen=True)
+class ScoredBoxes:
+    """Boxes with their score, 1 x N x 5, and classes 1 x N (integers): mmdeploy's dets and labels."""
+
+    units: BoxUnits = "pixels"
+
+    def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
+        """None: classes are given by number, so how many there are does not show."""
+        del frame
+        scored_boxes_and_classes(shapes)
         return None
 
     def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
-        del frame  # rows are in input pixels
-        self.class_count(shapes_of(outputs))
-        array = next(iter(outputs.values()))
-        table = np.asarray(array if array.ndim == 2 else array[0], np.float32)
-        x1, y1, x2, y2, score, kind = (self.columns.index(role) for role in _ROLES)
-        table = table[table[:, score] > wanted.confidence]
-        return Candidates(table[:, [x1, y1, x2, y2]], table[:, score], table[:, kind].astype(np.int64))
+        boxes, scores, classes = self._read(outputs)
+        kept = scores > wanted.confidence
+        found = corners(boxes[kept], "xyxy", self.units, frame)
+        return Candidates(found, scores[kept], classes[kept].astype(np.int64))
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        boxes, scores, classes = self._read(outputs)
+        return against_boxes(boxes, scores, "xyxy", self.units) or not_whole(classes, scores)
+
+    def _read(self, outputs: Feeds) -> tuple[FloatArray, FloatArray, NDArray[np.generic]]:
+        dets, labels = scored_boxes_and_classes(shapes_of(outputs))
+        table = without_batch(outputs[dets])
+        return table[:, :4], table[:, 4], outputs[labels].reshape(-1)[: len(table)]
+
+
+def scored_boxes_and_classes(shapes: Shapes) -> tuple[str, str]:
+    """The names of the outputs 1 x N x 5 and 1 x N. Raises ModelError when there are none."""
+    for name, shape in shapes.items():
+        lists = [other for other, found in shapes.items() if len(found) == 2 and found[1] == shape[1:2][0]]
+        if len(shape) == 3 and shape[2] == 5 and lists:
+            return name, lists[0]
+    raise misfit("boxes with scores of 1 x N x 5 and classes of 1 x N", shapes)
 
 
 @dataclass(frozen=True)
@@ -82,6 +147,19 @@ class FinalLists:
 
     def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
+        boxes, scores, classes = self._read(outputs)
+        kept = scores > wanted.confidence
+        final = corners(boxes[kept], self.box, self.units, frame)
+        return Candidates(final, scores[kept], classes[kept])
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        boxes, scores, _ = self._read(outputs)
+        return against_boxes(boxes, scores, self.box, self.units)
+
+    def _read(self, outputs: Feeds) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+        """Boxes, scores and classes of the detections that are real."""
         self.class_count(shapes_of(outputs))
         boxes = next(array[0] for array in outputs.values() if array.ndim == 3)
         lists = [
@@ -90,10 +168,8 @@ class FinalLists:
             if array.ndim == 2 and len(boxes) == array.shape[1]
         ]
         scores, classes = _scores_and_classes(lists, shapes_of(outputs))
-        real = np.arange(len(scores)) < _count(outputs, len(boxes))
-        kept = real & (scores > wanted.confidence)
-        final = corners(np.asarray(boxes[kept], np.float32), self.box, self.units, frame)
-        return Candidates(final, scores[kept], classes[kept])
+        count = max(0, _count(outputs, len(boxes)))
+        return np.asarray(boxes[:count], np.float32), scores[:count], classes[:count]
 
 
 def are_final_lists(shapes: list[Shape]) -> bool:

@@ -23,6 +23,7 @@ from calibrant.tasks.detection.decode.candidates import (
     sigmoid,
     without_batch,
 )
+from calibrant.tasks.detection.decode.doubts import not_probabilities, probabilities
 from calibrant.tasks.detection.decode.grids import level_shapes, require_strides
 
 YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90, 156, 198, 373, 326))
@@ -119,6 +120,11 @@ class AnchorMaps:
         boxes = np.concatenate([centre, size], axis=1).astype(np.float32)
         return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
 
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        values = np.concatenate([raw.reshape(-1, raw.shape[-1]) for raw, *_ in self._levels(outputs, frame)])
+        return not_probabilities(values) if self.activated else probabilities(values)
+
 
 def _sigmoid_where_likely(raw: FloatArray, confidence: float) -> FloatArray:
     """The sigmoid of the rows whose objectness passes; the others stay 0."""
@@ -163,6 +169,12 @@ class FastestDetMap:
             return corners(boxes, "cxcywh", "fraction", frame)
 
         return Candidates(boxes_at(rows, boxes_of), scores, classes)
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        channels = without_batch(next(iter(outputs.values())))
+        return not_probabilities(channels[0]) or not_probabilities(channels[5:])
 
 
 def _fastestdet_boxes(raw: FloatArray, rows: IntArray, height: int, width: int) -> FloatArray:

@@ -22,6 +22,7 @@ from calibrant.tasks.detection.decode.candidates import (
     softmax,
     without_batch,
 )
+from calibrant.tasks.detection.decode.doubts import against_boxes, probabilities
 
 _NEEDS = "boxes of 1 x queries x 4 and scores of 1 x queries x classes"
 
@@ -30,13 +31,14 @@ _NEEDS = "boxes of 1 x queries x 4 and scores of 1 x queries x classes"
 class Queries:
     """Boxes 1 x N x 4 and class scores 1 x N x C.
 
-    ``activation`` is what the scores still need; ``background`` says that the last class is "no object".
+    ``activation`` is what the scores still need; ``background`` says which class is "no object": ``first``
+    or ``last`` (``true`` means the last).
     """
 
     box: BoxFormat = "cxcywh"
     units: BoxUnits = "fraction"
     activation: Literal["none", "sigmoid", "softmax"] = "sigmoid"
-    background: bool = False
+    background: Literal[False, True, "first", "last"] = False
     multi_label: bool = True
 
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
@@ -44,17 +46,31 @@ class Queries:
         del frame  # queries lie anywhere
         _, scores = boxes_and_scores(shapes)
         width = shapes[scores][2]
-        return None if width is None else width - self.background
+        return None if width is None else width - (self.background is not False)
 
     def decode(self, outputs: Feeds, frame: Frame, wanted: Wanted) -> Candidates:
         """The candidates, as Decoder.decode says."""
         box_name, score_name = boxes_and_scores(shapes_of(outputs))
         boxes, scores = without_batch(outputs[box_name]), self._activated(without_batch(outputs[score_name]))
-        if self.background:
-            scores = scores[:, :-1]
+        scores = self._without_background(scores)
         rows, classes, picked = pick(scores, wanted, self.multi_label)
         found = boxes_at(rows, lambda used: corners(boxes[used], self.box, self.units, frame))
         return Candidates(found, picked, classes)
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        box_name, score_name = boxes_and_scores(shapes_of(outputs))
+        boxes, scores = without_batch(outputs[box_name]), without_batch(outputs[score_name])
+        if self.activation != "none" and (found := probabilities(scores)):
+            return found
+        best = self._without_background(self._activated(scores)).max(axis=1)
+        return against_boxes(boxes, best, self.box, self.units)
+
+    def _without_background(self, scores: FloatArray) -> FloatArray:
+        if self.background is False:
+            return scores
+        return scores[:, 1:] if self.background == "first" else scores[:, :-1]
 
     def _activated(self, scores: FloatArray) -> FloatArray:
         if self.activation == "none":

@@ -23,6 +23,7 @@ from calibrant.tasks.detection.decode.candidates import (
     shapes_of,
     without_batch,
 )
+from calibrant.tasks.detection.decode.doubts import against_boxes, not_logarithms, not_probabilities
 from calibrant.tasks.detection.decode.grids import cells, require_cells, require_strides
 
 
@@ -68,6 +69,16 @@ class Rows:
         boxes = boxes_at(rows, lambda used: corners(table[used, :4], self.box, self.units, frame))
         return Candidates(boxes, scores, classes)
 
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        name, _ = _table(shapes_of(outputs), self._needs)
+        table = without_batch(outputs[name])
+        table = table if self.layout == "rows" else table.T
+        return against_boxes(
+            table[:, :4], table[:, 4:].max(axis=1), self.box, self.units
+        ) or not_probabilities(table[:, 4:])
+
 
 @dataclass(frozen=True)
 class YoloxGrid:
@@ -101,6 +112,13 @@ class YoloxGrid:
             return corners(boxes, "cxcywh", "pixels", frame)
 
         return Candidates(boxes_at(rows, boxes_of), scores, classes)
+
+    def doubt(self, outputs: Feeds, frame: Frame) -> str | None:
+        """What speaks against it, as Decoder.doubt says."""
+        del frame
+        name, _ = _table(shapes_of(outputs), "1 x cells x (5 + classes)")
+        table = without_batch(outputs[name])
+        return not_probabilities(table[:, 4:]) or not_logarithms(table[:, 2:4])
 
 
 def _decoded(raw: FloatArray, cell: FloatArray, stride: FloatArray) -> FloatArray:
