@@ -191,15 +191,12 @@ def branching(folder: Path) -> Path:
     return graph.save(folder / "branching.onnx")
 
 
-def test_half_precision_is_refused(tmp_path: Path) -> None:
+def test_half_precision_is_quantized_as_float32(tmp_path: Path) -> None:
     graph = GraphBuilder()
     graph.input("x", [2, 6], TensorProto.FLOAT16)
     graph.constant("w", np.ones((6, 4), np.float16))
     graph.node("MatMul", ["x", "w"], graph.output("y", [2, 4], TensorProto.FLOAT16), name="product")
-    with pytest.raises(
-        ModelError, match=r"16-bit weights in 1 nodes, e\.g\. 'product'; export it in float32"
-    ):
-        plan_of(graph, tmp_path)
+    assert [point.node for point in plan_of(graph, tmp_path).weights] == ["product"]
 
 
 def test_an_opset_that_cannot_be_raised_is_known_before_calibration(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from calibrant.studies.prepare import (
     open_detector,
     quantization_plan,
 )
-from calibrant.studies.remarks import on_activations
+from calibrant.studies.remarks import on_activations, on_graph
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def calibrate(
     detector = open_detector(Path(model), family, imgsz)
     plan = quantization_plan(detector, settings)
     calibration = open_calibration(str(calib), calib_limit, skip_bad)
-    for warning in calibration.warnings:
+    for warning in (*calibration.warnings, *on_graph(plan.model, plan.points)):
         listener.note(warning)
     if tensors == "all" and not plan.scheme.has_caches:
         raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")

@@ -19,12 +19,17 @@ from calibrant.core.disk import cannot_write
 from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.graph.files import external_files, read_inner_data, read_proto, sha256_of
+from calibrant.graph.folding import fold_weights
+from calibrant.graph.half import in_float32, is_half
 from calibrant.graph.onnx_passes import check_graph, with_inferred_shapes, with_opset
 from calibrant.graph.standard_form import standardize
 from calibrant.graph.walk import in_memory, is_compute, is_standard, name_nodes, name_of, walk_back
 
 Graph: TypeAlias = ir.Model
 _OLDEST_OPSET = 7
+_HALF_REMARK = (
+    "{name} has 16-bit floats (half=True), which are taken as float32: so is the input of what is written"
+)
 # Protobuf ends at 2 GB; the graph itself needs some of that.
 _LARGEST_INLINE = 1_800_000_000
 
@@ -35,10 +40,12 @@ class Model:
 
     sha256: over the file and its external data files, in hex. ir: the graph with every node named
     uniquely (a nameless node is called by its operator and first output, ``Conv_<output>``), local functions
-    inlined, initializers not among the inputs, and types and shapes inferred; tensors keep their names.
+    inlined, initializers not among the inputs, types and shapes inferred, weights that are computed from
+    constants made constants, and 16-bit floats made float32; tensors keep their names.
     Treat it as immutable: passes return a new one. Weights are read from the file when they are needed.
     is_as_in_file: whether the file takes the same inputs, so that a runtime may open it instead.
     given: the graph before its opset was raised, for a model that :func:`raised` made; else None.
+    remarks: what a user is told of how the file was read.
     """
 
     path: Path
@@ -46,6 +53,7 @@ class Model:
     ir: Graph
     is_as_in_file: bool = True
     given: Graph | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def as_given(self) -> Model:
@@ -70,7 +78,16 @@ def load_model(path: Path) -> Model:
     except Exception as error:  # a hostile file makes C++ code raise anything
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{path.name} is not a valid ONNX graph: {reason}; export it again") from error
-    return Model(path, sha256_of(files), graph, is_as_in_file=not was_altered)
+    was_half = is_half(graph)
+    if was_half:
+        graph = in_float32(graph)
+    return Model(
+        path,
+        sha256_of(files),
+        graph,
+        is_as_in_file=not (was_altered or was_half),
+        remarks=(_HALF_REMARK.format(name=path.name),) if was_half else (),
+    )
 
 
 def raised(model: Model, opset: int) -> Model:
@@ -255,7 +272,9 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     model.graph.inputs.extend(kept)
     model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
     name_nodes(model)
-    return with_inferred_shapes(model)
+    result = with_inferred_shapes(model)
+    fold_weights(result)
+    return result
 
 
 def _require_readable_weights(model: ir.Model) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
-from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
+from calibrant.core.errors import AlreadyQuantizedError, SettingsError
 from calibrant.core.types import Scheme
 from calibrant.graph.joined import (
     comes_from_float,
@@ -19,6 +19,7 @@ from calibrant.graph.joined import (
     joined_nodes,
     left_float,
 )
+from calibrant.graph.kept_float import reasons_for_float
 from calibrant.graph.model import Model, raised
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 
@@ -70,11 +71,13 @@ class QuantPlan:
     """What is quantized, in topological order.
 
     kept_float: names of nodes that the scheme would quantize but that could not or should not be.
+    why_float: for those, and for all others with weights that the scheme does not know, the reason.
     """
 
     activations: tuple[ActivationPoint, ...]
     weights: tuple[WeightPoint, ...]
     kept_float: tuple[str, ...]
+    why_float: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def quant_plan(
@@ -88,7 +91,7 @@ def quant_plan(
     ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last convolutions
     before the outputs.
     Raises AlreadyQuantizedError, SettingsError for a pattern that matches no node, and ModelError where
-    the weights are 16-bit or the opset cannot be raised to the scheme's.
+    the opset cannot be raised to the scheme's.
     """
     require_float(model)
     model = raised(model, scheme.min_opset)
@@ -104,13 +107,14 @@ def quant_plan(
         and node.graph is model.ir.graph
         and (axis := _channel_axis(node, scheme)) is not None
     ]
-    if not chosen:
-        _refuse_half_precision(model, candidates)
     quantized = {name_of(node) for node, _ in chosen}
     return QuantPlan(
         tuple(_points_of([node for node, _ in chosen], model.ir.graph, spared, scheme)),
         tuple(_weight_point(node, axis) for node, axis in chosen),
         tuple(name_of(node) for node in candidates if name_of(node) not in quantized),
+        reasons_for_float(
+            [node for node in nodes if name_of(node) not in quantized], model.ir.graph, scheme, spared
+        ),
     )
 
 
@@ -252,17 +256,3 @@ def _weight_point(node: ir.Node, axis: int) -> WeightPoint:
     weight = node.inputs[_WEIGHT_INPUT]
     assert weight is not None
     return WeightPoint(name_of(weight), name_of(node), _WEIGHT_INPUT, axis)
-
-
-def _refuse_half_precision(model: Model, candidates: Sequence[ir.Node]) -> None:
-    half = [
-        name_of(node)
-        for node in candidates
-        if (weight := constant_tensor(node.inputs[_WEIGHT_INPUT])) is not None
-        and weight.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    ]
-    if half:
-        raise ModelError(
-            f"{model.path.name} has 16-bit weights in {len(half)} nodes, e.g. {half[0]!r}; "
-            "export it in float32 (without half=True)"
-        )

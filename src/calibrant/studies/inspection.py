@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
 from calibrant.core.types import ModelSignature, Scheme, TensorInfo
 from calibrant.graph.cost import costs, total_macs, total_parameters
+from calibrant.graph.kept_float import reasons_in_words
 from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
 from calibrant.graph.points import QuantPlan, quant_plan
 from calibrant.studies.prepare import AUTO, named_recognition
@@ -22,6 +24,7 @@ class Inspection:
     ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is
     the part in layers that the scheme quantizes. ``family`` is None when the outputs fit none.
     ``obstacle`` says why the scheme can quantize nothing, as in a model that is quantized already.
+    ``kept_float`` gives the reason for every layer that stays float.
     """
 
     model: str
@@ -39,6 +42,8 @@ class Inspection:
     quantized_macs: int | None
     activations: int
     obstacle: str | None = None
+    kept_float: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -54,6 +59,8 @@ class Inspection:
             f"cost    {self.operators.get('Conv', 0)} convolutions, {_millions(self.macs)} MACs, "
             f"{_millions(self.parameters)} parameters",
             f"int8    scheme {self.scheme}: {self.obstacle or self._quantized_words()}",
+            *(f"float   {line}" for line in reasons_in_words(self.kept_float)),
+            *(f"note    {remark}" for remark in self.remarks),
         ]
 
     def _quantized_words(self) -> str:
@@ -91,6 +98,8 @@ def inspect_model(path: Path, family: str, scheme: Scheme, imgsz: int | None = N
         quantized_macs=total_macs([node for node in nodes if node.node in quantized]),
         activations=len(plan.activations),
         obstacle=obstacle,
+        kept_float=plan.why_float,
+        remarks=model.remarks,
     )
 
 

@@ -31,7 +31,7 @@ from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.same_function import require_same_function
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
-from calibrant.studies.remarks import on_scheme
+from calibrant.studies.remarks import on_graph, on_scheme
 from calibrant.studies.result import DataSummary, ModelSummary
 from calibrant.studies.run import Study
 from calibrant.tasks.detection import (
@@ -194,6 +194,8 @@ def prepare_study(
     plan = quantization_plan(detector, settings)
     _require_runnable(plan.scheme, runtime)
     warnings += on_scheme(plan.scheme, runtime)
+    for remark in on_graph(plan.model, plan.points):
+        progress.note(remark)
     for warning in warnings:
         progress.note(warning)
     test_ids = ids_sha256(sample.id for sample in test.samples)
@@ -246,6 +248,7 @@ def model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
         quantized_nodes=len({point.node for point in plan.points.weights}),
         kept_float=plan.points.kept_float,
         profile=asdict(detector.recognition.profile),
+        kept_float_reasons=plan.points.why_float,
     )
 
 

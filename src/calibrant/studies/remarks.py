@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from calibrant.core.schemes import OPENVINO
 from calibrant.core.types import Latency, Runtime, Scheme, Statistics
+from calibrant.graph.kept_float import ASKED_FOR, reasons_in_words
+from calibrant.graph.model import Model
+from calibrant.graph.points import QuantPlan
 from calibrant.studies.result import Trial
 from calibrant.studies.verdict import BASELINE
 
@@ -19,6 +22,12 @@ def on_count(test_images: int) -> list[str]:
     if test_images >= FEW_IMAGES:
         return []
     return [f"the test set has {test_images} images; intervals need {FEW_IMAGES} or more, better 200"]
+
+
+def on_graph(model: Model, points: QuantPlan) -> list[str]:
+    """How a model's file was read, and what of it stays float without being asked to, with the reason."""
+    unasked = {node: reason for node, reason in points.why_float.items() if reason != ASKED_FOR}
+    return [*model.remarks, *reasons_in_words(unasked)]
 
 
 def on_scheme(scheme: Scheme, runtime: Runtime) -> list[str]:

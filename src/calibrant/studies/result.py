@@ -18,7 +18,8 @@ class ModelSummary:
     """Which model was studied, and what it was taken for.
 
     ``profile`` says how its input is made and its output read; ``kept_float`` names the nodes that the
-    scheme would quantize but that stayed in float.
+    scheme would quantize but that stayed in float; ``kept_float_reasons`` says why, also of layers that the
+    scheme does not know.
     """
 
     path: str
@@ -29,6 +30,7 @@ class ModelSummary:
     quantized_nodes: int
     kept_float: tuple[str, ...]
     profile: Mapping[str, Any] = field(default_factory=dict)
+    kept_float_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
