@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.tasks.media.images import read_image
+from calibrant.tasks.media.images import ImageFile, read_image
 
 HASH_BITS = 128
 _GRID = 9  # cells a side, eight differences between them
@@ -33,7 +32,7 @@ class Appearance:
         return BRIGHTNESS_BANDS[index]
 
 
-def appearance_of(path: Path) -> Appearance:
+def appearance_of(path: ImageFile) -> Appearance:
     """Read an image and look at it.
 
     The hash is the difference hash of rows and of columns, 64 bits each: whether the picture gets brighter

@@ -6,6 +6,7 @@ The order matters: TensorRT's Entropy-v2 takes the range of its histogram from t
 from __future__ import annotations
 
 import glob
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,14 @@ from calibrant.tasks.media.files import (
     listed_paths,
     unique_ids,
 )
-from calibrant.tasks.media.images import IMAGE_SUFFIXES, ImageHeader, check_image, read_image
+from calibrant.tasks.media.images import (
+    IMAGE_SUFFIXES,
+    ImageFile,
+    ImageHeader,
+    check_image,
+    image_bytes,
+    read_image,
+)
 from calibrant.tasks.media.samples import CalibrationSample, ImageSample
 
 _GLOB_SIGNS = frozenset("*?[")
@@ -56,10 +64,10 @@ def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[C
 
 def shared_images(calibration: Sequence[CalibrationSample], test: Sequence[ImageSample]) -> tuple[str, ...]:
     """Ids of the test images whose file has the same bytes as a calibration image's."""
-    by_size: defaultdict[int, list[Path]] = defaultdict(list)
+    by_size: defaultdict[int, list[ImageFile]] = defaultdict(list)
     for sample in calibration:
-        if sample.path is not None and is_file(sample.path):
-            by_size[sample.path.stat().st_size].append(sample.path)
+        if sample.path is not None and (size := _size(sample.path)) is not None:
+            by_size[size].append(sample.path)
     hashes: dict[int, frozenset[bytes]] = {}
     return tuple(sample.id for sample in test if _is_among(sample, by_size, hashes))
 
@@ -86,20 +94,28 @@ def _images(path: Path, source: str) -> tuple[Path, ...]:
 
 
 def _is_among(
-    sample: ImageSample, by_size: Mapping[int, Sequence[Path]], hashes: dict[int, frozenset[bytes]]
+    sample: ImageSample, by_size: Mapping[int, Sequence[ImageFile]], hashes: dict[int, frozenset[bytes]]
 ) -> bool:
-    if sample.path is None or not is_file(sample.path):
-        return False
-    size = sample.path.stat().st_size
-    if size not in by_size:
+    size = _size(sample.path) if sample.path is not None else None
+    if sample.path is None or size is None or size not in by_size:
         return False
     if size not in hashes:
         hashes[size] = frozenset(_digest(path) for path in by_size[size])
     return _digest(sample.path) in hashes[size]
 
 
-def _digest(path: Path) -> bytes:
-    return bytes.fromhex(sha256_of(path))
+def _size(file: ImageFile) -> int | None:
+    """In bytes; None where it cannot be read."""
+    try:
+        return file.stat().st_size if isinstance(file, Path) else len(image_bytes(file))
+    except (OSError, ValueError):
+        return None
+
+
+def _digest(file: ImageFile) -> bytes:
+    if isinstance(file, Path):
+        return bytes.fromhex(sha256_of(file))
+    return hashlib.sha256(image_bytes(file)).digest()
 
 
 # --- arrays ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 
-from calibrant.core.reading import read_bytes
+from calibrant.tasks.media.images import image_bytes
 from calibrant.tasks.media.samples import ImageSample, array_of
 
 
@@ -30,5 +30,5 @@ def content_digest(sample: ImageSample) -> bytes:
     content = b""
     if sample.path is not None:
         with suppress(OSError):
-            content = read_bytes(sample.path)
+            content = image_bytes(sample.path)
     return hashlib.sha256(content).digest()

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import cv2
 import numpy as np
@@ -69,6 +69,14 @@ _TIFF_PARTS: Final = ((273, 279), (324, 325))
 """The tags of offsets and lengths: of strips, of tiles."""
 
 
+class ImageFile(Protocol):
+    """An encoded image: a path, or a member of an archive, which messages name by its ``str``."""
+
+    def read_bytes(self) -> bytes:
+        """The file's content. Raises OSError."""
+        ...
+
+
 @dataclass(frozen=True)
 class ImageHeader:
     """What a file says of its image; ``width`` and ``height`` are pixels after EXIF rotation."""
@@ -78,7 +86,7 @@ class ImageHeader:
     height: int
 
 
-def read_image(path: Path, max_pixels: int | None = None) -> NDArray[np.uint8]:
+def read_image(path: ImageFile, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """Decode an image to uint8 (H, W, 3), blue first.
 
     As ``cv2.imread(path, IMREAD_COLOR)`` does: grey becomes three equal channels, 16 bits become 8, CMYK
@@ -96,14 +104,14 @@ def read_image(path: Path, max_pixels: int | None = None) -> NDArray[np.uint8]:
     return image
 
 
-def image_size(path: Path, max_pixels: int | None = None) -> tuple[int, int]:
+def image_size(path: ImageFile, max_pixels: int | None = None) -> tuple[int, int]:
     """Width and height in pixels after EXIF rotation, from the header alone. Raises ImageError."""
     with _opened(path) as stream:
         header = _header(path, stream, max_pixels or pixel_limit())
     return header.width, header.height
 
 
-def check_image(path: Path, max_pixels: int | None = None) -> ImageHeader:
+def check_image(path: ImageFile, max_pixels: int | None = None) -> ImageHeader:
     """Look at the header and the end of a file, without decoding. Raises ImageError as read_image does.
 
     What it cannot see is damage between the two, which read_image finds.
@@ -120,7 +128,7 @@ def pixel_limit() -> int:
     return limit_from(PIXEL_LIMIT, MAX_PIXELS)
 
 
-def _check_complete(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
+def _check_complete(path: ImageFile, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     """The header of the image in ``stream``; raises ImageError, naming ``path``, when its end is missing."""
     header = _header(path, stream, max_pixels)
     is_complete = _COMPLETENESS.get(header.format)
@@ -143,7 +151,7 @@ def _decoded(data: bytes) -> NDArray[np.uint8] | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def _decoded_jpeg(path: Path, data: bytes) -> NDArray[np.uint8] | None:
+def _decoded_jpeg(path: ImageFile, data: bytes) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG. Raises ImageError where libjpeg warns of damage.
 
     What is not plain, such as CMYK or an image that EXIF may turn, is OpenCV's.
@@ -155,7 +163,7 @@ def _decoded_jpeg(path: Path, data: bytes) -> NDArray[np.uint8] | None:
     return _decoded(data) if pixels is None else pixels
 
 
-def _strictly(path: Path, data: bytes, colour: str, **size: int) -> NDArray[np.uint8] | None:
+def _strictly(path: ImageFile, data: bytes, colour: str, **size: int) -> NDArray[np.uint8] | None:
     """A JPEG in a ``colour`` of simplejpeg; None where it knows no such. Raises ImageError for damage."""
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, colour, **size), np.uint8)
@@ -167,7 +175,7 @@ def _strictly(path: Path, data: bytes, colour: str, **size: int) -> NDArray[np.u
         raise _damaged(path, f"is damaged ({error})") from error
 
 
-def _require_sound_tiff(path: Path, data: bytes) -> None:
+def _require_sound_tiff(path: ImageFile, data: bytes) -> None:
     """Raise ImageError for a TIFF with parts that cannot be unpacked."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -202,7 +210,7 @@ def _inflate(part: bytes) -> None:
 # --- headers ---------------------------------------------------------------------------------------
 
 
-def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
+def _header(path: ImageFile, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     if stream.seek(0, os.SEEK_END) == 0:
         raise _damaged(path, "is empty (0 bytes)")
     stream.seek(0)
@@ -213,7 +221,7 @@ def _header(path: Path, stream: BinaryIO, max_pixels: int) -> ImageHeader:
     except Image.DecompressionBombError:
         raise _too_large(path, f"more than {MAX_PIXELS}", MAX_PIXELS) from None
     except UnidentifiedImageError:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if Path(str(path)).suffix.lower() in VIDEO_SUFFIXES:
             raise ImageError(f"'{path}' is a video; {FRAMES_OF_VIDEO}") from None
         raise _damaged(
             path, "is not an image that can be read (JPEG, PNG, BMP, WebP, TIFF), or cut off"
@@ -338,30 +346,35 @@ _COMPLETENESS: Final = {
 # --- files and errors ------------------------------------------------------------------------------
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: ImageFile) -> BinaryIO:
     try:
-        return opened(path)
-    except OSError as error:
+        return opened(path) if isinstance(path, Path) else io.BytesIO(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
-def _bytes_of(path: Path) -> bytes:
+def image_bytes(file: ImageFile) -> bytes:
+    """The content of an image's file, or of what an archive holds. Raises OSError."""
+    return read_bytes(file) if isinstance(file, Path) else file.read_bytes()
+
+
+def _bytes_of(path: ImageFile) -> bytes:
     try:
-        return read_bytes(path)
-    except OSError as error:
+        return image_bytes(path)
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> ImageError:
+def _unreadable(path: ImageFile, error: Exception) -> ImageError:
     reason = getattr(error, "strerror", None) or str(error)
     return ImageError(f"'{path}' cannot be read ({reason}); check its name and permissions")
 
 
-def _damaged(path: Path, fact: str) -> ImageError:
+def _damaged(path: ImageFile, fact: str) -> ImageError:
     return ImageError(f"'{path}' {fact}; replace it, or leave damaged images out with --skip-bad")
 
 
-def _too_large(path: Path, size: str, max_pixels: int) -> ImageError:
+def _too_large(path: ImageFile, size: str, max_pixels: int) -> ImageError:
     return ImageError(
         f"'{path}' has {size} pixels (limit {max_pixels}); shrink it, cut it into tiles, or set {PIXEL_LIMIT}"
     )

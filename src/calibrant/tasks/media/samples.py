@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.tasks.media.images import ImageFile
+
 
 class ImageSample(Protocol):
     """A sample of any task that reads images; ``path`` is None where it is an array."""
@@ -19,7 +21,7 @@ class ImageSample(Protocol):
         ...
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> ImageFile | None:
         """The image file."""
         ...
 

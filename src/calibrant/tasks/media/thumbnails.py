@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 
-from calibrant.tasks.media.images import read_image
+from calibrant.tasks.media.images import ImageFile, read_image
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Thumbnail:
     scale: float
 
 
-def thumbnail(path: Path, longest_side: int, quality: int) -> Thumbnail:
+def thumbnail(path: ImageFile, longest_side: int, quality: int) -> Thumbnail:
     """An image scaled down to ``longest_side`` pixels where it is larger; quality: JPEG's, 0..100.
 
     Raises ImageError for a file that :func:`read_image` refuses.
