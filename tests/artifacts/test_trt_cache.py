@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from calibrant.artifacts.trt_cache import (
     CacheOrigin,
     TensorRTCache,
+    assuming,
     dumps,
     header_for,
     loads,
     origin_of,
+    unfit_scales,
     version_named,
 )
 from calibrant.core.errors import DataError, SettingsError
@@ -166,3 +168,28 @@ def test_tensorrts_own_caches_come_back_byte_for_byte(shared: Path) -> None:
     for path in caches:
         text = path.read_text()
         assert dumps(loads(text, path.name)) == text
+
+
+@pytest.mark.parametrize("version", ["8XXX", "8xxx", "85xx", "XXXX", "10XXXX"])
+def test_a_header_may_leave_the_version_open(version: str) -> None:
+    cache = loads(f"TRT-{version}-EntropyCalibration2\nx: 3c010a14\n")
+    origin = origin_of(cache.header)
+    assert (origin.algorithm, origin.tensorrt, str(origin)) == (
+        "entropy2",
+        None,
+        "entropy2, TensorRT of unknown version",
+    )
+    assert dumps(cache) == f"TRT-{version}-EntropyCalibration2\nx: 3c010a14\n"
+    assert assuming(cache, (8, 6, 1)).header == "TRT-8601-EntropyCalibration2"
+
+
+def test_a_version_is_assumed_only_where_there_is_none() -> None:
+    known = loads("TRT-8501-MinMaxCalibration\nx: 3c010a14\n")
+    assert assuming(known, (10, 3, 0)) is known
+
+
+def test_scales_that_nothing_can_use_are_read_only_where_that_is_asked_for() -> None:
+    text = f"{HEADER}\na: 7fc00000\nb: 3c010a14\nc: ff800000\nd: bf800000\n"
+    with pytest.raises(DataError, match=r"line 2: tensor 'a' has scale nan.*cache show lists all"):
+        loads(text)
+    assert unfit_scales(loads(text, any_scale=True)) == ("a", "c", "d")

@@ -47,6 +47,27 @@ class TestShow:
         assert shown == json.loads(run("cache", "to-json", cache).out)
         assert shown["tensors"]["hue"] == {"scale": 0.5, "threshold": 63.5, "hex": "3f000000"}
 
+    def test_a_version_that_the_header_leaves_open(self, run: Run, cache: Path) -> None:
+        cache.write_text(f"TRT-8XXX-EntropyCalibration2\n{LINES}")
+        assert "entropy2, TensorRT of unknown version, 4 tensors" in run("cache", "show", cache).out
+        assumed = run("cache", "show", cache, "--assume-version", "8.6.1").out
+        assert "entropy2, TensorRT 8.6.1, 4 tensors" in assumed
+        assert json.loads(run("cache", "show", cache, "--json").out)["tensorrt"] is None
+
+    def test_a_cache_without_scales_is_told(self, run: Run, cache: Path) -> None:
+        cache.write_text(f"{HEADER}\n")
+        assert "the cache holds no scales" in run("cache", "show", cache).out
+
+    def test_every_scale_that_is_not_finite_is_listed(self, run: Run, cache: Path) -> None:
+        cache.write_text(f"{HEADER}\nfine: 3c010a14\nodd: 7fc00000\nfar: 7f800000\n")
+        shown = run("cache", "show", cache).out
+        assert "no finite positive scale: odd has nan" in shown
+        assert "no finite positive scale: far has inf" in shown
+        assert "scales that nothing can use: 2 of 3" in shown
+        described = json.loads(run("cache", "show", cache, "--json").out)
+        assert described["unfit"] == ["odd", "far"]
+        assert described["tensors"]["odd"] == {"scale": None, "threshold": None, "hex": "7fc00000"}
+
     def test_names_cannot_play_with_the_terminal(self, run: Run, cache: Path) -> None:
         cache.write_text(f"{HEADER}\n\x1b[31mred: 1\n")
         assert "\x1b" not in run("cache", "show", cache).out

@@ -30,6 +30,8 @@ LARGEST_INTEGER = int(INT8.highest)
 LARGEST_SCALE = float(np.finfo(np.float32).max)
 _LEGACY_HEADER = re.compile(r"0 ([0-9a-f]{1,16}) ([0-9a-f]{1,16})")
 _HEADER = re.compile(r"TRT-([1-9][0-9]{3}|10[0-9]{4})-(\w+)")
+_UNKNOWN_VERSION = re.compile(r"TRT-([0-9]{0,6}[A-Za-z][0-9A-Za-z]{0,6})-(\w+)")
+"""Documents and tools write TRT-8XXX where the version does not matter to them."""
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,2})(?:\.([0-9]{1,2})(?:\.[0-9]{1,6})?)?")
 _HEX = re.compile(r"[0-9a-fA-F]{1,8}")
 _UNFIT = re.compile("[\r\n\ud800-\udfff]")  # line ends, and halves of characters, which no UTF-8 holds
@@ -48,7 +50,8 @@ class TensorRTCache:
 class CacheOrigin:
     """What a header says: which calibrator wrote the cache, and which TensorRT.
 
-    Legacy names its regression ``cutoff`` and ``quantile`` (0..1) and no version; the others the reverse.
+    Legacy names its regression ``cutoff`` and ``quantile`` (0..1) and no version; the others the reverse, but
+    for a header such as ``TRT-8XXX-``, whose version is unknown (None).
     """
 
     algorithm: str
@@ -57,6 +60,8 @@ class CacheOrigin:
     cutoff: float | None = None
 
     def __str__(self) -> str:
+        if self.tensorrt is None and self.quantile is None:
+            return f"{self.algorithm}, TensorRT of unknown version"
         if self.tensorrt is None:
             return f"{self.algorithm} (quantile {self.quantile:g}, cutoff {self.cutoff:g}), any TensorRT"
         return f"{self.algorithm}, TensorRT {'.'.join(map(str, self.tensorrt))}"
@@ -85,16 +90,30 @@ def origin_of(header: str, source: str = "the cache") -> CacheOrigin:
         cutoff, quantile = (_double(digits) for digits in legacy.groups())
         if 0 <= cutoff <= 1 and 0 <= quantile <= 1:
             return CacheOrigin(LEGACY, quantile=quantile, cutoff=cutoff)
-    named = _HEADER.fullmatch(header)
+    unknown = _UNKNOWN_VERSION.fullmatch(header)
+    named = unknown or _HEADER.fullmatch(header)
     algorithms = {title: name for name, title in ALGORITHMS.items()}
     if named and named[2] in algorithms:
-        return CacheOrigin(algorithms[named[2]], tensorrt=_version_of(int(named[1])))
+        return CacheOrigin(algorithms[named[2]], tensorrt=None if unknown else _version_of(int(named[1])))
     if named:
         raise DataError(
             f"{source} names a calibrator {named[2][:_SHOWN]!r} that TensorRT does not have; "
             f"known: {', '.join(algorithms)}"
         )
     raise not_a_cache(source, header)
+
+
+def assuming(cache: TensorRTCache, version: Version) -> TensorRTCache:
+    """The same cache with the version of a header that names none; any other stays as it is."""
+    origin = origin_of(cache.header)
+    if origin.algorithm == LEGACY or origin.tensorrt is not None:
+        return cache
+    return TensorRTCache(header_for(origin.algorithm, version), cache.scales)
+
+
+def unfit_scales(cache: TensorRTCache) -> tuple[str, ...]:
+    """The tensors whose scale is negative or not finite: TensorRT wrote them, and nothing can use them."""
+    return tuple(tensor for tensor, scale in cache.scales.items() if not 0 <= scale <= LARGEST_SCALE)
 
 
 def version_named(text: str) -> Version:
@@ -126,8 +145,8 @@ def dumps(cache: TensorRTCache) -> str:
     return "\n".join(lines) + "\n"
 
 
-def loads(text: str, source: str = "the cache") -> TensorRTCache:
-    """Read a cache's text; CRLF line ends are accepted.
+def loads(text: str, source: str = "the cache", any_scale: bool = False) -> TensorRTCache:
+    """Read a cache's text; CRLF line ends are accepted. ``any_scale``: also scales that nothing can use.
 
     Raises DataError with the line number for an unknown header, a malformed, repeated or truncated
     line, and a scale that is not finite or is negative. A scale of zero is kept as it is.
@@ -144,7 +163,7 @@ def loads(text: str, source: str = "the cache") -> TensorRTCache:
     for number, line in enumerate(lines[1:], start=2):
         content = line.removesuffix("\r")
         if content:
-            name, scale = _parsed(content, f"{source}, line {number}")
+            name, scale = _parsed(content, f"{source}, line {number}", any_scale)
             if name in scales:
                 raise DataError(
                     f"{source}, line {number}: {name[:_SHOWN]!r} appears twice; keep one of the lines"
@@ -179,12 +198,13 @@ def not_a_cache(source: str, start: str) -> DataError:
     )
 
 
-def _parsed(line: str, where: str) -> tuple[str, float]:
+def _parsed(line: str, where: str, any_scale: bool) -> tuple[str, float]:
     name, separator, digits = line.rpartition(": ")
     if not (separator and name and "\r" not in name and _HEX.fullmatch(digits)):
         raise DataError(f"{where}: {line[:_SHOWN]!r} is not 'name: hex scale', e.g. 'images: 3c010a14'")
     scale = scale_of(digits, where)
-    _require_scale(name, scale, f"{where}: ")
+    if not any_scale:
+        _require_scale(name, scale, f"{where}: ")
     return name, scale
 
 
@@ -199,7 +219,7 @@ def _require_scale(name: str, scale: float, where: str = "") -> None:
     if not 0 <= scale <= LARGEST_SCALE:
         raise DataError(
             f"{where}tensor {name[:_SHOWN]!r} has scale {scale}, which is no finite positive number; "
-            "calibrate again"
+            "calibrate again (calibrant cache show lists all such scales)"
         )
 
 

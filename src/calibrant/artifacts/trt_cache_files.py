@@ -16,15 +16,18 @@ from calibrant.core.reading import read_bytes
 LARGEST_FILE = 64 * 1024 * 1024
 
 
-def read_cache(path: Path) -> TensorRTCache:
-    """Read a TensorRT calibration cache. Raises DataError, also where it is missing, binary or too large."""
-    return parsed_cache(_bytes_of(path), path.name)
+def read_cache(path: Path, any_scale: bool = False) -> TensorRTCache:
+    """Read a TensorRT calibration cache, ``any_scale``: also with scales that are no finite positive numbers.
+
+    Raises DataError, also where it is missing, binary or too large.
+    """
+    return parsed_cache(_bytes_of(path), path.name, any_scale)
 
 
-def parsed_cache(content: bytes, source: str = "the cache") -> TensorRTCache:
+def parsed_cache(content: bytes, source: str = "the cache", any_scale: bool = False) -> TensorRTCache:
     """A cache from a file's bytes. Raises DataError."""
     try:
-        return loads(content.decode("utf-8"), source)
+        return loads(content.decode("utf-8"), source, any_scale)
     except UnicodeDecodeError as error:
         if not content.startswith((b"TRT-", b"0 ")):
             raise not_a_cache(source, content[:40].decode("latin-1")) from error

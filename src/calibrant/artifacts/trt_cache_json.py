@@ -23,6 +23,7 @@ from calibrant.artifacts.trt_cache import (
     origin_of,
     scale_of,
     threshold_of,
+    unfit_scales,
 )
 from calibrant.core.errors import DataError
 
@@ -31,19 +32,30 @@ VERSION = 1
 
 
 def to_json(cache: TensorRTCache) -> dict[str, Any]:
-    """The cache in JSON types. scale and threshold (scale * 127) are real units; hex holds the exact bits."""
+    """The cache in JSON types. scale and threshold (scale * 127) are real units; hex holds the exact bits.
+
+    A scale that is not finite is null, as JSON has no such numbers; ``unfit`` names the tensors whose scale
+    is negative or not finite, where there are some.
+    """
     origin = origin_of(cache.header)
+    unfit = unfit_scales(cache)
     return {
         "format": FORMAT,
         "version": VERSION,
         "header": cache.header,
         "algorithm": origin.algorithm,
         "tensorrt": ".".join(map(str, origin.tensorrt)) if origin.tensorrt else None,
-        "tensors": {
-            name: {"scale": scale, "threshold": threshold_of(scale), "hex": hex_of(scale)}
-            for name, scale in cache.scales.items()
-        },
+        "tensors": {name: _described(scale) for name, scale in cache.scales.items()},
+        **({"unfit": list(unfit)} if unfit else {}),
     }
+
+
+def _described(scale: float) -> dict[str, Any]:
+    return {"scale": _finite(scale), "threshold": _finite(threshold_of(scale)), "hex": hex_of(scale)}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def from_json(content: Any, source: str = "the JSON") -> TensorRTCache:

@@ -24,6 +24,13 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 
 
+_ASSUME = click.option(
+    "--assume-version",
+    metavar="VERSION",
+    help="TensorRT's, where the header names none (TRT-8XXX), e.g. 8.5.1.",
+)
+
+
 @click.group()
 def cache() -> None:
     """Read, compare and convert TensorRT calibration caches."""
@@ -31,15 +38,16 @@ def cache() -> None:
 
 @cache.command()
 @_FILE
+@_ASSUME
 @JSON
-def show(file: Path, as_json: bool) -> None:
-    """List the scales of a cache, in its order."""
+def show(file: Path, assume_version: str | None, as_json: bool) -> None:
+    """List the scales of a cache, in its order, and those that nothing can use."""
     from calibrant import api
 
     if as_json:
-        print_json(api.cache_to_json(file))
+        print_json(api.cache_to_json(file, assume_version=assume_version))
     else:
-        click.echo("\n".join(_listing(file.name, api.show_cache(file))))
+        click.echo("\n".join(_listing(file.name, api.show_cache(file, assume_version))))
 
 
 @cache.command()
@@ -121,6 +129,7 @@ def from_json(file: Path, out: Path, as_json: bool) -> None:
               help="Leave nodes in float, by name or pattern; repeatable.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True,
               help="Leave layers in float whose input has no scale, as TensorRT does.")  # fmt: skip
+@_ASSUME
 @JSON
 def migrate(as_json: bool, **settings: Any) -> None:
     """Turn MODEL and the cache TensorRT <= 10 made of it into an explicit Q/DQ model.
@@ -138,13 +147,23 @@ def migrate(as_json: bool, **settings: Any) -> None:
 
 
 def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
-    from calibrant.artifacts.trt_cache import hex_of, origin_of, threshold_of
+    from calibrant.artifacts.trt_cache import hex_of, origin_of, threshold_of, unfit_scales
     from calibrant.core.printable import printable
 
     yield f"{name}: {origin_of(content.header)}, {len(content.scales)} tensors"
+    if not content.scales:
+        yield "the cache holds no scales: calibration did not come to its end; calibrate again"
+        return
     yield f"{'scale':>13}  {'threshold':>13}  {'hex':>8}  tensor"
     for tensor, scale in content.scales.items():
         yield f"{scale:13.7g}  {threshold_of(scale):13.7g}  {hex_of(scale):>8}  {printable(tensor)}"
+    for tensor in (unfit := unfit_scales(content)):
+        yield f"no finite positive scale: {printable(tensor)} has {content.scales[tensor]}"
+    if unfit:
+        yield (
+            f"scales that nothing can use: {len(unfit)} of {len(content.scales)}; calibration saw NaN or "
+            "infinity there: check the model in float, and calibrate again"
+        )
     zeros = [tensor for tensor, scale in content.scales.items() if scale == 0]
     if zeros:
         yield (

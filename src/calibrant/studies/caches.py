@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from calibrant.artifacts.trt_cache import LEGACY, TensorRTCache, header_for, origin_of, version_named
+from calibrant.artifacts.trt_cache import (
+    LEGACY,
+    TensorRTCache,
+    assuming,
+    header_for,
+    origin_of,
+    version_named,
+)
 from calibrant.artifacts.trt_cache_diff import CacheDifference, difference
 from calibrant.artifacts.trt_cache_files import (
     read_cache,
@@ -17,9 +24,18 @@ from calibrant.artifacts.trt_cache_json import to_json
 from calibrant.core.errors import DataError, SettingsError
 
 
-def show_cache(file: str | Path) -> TensorRTCache:
-    """Read a TensorRT calibration cache. Raises DataError for a file that is none, or is damaged."""
-    return read_cache(Path(file))
+def show_cache(file: str | Path, assume_version: str | None = None) -> TensorRTCache:
+    """Read a TensorRT calibration cache as it is, also with scales that are no finite positive numbers.
+
+    assume_version: TensorRT's, e.g. "8.5.1", where the header names none (``TRT-8XXX-...``).
+    Raises DataError for a file that is none, or is damaged, and SettingsError for no version.
+    """
+    return assumed(read_cache(Path(file), any_scale=True), assume_version)
+
+
+def assumed(cache: TensorRTCache, version: str | None) -> TensorRTCache:
+    """The cache with this version of TensorRT, if it names none itself. Raises SettingsError."""
+    return cache if version is None else assuming(cache, version_named(version))
 
 
 def diff_caches(before: str | Path, after: str | Path) -> CacheDifference:
@@ -69,12 +85,14 @@ def convert_cache(
     return converted
 
 
-def cache_to_json(file: str | Path, out: str | Path | None = None) -> dict[str, Any]:
+def cache_to_json(
+    file: str | Path, out: str | Path | None = None, assume_version: str | None = None
+) -> dict[str, Any]:
     """Describe a cache in JSON types, and write that to ``out`` if it is given.
 
-    Raises DataError or OutputError.
+    assume_version as for show_cache. Raises DataError, SettingsError or OutputError.
     """
-    cache = read_cache(Path(file))
+    cache = show_cache(file, assume_version)
     if out is not None:
         write_cache_json(cache, Path(out))
     return to_json(cache)

@@ -22,6 +22,7 @@ from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.same_function import require_same_on_synthetic_inputs
+from calibrant.studies.caches import assumed
 from calibrant.studies.checks import AUTO, CheckResult, check_named
 
 # For a tensor in which calibration saw nothing but zeros: they are stored exactly with any scale.
@@ -84,6 +85,7 @@ def migrate(
     keep_float: Sequence[str] = (),
     allow_missing: bool = False,
     check: str = AUTO,
+    assume_version: str | None = None,
 ) -> Migration:
     """Write ``out``: the float ``model`` with explicit Q/DQ nodes that hold the cache's scales, bit for bit.
 
@@ -91,13 +93,14 @@ def migrate(
     input's, a Concat output the largest of its parts'). allow_missing: leave layers whose input has no scale
     even so in float, as TensorRT does. check: none, rules, tensorrt-rtx or auto; a failed one is told in the
     result, and the file stays; auto checks nothing for a scheme with unsigned integers, which TensorRT lacks.
-    keep_float: node names or patterns.
+    keep_float: node names or patterns. assume_version: TensorRT's, where the cache's header names none.
     Raises DataError, ModelError, SettingsError or OutputError.
     """
     model, cache, out = Path(model), Path(cache), Path(out)
     rules = _require_eight_bits(scheme_named(scheme))
     checked = check_named("none" if check == AUTO and rules.activations.dtype != "int8" else check)
-    calibration, loaded = read_cache(cache), raised(load_model(model), rules.min_opset)
+    calibration = assumed(read_cache(cache), assume_version)
+    loaded = raised(load_model(model), rules.min_opset)
     require_same_on_synthetic_inputs(loaded, runtime_named(REFERENCE))
     _require_other_file(out, model, cache)
     found = _placed(loaded, rules, calibration.scales, tuple(keep_float), cache.name, allow_missing)
