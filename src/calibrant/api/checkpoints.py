@@ -34,6 +34,7 @@ def study_checkpoint(
     tokens: int = MOST_TOKENS,
     max_loss: float | None = None,
     seed: int = 0,
+    write: bool = True,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Measure ways to quantize a transformer checkpoint on texts, in one reading of its weights.
@@ -44,6 +45,7 @@ def study_checkpoint(
     ``"w4a16-g32,w8a8,fp8"``; None: a few worth a first look. calibrators: for formats whose activations have
     fixed ranges. tokens: of each document that are looked at. max_loss: KL (nats a token) that may be lost;
     the smallest candidate within it is recommended; None: the one of the least KL. seed: of the bootstrap.
+    write: the recommended candidate as a checkpoint of compressed-tensors, which vLLM and SGLang load.
     Writes study.json and each candidate's evidence into ``out`` (default ``runs/<model>-<time>``).
     Raises CalibrantError.
     """
@@ -69,7 +71,9 @@ def study_checkpoint(
         "max_loss": max_loss,
         "seed": seed,
     }
-    plan = CheckpointStudyPlan(checkpoint, open_data(folder, wanted), recipes, settings, max_loss, seed)
+    plan = CheckpointStudyPlan(
+        checkpoint, open_data(folder, wanted), recipes, settings, max_loss, seed, write
+    )
     target = Path(out) if out is not None else new_run_folder(folder.resolve().name)
     with output_folder(target) as made:
         return run_checkpoint_study(plan, made, progress or Silent())

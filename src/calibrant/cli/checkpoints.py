@@ -19,10 +19,12 @@ RECIPES = options(
                  help="For checkpoints: e.g. w4a16-g128,w8a8,fp8 [default: a first look]."),
     click.option("--tokens", type=click.IntRange(min=2), metavar="N",
                  help="For checkpoints: tokens of each document that are looked at [default: 2048]."),
+    click.option("--write/--no-write", default=True, show_default=True,
+                 help="For checkpoints: write the recommended one as compressed-tensors."),
     click.option("--max-loss", type=click.FloatRange(min=0), metavar="KL",
                  help="For checkpoints: recommend the smallest within this KL (nats a token)."),
 )  # fmt: skip
-_OF_CHECKPOINTS = ("methods", "formats", "tokens", "max_loss")
+_OF_CHECKPOINTS = ("methods", "formats", "tokens", "max_loss", "write")
 _NOTHING_RECOMMENDED = 4
 
 
@@ -34,7 +36,7 @@ def is_checkpoint(model: Path) -> bool:
 def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings for an ONNX model. Raises UsageError for options that only checkpoints have."""
     found = {name: settings.pop(name) for name in _OF_CHECKPOINTS}
-    given = [name for name, value in found.items() if value is not None]
+    given = [name for name, value in found.items() if value is not None and name != "write"]
     if given:
         raise click.UsageError(
             f"{_flag(given[0])} is for checkpoints, folders with config.json and safetensors."

@@ -28,6 +28,9 @@ def print_checkpoint_study(result: CheckpointStudy, console: Console) -> None:
         )
     console.print(_verdict(result))
     console.print(Text(_cost(result), "dim"))
+    for trial in result.trials:
+        if trial.files:
+            console.print(f"Checkpoint of {escape(trial.name)}: {escape(f'{result.out}/{trial.files}')}")
     console.print(f"study.json: {escape(result.out)}")
 
 

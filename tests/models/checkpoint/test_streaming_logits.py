@@ -33,6 +33,8 @@ class Same:
     def quantize(self, weights: dict[str, object], statistics: object) -> dict[str, QuantizedProduct]:
         return {}
 
+    def finish_block(self, number: int) -> None: ...
+
 
 class Coarse:
     """Weights rounded to sixteenths."""
@@ -49,6 +51,8 @@ class Coarse:
         return {
             name: QuantizedProduct((np.rint(w * 16) / 16).astype(np.float32)) for name, w in weights.items()
         }
+
+    def finish_block(self, number: int) -> None: ...
 
 
 def documents(seed: int = 0) -> list[np.ndarray]:

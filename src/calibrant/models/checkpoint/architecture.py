@@ -74,6 +74,11 @@ class Architecture:
         self._arguments: dict[int, list[Mapping[str, Any]]] = {}
 
     @property
+    def block_prefix(self) -> str:
+        """What the names of blocks' tensors begin with, without their number."""
+        return f"{self._prefix}layers"
+
+    @property
     def width(self) -> int:
         """Values of the stream for each token."""
         return int(self._base.embed_tokens.embedding_dim)

@@ -19,7 +19,7 @@ _EMBEDDING = re.compile(r"(?:.*\.)?(?:embed_tokens|wte|position_embedding|pos_em
 _HEAD = re.compile(r"(?:.*\.)?(?:lm_head|output)")
 # How a weight's values lie in a file, by the tensors beside its name.
 _STORED_AS = ("weight", "weight_packed")
-_PARTS = (
+PARTS = (
     "weight",
     "weight_packed",
     "weight_scale",

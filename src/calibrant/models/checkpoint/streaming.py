@@ -54,6 +54,10 @@ class Quantizing(Protocol):
         """
         ...
 
+    def finish_block(self, number: int) -> None:
+        """All products of a block have been quantized."""
+        ...
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -162,18 +166,16 @@ class _Run:
             block, number, self._calibration, streams.calibration, observer, self._calibration_routing
         )
         observer.forget_last()
-        entering = streams.reference
-        streams.reference = list(entering)
+        streams.reference = list(streams.reference)  # candidates may still share the first block's
         self._advance(block, number, self._test, streams.reference, None, self._routing)
         floats = {name: product.weight.data for name, product in block.products.items()}
         for candidate in self._candidates:
             self._put(candidate, block, observer, floats)
-            self._advance(block, number, self._test, streams.candidates[candidate.name])
-            streams.errors[candidate.name].append(
-                _relative_error(
-                    self._test, streams.reference, streams.candidates[candidate.name], candidate.name
-                )
-            )
+            stream = streams.candidates[candidate.name]
+            self._advance(block, number, self._test, stream)
+            error = _relative_error(self._test, streams.reference, stream, candidate.name)
+            streams.errors[candidate.name].append(error)
+            candidate.finish_block(number)
         self._architecture.release(number)
         streams.next_block = number + 1
 

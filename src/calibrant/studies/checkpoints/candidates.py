@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
-from calibrant.core.formats import Encoded, Format, Grid, decode, grid_between
+from calibrant.core.formats import Format, Grid, decode, grid_between
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.observing import InputStatistics
+from calibrant.models.checkpoint.packing import QuantizedLayer
 from calibrant.models.checkpoint.rounding import rounding_of
 from calibrant.models.checkpoint.streaming import QuantizedProduct
+from calibrant.models.checkpoint.writing import CheckpointWriter
 from calibrant.studies.checkpoints.recipes import METHODS, Recipe, fits
 
 
-@dataclass(frozen=True)
-class QuantizedLayer:
-    """What a candidate stores of a layer: codes and scales, and the grid of its inputs if that is fixed."""
-
-    encoded: Encoded
-    inputs: Grid | None = None
-
-
-Keep = Callable[[str, QuantizedLayer], None]
-
-
 class Candidate:
-    """A recipe, as the streams see it. keep: is given every layer that was quantized, by its name."""
+    """A recipe, as the streams see it. writer: is given every quantized layer; None: none is kept."""
 
     def __init__(
-        self, recipe: Recipe, layers: Mapping[str, CheckpointLayer], keep: Keep | None = None
+        self,
+        recipe: Recipe,
+        layers: Mapping[str, CheckpointLayer],
+        writer: CheckpointWriter | None = None,
     ) -> None:
-        self.recipe, self._layers, self._keep = recipe, layers, keep
+        self.recipe, self._layers, self._writer = recipe, layers, writer
 
     @property
     def name(self) -> str:
@@ -51,6 +44,11 @@ class Candidate:
             if self._format_of(name) is not None
         }
 
+    def finish_block(self, number: int) -> None:
+        """Write the block."""
+        if self._writer is not None:
+            self._writer.finish_block(number)
+
     def _format_of(self, name: str) -> Format | None:
         layer, chosen = self._layers.get(name), self.recipe.formats.weights
         return chosen if layer is not None and chosen is not None and fits(chosen, layer.shape) else None
@@ -64,8 +62,8 @@ class Candidate:
         method = METHODS["rtn"] if statistics is None else self.recipe.method
         encoded = method.encode(weight, chosen, statistics)
         grid, rounding = self._inputs(statistics)
-        if self._keep is not None:
-            self._keep(name, QuantizedLayer(encoded, grid))
+        if self._writer is not None:
+            self._writer.add(name, QuantizedLayer(encoded, grid))
         return QuantizedProduct(decode(encoded), rounding)
 
     def _inputs(self, statistics: InputStatistics | None) -> tuple[Grid | None, Rounding | None]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +22,14 @@ from calibrant.core.metrics import Figure
 from calibrant.core.processor import processor_name
 from calibrant.core.progress import Progress
 from calibrant.core.reading import sha256_of
+from calibrant.core.sizes import shown_bytes
 from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
+from calibrant.models.checkpoint.packing import can_be_stored
 from calibrant.models.checkpoint.streaming import Measurement, measure
 from calibrant.models.checkpoint.weights import Weights
+from calibrant.models.checkpoint.writing import CheckpointWriter
 from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.recipes import Recipe, fits, stored_bytes, wanted_by
@@ -40,14 +44,18 @@ from calibrant.studies.checkpoints.verdict import Contender, Documents, choose, 
 from calibrant.studies.evidence import save_evidence
 from calibrant.tasks.generation.evidence import TextEvidence
 
-RESULT = "study.json"
+RESULT, CHECKPOINTS = "study.json", "checkpoints"
+_SHARE_OF_DISK = 0.5
 _WORST = 5
 _PACKAGES = ("calibrant", "numpy", "torch", "transformers", "tokenizers")
 
 
 @dataclass(frozen=True)
 class CheckpointStudyPlan:
-    """Everything that a study needs, checked before the work begins. max_loss: KL that may be lost, nats."""
+    """Everything that a study needs, checked before the work begins.
+
+    max_loss: KL that may be lost, nats. write: whether the recommended candidate's checkpoint is written.
+    """
 
     checkpoint: Checkpoint
     data: TextData
@@ -55,6 +63,7 @@ class CheckpointStudyPlan:
     settings: Mapping[str, object]
     max_loss: float | None = None
     seed: int = 0
+    write: bool = True
 
 
 def quantizable(checkpoint: Checkpoint) -> dict[str, CheckpointLayer]:
@@ -75,12 +84,13 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         progress.note(warning)
     remove(out / RESULT)
     remove(out / CHECKSUMS)
+    writers = _writers(plan, architecture, layers, out, progress)
     measured = measure(
         architecture,
         [tokens.numbers for tokens in plan.data.calibration],
         [tokens.numbers for tokens in plan.data.test],
         [tokens.scored_from for tokens in plan.data.test],
-        [Candidate(recipe, layers) for recipe in plan.recipes],
+        [Candidate(recipe, layers, writers.get(recipe.name)) for recipe in plan.recipes],
         wanted_by(plan.recipes),
         progress,
     )
@@ -95,6 +105,7 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         for trial, recipe in zip(trials, plan.recipes, strict=True)
     }
     chosen = choose(list(contenders.values()), documents, plan.max_loss)
+    written = _kept(writers, chosen.name if chosen else None, out)
     ranked = sorted(contenders.values(), key=lambda contender: contender.evidence.kl)
     result = CheckpointStudy(
         out=str(out),
@@ -104,7 +115,7 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         settings=plan.settings,
         data=plan.data.summary,
         reference=_reference(measured),
-        trials=trials,
+        trials=tuple(replace(trial, files=written.get(trial.name)) for trial in trials),
         recommended=None if chosen is None else RecommendedCheckpoint(**asdict(chosen)),
         cost=Cost(weights.bytes_read, round(time.perf_counter() - begun, 3), _peak_memory()),
         needed=tuple((*names, count) for names, count in needed_documents(ranked, documents).items()),
@@ -114,6 +125,53 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
     write_checksums(out, [trial.evidence for trial in trials if trial.evidence], {RESULT: content})
     write_bytes(out / RESULT, content)
     return result
+
+
+def _writers(
+    plan: CheckpointStudyPlan,
+    architecture: Architecture,
+    layers: Mapping[str, CheckpointLayer],
+    out: Path,
+    progress: Progress,
+) -> dict[str, CheckpointWriter]:
+    """One for each candidate that can be stored, where the disk has room for all of them."""
+    storable = [recipe for recipe in plan.recipes if plan.write and can_be_stored(recipe.formats)]
+    needed = sum(_bytes(plan.checkpoint, recipe, layers) for recipe in storable)
+    free = shutil.disk_usage(out).free
+    if needed > free * _SHARE_OF_DISK:
+        progress.note(
+            f"no checkpoint is written: those of {len(storable)} candidates need {shown_bytes(needed)}, and "
+            f"{out} has {shown_bytes(free)}; run again with the recommended one only"
+        )
+        return {}
+    return {
+        recipe.name: CheckpointWriter(
+            plan.checkpoint,
+            out / CHECKPOINTS / recipe.file_stem,
+            recipe.formats,
+            architecture.block_prefix,
+            architecture.blocks,
+        )
+        for recipe in storable
+    }
+
+
+def _kept(writers: Mapping[str, CheckpointWriter], chosen: str | None, out: Path) -> dict[str, str]:
+    """The chosen candidate's checkpoint, finished; the others' parts are deleted."""
+    found = {}
+    for name, writer in writers.items():
+        if name == chosen:
+            writer.finish()
+            found[name] = writer.folder.relative_to(out).as_posix()
+        else:
+            shutil.rmtree(writer.folder, ignore_errors=True)
+    return found
+
+
+def _bytes(checkpoint: Checkpoint, recipe: Recipe, layers: Mapping[str, CheckpointLayer]) -> int:
+    """Of the whole model."""
+    saved = (layer.bytes - stored_bytes(recipe.formats.weights, layer) for layer in layers.values())
+    return checkpoint.bytes - sum(saved)
 
 
 def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
@@ -147,7 +205,7 @@ def _trial(
         recipe=recipe.to_dict(),
         loss=documents.loss(evidence),
         figures=evidence.figures,
-        bytes=plan.checkpoint.bytes + sum(stored[name] - layer.bytes for name, layer in layers.items()),
+        bytes=_bytes(plan.checkpoint, recipe, layers),
         bits=8 * sum(stored.values()) / weights,
         growth=measured.growth[recipe.name].by_block,
         slices=_by_slice(plan.data, evidence),

@@ -1,0 +1,233 @@
+"""How compressed-tensors stores a quantized layer: integers packed into words, scales beside them.
+
+Element i of a row has the bits from ``i * bits`` on, the lowest first, in words of 32; integers are stored
+with an offset that makes them positive. Source: vllm-project/compressed-tensors, pack_quantized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrant.core.errors import ModelError, SettingsError
+from calibrant.core.format_names import WeightActivation
+from calibrant.core.formats import (
+    BF16,
+    E2M1,
+    E4M3,
+    E4M3_SCALE,
+    E8M0,
+    F16,
+    Encoded,
+    Format,
+    Grid,
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    PerTile,
+    PerToken,
+)
+from calibrant.core.types import FloatArray
+
+Arrays = dict[str, NDArray[Any]]
+PACKED, INTEGERS, FLOATS, NVFP4 = "pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized"
+_WORD = 32
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """What a candidate stores of a layer: codes and scales, and the grid of its inputs if that is fixed."""
+
+    encoded: Encoded
+    inputs: Grid | None = None
+
+
+def layout_of(formats: WeightActivation) -> str:
+    """The name that compressed-tensors has for the way these formats are stored.
+
+    Raises SettingsError for formats that it does not store.
+    """
+    weights, inputs = formats.weights, formats.activations
+    if weights is not None and weights.element.is_integer and not weights.minimum:
+        if inputs is None:
+            return PACKED
+        if weights.element.bits == 8 and weights.symmetric and isinstance(weights.granularity, PerChannel):
+            return INTEGERS
+    if weights is not None and weights.element == E4M3 and weights.scale_type != E8M0:
+        return FLOATS
+    if weights is not None and weights.tensor_scale and inputs is None:
+        return NVFP4
+    raise SettingsError(
+        f"{formats.name} cannot be written as compressed-tensors; write e.g. w4a16-g128, w8a8 or fp8"
+    )
+
+
+def can_be_stored(formats: WeightActivation) -> bool:
+    """Whether compressed-tensors has a layout for these formats."""
+    try:
+        layout_of(formats)
+    except SettingsError:
+        return False
+    return True
+
+
+def stored_arrays(layer: QuantizedLayer, layout: str) -> Arrays:
+    """A layer's tensors by the last part of their names, as the file has them."""
+    codes, grid = layer.encoded.codes, layer.encoded.grid
+    found: Arrays = {"weight_scale": _scales(grid)}
+    if layout == PACKED:
+        bits = grid.format.element.bits
+        found["weight_packed"] = packed(_positive(codes, grid.format), bits)
+        found["weight_shape"] = np.array(codes.shape, np.int64)
+        if grid.offset is not None:
+            zeros = _positive(np.asarray(grid.offset), grid.format)
+            found["weight_zero_point"] = np.ascontiguousarray(packed(zeros.T, bits).T)
+    elif layout == NVFP4:
+        pairs = codes.astype(np.uint8).reshape(codes.shape[0], -1, 2)
+        found["weight_packed"] = pairs[..., 0] | (pairs[..., 1] << 4)
+        found["weight_global_scale"] = np.array([grid.tensor_scale], np.float32)
+    elif layout == FLOATS:
+        found["weight"] = codes.view(ml_dtypes.float8_e4m3fn)
+    else:
+        found["weight"] = codes
+    if layer.inputs is not None:
+        found["input_scale"] = np.asarray(layer.inputs.scale, np.float32).reshape(1)
+    return found
+
+
+def packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.int32]:
+    """Rows of numbers below ``2**bits`` in words of 32 bits, densely."""
+    rows, columns = codes.shape
+    words = -(-columns * bits // _WORD)
+    each = np.unpackbits(codes[..., None], axis=-1, count=bits, bitorder="little").reshape(rows, -1)
+    full = np.zeros((rows, words * _WORD), np.uint8)
+    full[:, : columns * bits] = each
+    return np.packbits(full, axis=-1, bitorder="little").view("<i4")
+
+
+def unpacked(words: NDArray[np.int32], bits: int, columns: int) -> NDArray[np.uint8]:
+    """The numbers that :func:`packed` was given. Raises ModelError where there are too few words."""
+    if words.shape[1] * _WORD < columns * bits:
+        raise ModelError(
+            f"{words.shape[1]} words hold no {columns} numbers of {bits} bits; get the file again"
+        )
+    each = np.unpackbits(
+        np.ascontiguousarray(words).view(np.uint8), axis=-1, count=columns * bits, bitorder="little"
+    )
+    padded = np.zeros((len(words), columns, 8), np.uint8)
+    padded[..., :bits] = each.reshape(len(words), columns, bits)
+    return np.packbits(padded, axis=-1, bitorder="little")[..., 0]
+
+
+def weight_settings(weights: Format) -> dict[str, Any]:
+    """A weight's format as compressed-tensors' configuration has it."""
+    return _settings(weights) | {"dynamic": False, "observer": "minmax", "actorder": None}
+
+
+def input_settings(inputs: Format | None) -> dict[str, Any] | None:
+    """Activations' format as compressed-tensors' configuration has it."""
+    if inputs is None:
+        return None
+    return _settings(inputs) | {"dynamic": inputs.dynamic, "observer": None if inputs.dynamic else "minmax"}
+
+
+def _settings(format: Format) -> dict[str, Any]:  # noqa: A002
+    return {
+        "num_bits": format.element.bits,
+        "type": "int" if format.element.is_integer else "float",
+        "symmetric": format.symmetric,
+        "strategy": _strategy(format),
+        "group_size": format.granularity.size if isinstance(format.granularity, PerBlock) else None,
+        "block_structure": [format.granularity.rows, format.granularity.columns]
+        if isinstance(format.granularity, PerTile)
+        else None,
+    }
+
+
+def _strategy(format: Format) -> str:  # noqa: A002
+    if format.tensor_scale:
+        return "tensor_group"
+    names = {
+        PerTensor: "tensor",
+        PerChannel: "channel",
+        PerBlock: "group",
+        PerTile: "block",
+        PerToken: "token",
+    }
+    return names[type(format.granularity)]
+
+
+def _positive(codes: NDArray[Any], format: Format) -> NDArray[np.uint8]:  # noqa: A002
+    """Codes of signed elements moved up by half their range; of unsigned ones as they are."""
+    offset = 1 << (format.element.bits - 1) if format.element.is_signed else 0
+    return (codes.astype(np.int16) + offset).astype(np.uint8)
+
+
+def _scales(grid: Grid) -> NDArray[Any]:
+    scale = grid.scale if grid.scale.ndim else grid.scale.reshape(1)
+    kinds: Mapping[str, Any] = {
+        BF16.name: ml_dtypes.bfloat16,
+        F16.name: np.float16,
+        E4M3_SCALE.name: ml_dtypes.float8_e4m3fn,
+    }
+    return scale.astype(kinds.get(grid.format.scale_type.name, np.float32))
+
+
+def dequantized(
+    arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any] | None, name: str
+) -> FloatArray:
+    """A stored layer's weight, float32. settings: the weights' entry of compressed-tensors' configuration.
+
+    arrays: by the last part of their names. Raises ModelError for a layout that is not known.
+    """
+    if "weight_packed" in arrays and arrays["weight_packed"].dtype == np.int32:
+        return _of_words(arrays, int((settings or {}).get("num_bits", 4)), name)
+    if "weight_packed" in arrays and "weight_global_scale" in arrays:
+        return _of_nvfp4(arrays)
+    if "weight" in arrays:
+        return _of_values(arrays)
+    raise ModelError(f"{name!r} is stored in a way that is not known here: {', '.join(sorted(arrays))}")
+
+
+def _of_words(arrays: Mapping[str, NDArray[Any]], bits: int, name: str) -> FloatArray:
+    words, scale = arrays["weight_packed"], arrays["weight_scale"].astype(np.float32)
+    if "weight_shape" in arrays:
+        rows, columns = (int(size) for size in arrays["weight_shape"])
+    else:
+        rows, columns = words.shape[0], words.shape[1] * _WORD // bits
+    if rows != words.shape[0] or columns % scale.shape[-1]:
+        raise ModelError(f"{name!r}: scales of shape {scale.shape} do not fit {rows} x {columns} weights")
+    codes = unpacked(words, bits, columns).astype(np.float32)
+    zero = np.float32(1 << (bits - 1))
+    if "weight_zero_point" in arrays:
+        packed_zeros = np.ascontiguousarray(arrays["weight_zero_point"].T)
+        zero = unpacked(packed_zeros, bits, rows).T.astype(np.float32)
+        zero = np.repeat(zero, columns // scale.shape[-1], axis=1)
+    return (codes - zero) * np.repeat(scale, columns // scale.shape[-1], axis=1)
+
+
+def _of_nvfp4(arrays: Mapping[str, NDArray[Any]]) -> FloatArray:
+    pairs = arrays["weight_packed"]
+    codes = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(len(pairs), -1)
+    step = arrays["weight_scale"].astype(np.float32) / arrays["weight_global_scale"].astype(np.float32)
+    return E2M1.values(codes.astype(np.uint8)) * np.repeat(step, codes.shape[1] // step.shape[1], axis=1)
+
+
+def _of_values(arrays: Mapping[str, NDArray[Any]]) -> FloatArray:
+    values = arrays["weight"].astype(np.float32)
+    scale = arrays.get("weight_scale", arrays.get("weight_scale_inv"))
+    if scale is None:
+        return values
+    step = scale.astype(np.float32)
+    if step.ndim < 2 or 1 in step.shape:
+        return values * step
+    if step.shape[0] == values.shape[0]:
+        return values * np.repeat(step, values.shape[1] // step.shape[1], axis=1)
+    # DeepSeek's tiles of 128 x 128, smaller ones at the edges.
+    tall = np.repeat(step, 128, axis=0)[: values.shape[0]]
+    return values * np.repeat(tall, 128, axis=1)[:, : values.shape[1]]
