@@ -203,7 +203,7 @@ def _of_words(arrays: Mapping[str, NDArray[Any]], bits: int, name: str) -> Float
     if rows != words.shape[0] or columns % scale.shape[-1]:
         raise ModelError(f"{name!r}: scales of shape {scale.shape} do not fit {rows} x {columns} weights")
     codes = unpacked(words, bits, columns).astype(np.float32)
-    zero = np.float32(1 << (bits - 1))
+    zero = np.full((1, 1), 1 << (bits - 1), np.float32)
     if "weight_zero_point" in arrays:
         packed_zeros = np.ascontiguousarray(arrays["weight_zero_point"].T)
         zero = unpacked(packed_zeros, bits, rows).T.astype(np.float32)
