@@ -46,6 +46,6 @@ def study(run: Run) -> Run:
     def called(*options: object, model: object = "m.onnx", calib: object = "calib", data: object = "test",
                calibrators: str = "minmax", out: object = "out") -> Outcome:  # fmt: skip
         required = ("--calib", calib, "--data", data, "--out", out, "--calibrators", calibrators)
-        return run("study", model, *required, *options)
+        return run("study", model, *required, "--overwrite", *options)
 
     return called

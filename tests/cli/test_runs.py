@@ -183,16 +183,28 @@ def test_a_removed_run_leaves_its_files_unless_asked(study: Run, run: Run, work:
 def test_only_what_a_run_wrote_is_deleted(study: Run, run: Run, work: Path) -> None:
     assert study(out="out").code == 0
     (run_id,) = (found["id"] for found in listed(run("runs", "list", "--json")))
-    for foreign in ("notes.txt", "evidence/notes.txt", "models/a.qdq.onnx", "m.onnx"):
+    own = (
+        "best.qdq.onnx",
+        "best.cache",
+        "best.encodings.json",
+        "evidence/mine.npz",
+        "measurements/mine.json",
+    )
+    for foreign in ("notes.txt", "evidence/notes.txt", "models/a.qdq.onnx", "m.onnx", *own):
         path = work / "out" / foreign
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
         assert "delete it by hand" in run("runs", "rm", run_id, "--files").error
         path.unlink()
     (work / "out" / "models").rmdir()
+    (work / "out" / "measurements").rmdir()
     (work / "out" / "report.pdf").symlink_to(work / "m.onnx")
     assert "delete it by hand" in run("runs", "rm", run_id, "--files").error
     (work / "out" / "report.pdf").unlink()
+    cache = (work / "out" / "minmax.cache").read_bytes()
+    (work / "out" / "minmax.cache").write_bytes(cache + b"mine: 3f800000\n")
+    assert "holds minmax.cache" in run("runs", "rm", run_id, "--files").error
+    (work / "out" / "minmax.cache").write_bytes(cache)
     assert study("--limit", "29", out="out").code == 0
     assert "does not hold run" in run("runs", "rm", run_id, "--files").error
     assert (work / "out" / "study.json").is_file()

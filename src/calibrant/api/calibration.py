@@ -29,6 +29,7 @@ from calibrant.studies.prepare import (
     quantization_plan,
 )
 from calibrant.studies.remarks import on_activations, on_graph
+from calibrant.studies.replacing import place_for, require_free
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ def calibrate(
     scheme: str = "tensorrt",
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CalibrationResult:
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
     No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
-    set that TensorRT's own caches hold. Schemes that are not symmetric int8 have no caches. Other
+    set that TensorRT's own caches hold. Schemes that are not symmetric int8 have no caches. overwrite: a
+    finished run in ``out`` is replaced. Other
     arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
+    require_free(Path(out), None, overwrite)
     settings = StudySettings(scheme, runtime, node_patterns(keep_float), keep_head_float, imgsz=imgsz)
     chosen, engine = chosen_calibrators(calibrators), runtime_named(runtime, listener)
     detector = open_detector(Path(model), family, imgsz)
@@ -94,17 +98,17 @@ def calibrate(
     wanted = written_as.tensors(plan)
     task = detection_task(detector, settings)
     require_same_function(plan.model, engine, lambda session: task.drive(session, calibration.samples[0]))
-    with output_folder(Path(out)) as folder:
+    with output_folder(Path(out)) as folder, place_for(folder) as place:
         statistics = collect(observed, wanted, task, engine, calibration.samples, listener)
         for remark in on_activations(statistics, plan.tensors):
             listener.note(remark)
-        written = write_candidates(plan, statistics, chosen, folder, written_as)
+        written = write_candidates(plan, statistics, chosen, place, written_as)
     return CalibrationResult(
         model=str(model),
         family=detector.recognition.profile.name,
         images=len(calibration.samples),
         tensors=len(wanted),
-        candidates=tuple(_calibrated(candidate) for candidate in written),
+        candidates=tuple(_calibrated(candidate, Path(out)) for candidate in written),
     )
 
 
@@ -116,10 +120,10 @@ def _calibrated_tensors(tensors: str, model: Model) -> CalibratedTensors | None:
     raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")
 
 
-def _calibrated(candidate: CandidateModel) -> CalibratedCandidate:
+def _calibrated(candidate: CandidateModel, folder: Path) -> CalibratedCandidate:
     return CalibratedCandidate(
         candidate.calibrator.name,
-        str(candidate.cache) if candidate.cache else None,
-        str(candidate.qdq) if candidate.qdq else None,
+        str(folder / candidate.cache.name) if candidate.cache else None,
+        str(folder / candidate.qdq.name) if candidate.qdq else None,
         candidate.failure,
     )

@@ -27,6 +27,7 @@ from calibrant.studies.optimization.search import Goal
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
+from calibrant.studies.replacing import require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.trust import require_word
 
@@ -54,6 +55,7 @@ def optimize(
     iou: float = 0.65,
     seed: int = 0,
     mlflow: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> OptimizationResult:
     """Find the quantized model that loses least, with as much as possible in INT8.
@@ -64,7 +66,8 @@ def optimize(
     of the multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
     random half of the test images and reported on the other. Writes optimization.json and the files to deploy
     into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json too, and
-    its report again. Other arguments as for study. Raises CalibrantError.
+    its report again. overwrite: ``out`` may hold another finished run.
+    Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
     log = log_at(mlflow)
@@ -97,8 +100,9 @@ def optimize(
                 seed=seed,
             ),
         )
-    study = open_study(request, listener, chosen)
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
+    require_free(target, request, overwrite)
+    study = open_study(request, listener, chosen)
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_optimization(study, goal, Clock(seconds), folder, listener)
     record_run(target, listener)

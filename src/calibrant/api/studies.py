@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibrant.api.arguments import (
@@ -33,6 +33,7 @@ from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
+from calibrant.studies.replacing import place_for, require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
@@ -49,6 +50,7 @@ class Effort:
     executor: Executor | None = None
     log: MLflowLog | None = None
     max_memory: str | None = None
+    overwrite: bool = False
 
 
 def study(
@@ -77,6 +79,7 @@ def study(
     executor: str | None = None,
     max_memory: str | None = None,
     mlflow: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Measure the float model and one INT8 candidate per calibrator, and recommend one.
@@ -92,7 +95,8 @@ def study(
     machine or its cgroup allows; as many runs are under way at once as fit, and a study that does not fit is
     refused before it begins. mlflow: the URI of an MLflow server or store
     (``sqlite:///FILE``) to log to as well.
-    Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``).
+    Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``). overwrite:
+    another finished run in ``out`` is replaced, when the new one is finished.
     Raises CalibrantError.
     """
     listener = progress or Silent()
@@ -119,10 +123,11 @@ def study(
         ),
     )
     log, clock = log_at(mlflow), Clock()
+    target = Path(out) if out is not None else new_run_folder(Path(model).stem)
+    require_free(target, request, overwrite)
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
-        target = Path(out) if out is not None else new_run_folder(Path(model).stem)
-        how = Effort(cache, diagnose_budget, workers, log, max_memory)
+        how = Effort(cache, diagnose_budget, workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
 
@@ -139,8 +144,9 @@ def study_in(
     clock: runs since work on it began; None: it begins now.
     """
     clock = clock or Clock()
-    with output_folder(target) as folder, kept_request(folder, request):
-        return _run(prepared, folder, how, clock, progress)
+    require_free(target, request, how.overwrite)
+    with output_folder(target) as folder:
+        return _run(prepared, request, folder, how, clock, progress)
 
 
 @contextmanager
@@ -187,7 +193,7 @@ def resume(
             )
         prepared = open_study(request, listener, known_calibrators(request.calibrators, own))
         how = Effort(cache, diagnose_budget, workers, log, max_memory)
-        return _run(prepared, folder, how, clock, listener)
+        return _run(prepared, request, folder, how, clock, listener)
 
 
 def _require_same(
@@ -204,10 +210,14 @@ def _require_same(
         raise SettingsError(f"{folder} was begun without calibrator {strange[0]}; give study another --out")
 
 
-def _run(prepared: Study, folder: Path, how: Effort, clock: Clock, progress: Progress) -> StudyResult:
+def _run(
+    prepared: Study, request: StudyRequest, folder: Path, how: Effort, clock: Clock, progress: Progress
+) -> StudyResult:
     kept = results_cache(progress) if how.cache else None
     prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
-    result = run_study(prepared, folder, progress, kept, how.executor)
+    with place_for(folder) as place, kept_request(place, request):
+        result = run_study(prepared, place, progress, kept, how.executor)
+    result = replace(result, out=str(folder))
     budget = SHARE_OF_STUDY * clock.spent if how.diagnose_budget is None else how.diagnose_budget
     diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)

@@ -32,6 +32,7 @@ def sweep(
     cache: bool = True,
     diagnose_budget: float | None = 0.0,
     trust: PathLike | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SweepResult:
     """Study every model on every data set under every scheme and runtime that a YAML file names.
@@ -39,7 +40,8 @@ def sweep(
     Runs that ``out`` (default ``runs/<file's name>``) holds already are found again; a run that fails is a
     row that says why. With an executor whole runs are handed out where there are as many as it has slots, so
     that each is made where its engine lies; else the shards of one run after the other. trust: the file
-    itself, where it names programs or calibrators of other packages. Other arguments as for study.
+    itself, where it names programs or calibrators of other packages. overwrite: other runs in ``out``
+    are replaced. Other arguments as for study.
     Raises SettingsError or DataError for a file that does not say what to do, OutputError.
     """
     listener, source = progress or Silent(), Path(file)
@@ -54,7 +56,7 @@ def sweep(
     )
     clock = Clock()
     with opened(executor) as workers, listener.stage("Runs", len(todo)) as advance:
-        how = Effort(cache, diagnose_budget, workers)
+        how = Effort(cache, diagnose_budget, workers, overwrite=overwrite)
         for row in _rows(todo, folder, how, listener):
             rows[row.run] = row
             result = replace(result, rows=tuple(rows.values()), seconds=round(clock.spent, 3))
@@ -100,6 +102,7 @@ class WholeRun:
     folder: str
     cache: bool
     diagnose_budget: float | None
+    overwrite: bool = False
 
     @property
     def gpus(self) -> int:
@@ -109,7 +112,7 @@ class WholeRun:
     def __call__(self) -> tuple[Row, tuple[str, ...]]:
         """Run it on one core. Gives its row and its notes; an error is a row, too."""
         notes = _Kept()
-        how = Effort(self.cache, self.diagnose_budget)
+        how = Effort(self.cache, self.diagnose_budget, overwrite=self.overwrite)
         return _row(self.run, Path(self.folder), how, notes, _open_on_one_core), tuple(notes.texts)
 
 
@@ -149,7 +152,7 @@ def _rows(runs: Sequence[SweepRun], folder: Path, how: Effort, progress: Progres
     place, under_way = folder.absolute(), dict[Future[tuple[Row, tuple[str, ...]]], SweepRun]()
     try:
         for run in runs:
-            work = WholeRun(run, str(place / run.name), how.cache, how.diagnose_budget)
+            work = WholeRun(run, str(place / run.name), how.cache, how.diagnose_budget, how.overwrite)
             try:
                 under_way[how.executor.submit(work)] = run
             except CalibrantError as error:  # a GPU that no machine has

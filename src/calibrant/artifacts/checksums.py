@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
@@ -43,7 +43,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}; run the study again") from error
     found = [_LINE.fullmatch(line) for line in lines]
-    if not all(found):
+    if not all(match and _is_inside(match[2]) for match in found):
         raise DataError(f"{path} is damaged; run the study again: calibrant resume {folder}")
     return {match[2]: match[1] for match in found if match}
 
@@ -54,7 +54,7 @@ def damaged_files(folder: Path) -> tuple[str, ...]:
         sums = read_checksums(folder)
     except DataError:
         return (CHECKSUMS,)
-    return tuple(name for name, told in sums.items() if not _is_sound(folder / name, told))
+    return tuple(name for name, told in sums.items() if not is_sound(folder / name, told))
 
 
 def require_sound(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
@@ -63,7 +63,7 @@ def require_sound(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
     Raises DataError.
     """
     path = folder / name
-    if name in sums and path.exists() and not _is_sound(path, sums[name]):
+    if name in sums and path.exists() and not is_sound(path, sums[name]):
         raise DataError(
             f"{path} is damaged: its checksum is not the one in {CHECKSUMS}; "
             f"make it again: calibrant resume {folder}"
@@ -71,7 +71,14 @@ def require_sound(folder: Path, name: str, sums: Mapping[str, str]) -> Path:
     return path
 
 
-def _is_sound(path: Path, told: str) -> bool:
+def _is_inside(name: str) -> bool:
+    """Whether a name stays in the folder: whoever sends a run may write any."""
+    pure = PurePosixPath(name)
+    return not (pure.is_absolute() or ".." in pure.parts or "\0" in name or "\\" in name)
+
+
+def is_sound(path: Path, told: str) -> bool:
+    """Whether a file is there and has this checksum."""
     try:
         return sha256_of(path) == told
     except OSError:

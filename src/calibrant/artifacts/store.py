@@ -17,8 +17,13 @@ from calibrant.core.errors import DataError, OutputError
 from calibrant.core.reading import read_text
 from calibrant.core.writing import write_atomically
 
-# What write_bytes and save_model name their drafts.
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}|\.calibrant-[a-z0-9_]{8}")
+# What write_bytes, save_model and collect_by name their drafts, and STAGED.
+_LEFTOVER = re.compile(
+    r"\..+\.[0-9a-f]{16}|\.calibrant-[a-z0-9_]{8}|\.collecting-[a-z0-9_]{8}|\.calibrant-staged"
+)
+
+STAGED = ".calibrant-staged"
+"""The folder in which a run waits until it takes the place of an older one."""
 
 LARGEST_JSON = 256 * 2**20
 """Bytes; a study.json has some thousands."""

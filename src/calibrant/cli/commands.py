@@ -23,6 +23,7 @@ from calibrant.cli.options import (
     MAX_MEMORY,
     MLFLOW,
     MODEL,
+    OVERWRITE,
     PLACEMENT,
     RACE,
     SCORING,
@@ -40,7 +41,7 @@ ALL_FAILED = 1
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
 )
-@options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW)
+@options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, OVERWRITE)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
@@ -73,7 +74,7 @@ def resume(as_json: bool, run: Path, **settings: Any) -> None:
 
 
 @click.command()
-@options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, JSON)
+@options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, OVERWRITE, JSON)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--tensors", type=click.Choice(["quantized", "all"]), default="quantized", show_default=True,
               help="Which tensors the caches hold.")  # fmt: skip
@@ -128,7 +129,7 @@ def inspect(as_json: bool, **settings: Any) -> None:
 
 
 @click.command()
-@options(CALIBRATORS, JSON)
+@options(CALIBRATORS, OVERWRITE, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/demo-TIME].")
 @click.option("--images", "test_images", type=click.IntRange(min=2), default=80, show_default=True,
               help="How many labelled images to draw.")  # fmt: skip

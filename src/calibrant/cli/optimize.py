@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, PLACEMENT, SCORING, options
+from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, OVERWRITE, PLACEMENT, SCORING, options
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
 
 
@@ -25,7 +25,7 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of
               metavar="PERCENT", help="Least share of the multiply-accumulates in INT8.")  # fmt: skip
 @click.option("--recipe", type=click.Path(path_type=Path), default=None,
               help="Follow this recipe instead of searching; needs no labels.")  # fmt: skip
-@options(CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, JSON)
+@options(CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, JSON)
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write [default: runs/MODEL-optimized-TIME].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,

@@ -95,6 +95,9 @@ EXECUTOR = click.option(
 MLFLOW = click.option(
     "--mlflow", metavar="URI", help="Log to this MLflow too: http://HOST:PORT or sqlite:///FILE."
 )
+OVERWRITE = click.option(
+    "--overwrite", is_flag=True, help="Replace another finished run in the folder, once the new one is there."
+)
 CACHE = click.option(
     "--cache/--no-cache", default=True, show_default=True,
     help="Keep results between runs, in CALIBRANT_CACHE or the user's cache folder.",

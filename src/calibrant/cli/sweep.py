@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from calibrant.cli.options import CACHE, EXECUTOR, JSON, optional_seconds, options
+from calibrant.cli.options import CACHE, EXECUTOR, JSON, OVERWRITE, optional_seconds, options
 from calibrant.cli.output import is_terminal, print_json, progress_of
 
 SOME_FAILED = 1
@@ -18,7 +18,7 @@ SOME_FAILED = 1
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/FILE's name].")
 @click.option("--dry-run", is_flag=True, help="List what would run, and what is there already.")
-@options(EXECUTOR, CACHE)
+@options(EXECUTOR, CACHE, OVERWRITE)
 @click.option("--diagnose-budget", callback=optional_seconds, default="0", show_default=True, metavar="TIME",
               help="Time to find causes, in each run.")  # fmt: skip
 @click.option("--trust", type=click.Path(path_type=Path), metavar="FILE", default=None,

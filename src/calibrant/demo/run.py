@@ -10,6 +10,7 @@ from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
 from calibrant.demo.model import demo_model
 from calibrant.demo.render import SYNTHETIC, render
+from calibrant.studies.replacing import require_free
 from calibrant.studies.result import StudyResult
 
 TEST_IMAGES = 80
@@ -23,6 +24,7 @@ def run_demo(
     calibration_images: int = CALIBRATION_IMAGES,
     calibrators: api.Calibrators = DEFAULT_CALIBRATORS,
     seed: int = 0,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Draw labelled images into ``out/images`` and study the demo's detector on them, into ``out``.
@@ -31,6 +33,7 @@ def run_demo(
     """
     listener = progress or Silent()
     model = demo_model()
+    require_free(out, None, overwrite)
     require_writable(out)
     listener.note(SYNTHETIC)
     data = render(out / "images", test_images=test_images, calibration_images=calibration_images, seed=seed)
@@ -41,5 +44,6 @@ def run_demo(
         out=out,
         calibrators=calibrators,
         seed=seed,
+        overwrite=overwrite,
         progress=listener,
     )

@@ -125,9 +125,17 @@ def run_study(
     )
     finished = with_verdict(result, study.calibrators, study.settings.seed, baseline, measured)
     content = json_bytes(finished.to_dict())
-    write_checksums(out, [STATISTICS, *written_files(finished, out)], {RESULT: content})
+    names = [STATISTICS, *written_files(finished, out), *_own_copy(float_model, out)]
+    write_checksums(out, names, {RESULT: content})
     write_bytes(out / RESULT, content)
     return finished
+
+
+def _own_copy(float_model: Path, out: Path) -> list[str]:
+    """The files of the float model, where it had to be copied."""
+    if float_model.parent != out:
+        return []
+    return [name for name in (float_model.name, f"{float_model.name}.data") if (out / name).is_file()]
 
 
 def _bench(study: Study, kept: KeptResults, progress: Progress, executor: Executor | None) -> TestBench:

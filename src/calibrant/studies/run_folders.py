@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import platform
-import shutil
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from calibrant.artifacts.checksums import CHECKSUMS
-from calibrant.artifacts.lock import LOCK, locked
+from calibrant.artifacts.checksums import CHECKSUMS, is_sound, read_checksums
+from calibrant.artifacts.lock import LOCK
 from calibrant.artifacts.runs_store.records import RunRecord
-from calibrant.artifacts.store import read_json
+from calibrant.artifacts.store import occupied, read_json
 from calibrant.core.errors import DataError, OutputError
-from calibrant.studies.recording import RESULT_FILES, records_of, run_id
+from calibrant.studies.optimization.run import MEASUREMENTS
+from calibrant.studies.recording import RESULT_FILES, STUDY, records_of, run_id
 from calibrant.studies.run_files import read_as_written
 
 HERE, CHANGED, GONE, ELSEWHERE = "here", "changed", "gone", "elsewhere"
 
-# What commands write into a run's folder. Names, not suffixes, wherever a user's own file could end alike.
-_WRITTEN = (
-    "study.json",
-    "request.json",
-    CHECKSUMS,
-    LOCK,
-    "statistics.npz",
-    "float.onnx",
-    "float.onnx.data",
-    "*.qdq.onnx",
-    "*.qdq.onnx.data",
-    "*.encodings.json",
-    "*.cache",
-    "evidence/*.npz",
-    "diagnosis.json",
-    "coverage.json",
-    "selected.txt",
-    "report.html",
-    "report.pdf",
-    "report.md",
-    "optimization.json",
-    "optimized.recipe.yaml",
-    "optimized.float.onnx",
-    "optimized.float.onnx.data",
-    "measurements/*.json",
-    "measurements/evidence/*.npz",
-)
+# What commands write into a run's folder under names of their own, beside what has a checksum.
+_OWN_NAMES = frozenset(
+    {
+        "study.json", "request.json", CHECKSUMS, LOCK, "diagnosis.json", "coverage.json", "selected.txt",
+        "report.html", "report.pdf", "report.md", "optimization.json", "optimized.recipe.yaml",
+        "optimized.qdq.onnx", "optimized.qdq.onnx.data", "optimized.encodings.json", "optimized.cache",
+        "optimized.float.onnx", "optimized.float.onnx.data",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,27 +69,65 @@ def delete_folder(run: RunRecord) -> tuple[RunRecord, ...]:
     state = _whereabouts(run)
     if state != HERE:
         raise DataError(f"{folder} does not hold run {run.id[:8]} ({state}); leave out --files")
-    foreign = next((path for path in sorted(folder.rglob("*")) if _is_foreign(path, folder)), None)
-    if foreign is not None or folder.is_symlink():
-        what = f"also holds {foreign.relative_to(folder)}" if foreign else "is a link"
-        raise DataError(f"{folder} {what}, which no run wrote; delete it by hand, then leave out --files")
+    if folder.is_symlink():
+        raise DataError(f"{folder} is a link, which no run wrote; delete it by hand, then leave out --files")
     held = records_of(folder)
     try:
-        with locked(folder):
-            shutil.rmtree(folder)
+        with occupied(folder):
+            written = _written(folder)
+            _require_nothing_else(folder, written)
+            for name in sorted(written):
+                (folder / name).unlink(missing_ok=True)
+            for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+                inner.rmdir()
+        folder.rmdir()
     except OSError as error:
         raise OutputError(f"cannot delete {folder}: {error.strerror}; delete it by hand") from error
     return held
 
 
-def _is_foreign(path: Path, folder: Path) -> bool:
-    inner = path.relative_to(folder).as_posix()
-    if path.is_dir() and not path.is_symlink():
-        return not any(pattern.startswith(f"{inner}/") for pattern in _WRITTEN)
-    depth = inner.count("/")
-    return path.is_symlink() or not any(
-        fnmatchcase(inner, pattern) and pattern.count("/") == depth for pattern in _WRITTEN
-    )
+def _require_nothing_else(folder: Path, written: Set[str]) -> None:
+    """Refuse a folder with anything but the files ``written``. Raises DataError."""
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder).as_posix()
+        is_folder_of_ours = path.is_dir() and any(name.startswith(f"{inner}/") for name in written)
+        if path.is_symlink() or not (inner in written or is_folder_of_ours):
+            raise DataError(
+                f"{folder} also holds {inner}, which no run wrote, or changed since; delete it by hand, "
+                "then leave out --files"
+            )
+
+
+def _written(folder: Path) -> set[str]:
+    """What the run wrote and nobody has changed since, by what its own files say."""
+    sums = read_checksums(folder)
+    named = {name for name, told in sums.items() if is_sound(folder / name, told)}
+    if not sums:  # an older version's run
+        named |= set(_named_by_study(folder))
+    return {*named, *_measured(folder / MEASUREMENTS), *_OWN_NAMES}
+
+
+def _named_by_study(folder: Path) -> Iterator[str]:
+    try:
+        content = read_json(folder / RESULT_FILES[STUDY])
+        trials = [content["baseline"], *content["trials"]]
+    except (DataError, LookupError, TypeError):
+        return
+    yield "statistics.npz"
+    for trial in trials:
+        for name in (trial.get("evidence"), *(trial.get("files") or {}).values()):
+            if isinstance(name, str):
+                yield from (name, f"{name}.data")
+
+
+def _measured(folder: Path) -> Iterator[str]:
+    """What an optimization keeps of its measurements: each says whose it is and which evidence it has."""
+    for path in sorted(folder.glob("*.json")):
+        with suppress(DataError):
+            content = read_json(path)
+            if isinstance(content.get("identity"), str):
+                yield f"{MEASUREMENTS}/{path.name}"
+                yield f"{MEASUREMENTS}/{content.get('evidence')}"
 
 
 def _id_of(path: Path) -> str | None:
