@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -61,3 +62,37 @@ def test_a_model_without_image_is_described(run: Run, work: Path) -> None:
 
 def test_a_named_family_must_fit(run: Run) -> None:
     assert "choose another --family" in run("inspect", "m.onnx", "--family", "fastestdet").error
+
+
+# --- one sample ------------------------------------------------------------------------------------
+
+
+def test_what_is_read_from_one_image_is_drawn(run: Run, work: Path) -> None:
+    image = next((work / "calib").iterdir())
+    answer = run("inspect", "m.onnx", "--sample", image, "--out", "reading.png")
+    assert answer.code == 0
+    assert "boxes that score 0.25 or more:" in answer.out
+    assert "drawn in reading.png" in answer.out
+    drawn, plain = (cv2.imread(str(path)) for path in (work / "reading.png", image))
+    assert drawn is not None
+    assert plain is not None
+    assert drawn.shape == plain.shape
+    assert not np.array_equal(drawn, plain)
+
+
+def test_what_speaks_against_a_family_is_told_and_drawn(run: Run, work: Path) -> None:
+    (work / "wrong.yaml").write_text("output: {decoder: rows, units: fraction}\n")
+    image = next((work / "calib").iterdir())
+    told = json.loads(run("inspect", "m.onnx", "--family", "wrong.yaml", "--sample", image, "--json").out)
+    assert "so they are pixels, not fractions of the image" in told["sample"]["doubt"]
+    assert (work / told["sample"]["picture"]).is_file()
+
+
+@pytest.mark.parametrize("out", ["image.jpg", "calib/0.png"])
+def test_no_image_is_drawn_over(run: Run, work: Path, out: str) -> None:
+    image = work / "calib" / "0.png"
+    next((work / "calib").iterdir()).rename(image)
+    before = image.read_bytes()
+    answer = run("inspect", "m.onnx", "--sample", "calib/0.png", "--out", out)
+    assert answer.code == 2
+    assert image.read_bytes() == before

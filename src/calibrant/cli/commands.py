@@ -117,6 +117,10 @@ def evaluate(as_json: bool, **settings: Any) -> None:
 @click.command()
 @options(MODEL, FAMILY, IMGSZ, JSON)
 @click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
+@click.option("--sample", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw what is read from this image, to see whether it is right.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="PNG",
+              help="Where to draw it [default: MODEL.SAMPLE.png].")  # fmt: skip
 def inspect(as_json: bool, **settings: Any) -> None:
     """Show a model's inputs, outputs and family, its cost, and what would be quantized."""
     from calibrant import api

@@ -15,6 +15,7 @@ from calibrant.graph.kept_float import reasons_in_words
 from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
 from calibrant.graph.points import QuantPlan, quant_plan
 from calibrant.studies.prepare import AUTO, named_recognition
+from calibrant.studies.sample_reading import SampleReading
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Inspection:
     ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is
     the part in layers that the scheme quantizes. ``family`` is None when the outputs fit none.
     ``obstacle`` says why the scheme can quantize nothing, as in a model that is quantized already.
-    ``kept_float`` gives the reason for every layer that stays float.
+    ``kept_float`` gives the reason for every layer that stays float. ``sample`` is what was read from one.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Inspection:
     activations: int
     obstacle: str | None = None
     kept_float: Mapping[str, str] = field(default_factory=dict)
+    sample: SampleReading | None = None
     remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,6 +63,7 @@ class Inspection:
             f"int8    scheme {self.scheme}: {self.obstacle or self._quantized_words()}",
             *(f"float   {line}" for line in reasons_in_words(self.kept_float)),
             *(f"note    {remark}" for remark in self.remarks),
+            *(self.sample.lines() if self.sample else ()),
         ]
 
     def _quantized_words(self) -> str:

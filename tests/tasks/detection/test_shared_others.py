@@ -28,7 +28,7 @@ def found_in(model: Path, images: list[Path], confidence: float = 0.3) -> list[D
         raw = [task.drive(session, sample) for sample in samples]
         for outputs, sample in zip(raw, samples, strict=True):
             task.check(outputs, sample)
-        return [task.interpret(outputs, sample) for outputs, sample in zip(raw, samples, strict=True)]  # type: ignore[arg-type]
+        return [task.interpret(outputs, sample) for outputs, sample in zip(raw, samples, strict=True)]
 
 
 def overlap(a: FloatArray, b: FloatArray) -> float:

@@ -18,15 +18,18 @@ from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
+from calibrant.tasks.detection.families import Recognition
 from calibrant.tasks.detection.frames import Keeper, fresh_frames, kept_frames
 from calibrant.tasks.detection.inputs import image_input, other_feeds
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 from calibrant.tasks.detection.packing import packed, unpacked
+from calibrant.tasks.detection.picture import SURE, drawn, png, worth_drawing
 from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile, families_that_fit
 from calibrant.tasks.detection.score import evidence_of, score
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample
 from calibrant.tasks.media.contents import content_digest
+from calibrant.tasks.media.images import read_image
 from calibrant.tasks.media.samples import CalibrationSample, array_of
 
 _FIRST_LOOK = 2560
@@ -87,7 +90,7 @@ class DetectionTask:
         pixels, where = self._frames(sample.path)
         return RawOutputs(session.run(self._feeds(normalised(pixels, self.profile.input))), where)
 
-    def interpret(self, raw: RawOutputs, sample: DetectionSample) -> Detections:
+    def interpret(self, raw: RawOutputs, sample: DetectionSample | CalibrationSample) -> Detections:
         """The boxes in one image, best first, in pixels of the original image.
 
         Raises ModelError when the outputs are not what the profile's decoder reads.
@@ -121,6 +124,20 @@ class DetectionTask:
                 f"the outputs are not those of {self.profile.name}: {doubt}; name another --family{known}, "
                 "or describe the model in a YAML profile"
             )
+
+    def picture(self, raw: RawOutputs, sample: CalibrationSample) -> tuple[str, bytes]:
+        """A sentence on what was found in an image, and the image with it drawn, as a PNG file's content.
+
+        Raises DataError for a sample that is no image.
+        """
+        found = self.interpret(raw, sample)
+        assert sample.path is not None  # else interpret has refused it
+        labels = [category.name for category in self.categories]
+        shown = worth_drawing(found)
+        sure = int((found.scores >= SURE).sum())
+        best = f", the best {labels[found.classes[0]]} at {found.scores[0]:.2f}" if len(found) else ""
+        words = f"boxes that score {SURE} or more: {sure}{best}"
+        return words, png(drawn(read_image(sample.path), shown, labels))
 
     def score(self, samples: Sequence[DetectionSample], predictions: Sequence[Detections]) -> Score:
         """COCO's mean average precision of predictions, one for each labelled sample, in the same order."""
@@ -203,3 +220,15 @@ class DetectionTask:
         if not self.profile.output.nms:
             return by_score(found)[: self._max_detections]
         return non_maximum_suppression(found, self._iou, self._max_detections)
+
+
+_CLASSES_ASSUMED = 1000
+"""Where nothing tells how many classes there are."""
+
+
+def own_classes_task(found: Recognition, signature: ModelSignature) -> DetectionTask:
+    """The task for a detector without labels: classes are the model's own, with numbers for missing names."""
+    count = found.class_count or _CLASSES_ASSUMED
+    names = found.class_names or tuple(f"class {index}" for index in range(count))
+    categories = [Category(index, name) for index, name in enumerate(names)]
+    return DetectionTask(found.profile, signature, categories=categories, class_map=range(len(names)))
