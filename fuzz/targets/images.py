@@ -9,6 +9,7 @@ import numpy as np
 
 from calibrant.tasks.detection import calibration_samples
 from calibrant.tasks.media.images import check_image, image_size, read_image
+from calibrant.tasks.media.samples import array_of
 from targets.base import Target, refusals, scratch, spliced
 
 _PIXELS = np.arange(12 * 9 * 3, dtype=np.uint8).reshape(12, 9, 3)
@@ -36,8 +37,9 @@ def _array(content: bytes) -> None:
         path.write_bytes(spliced(content, right))
         with refusals():
             for sample in calibration_samples(path):
-                assert sample.array is not None
-                assert sample.array.dtype == np.float32
+                array = array_of(sample)
+                assert array is not None
+                assert array.dtype == np.float32
 
 
 def _encoded(suffix: str) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from calibrant.core.errors import DataError, ImageError, SettingsError
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
+from calibrant.tasks.media.samples import array_of
 from label_files import write_coco, write_image
 
 
@@ -64,7 +65,7 @@ def test_a_list_keeps_its_order(photos: Path) -> None:
 
 def test_one_image(photos: Path) -> None:
     (sample,) = calibration_samples(photos / "a.jpg")
-    assert (sample.id, sample.path, sample.array) == ("a.jpg", photos / "a.jpg", None)
+    assert (sample.id, sample.path, array_of(sample)) == ("a.jpg", photos / "a.jpg", None)
 
 
 def test_unicode_names(tmp_path: Path) -> None:
@@ -112,15 +113,16 @@ def test_a_batch_is_split_and_stays_on_disk(tmp_path: Path) -> None:
     samples = calibration_samples(tmp_path / "x.npy")
     assert [sample.id for sample in samples] == ["x.npy[0]", "x.npy[1]"]
     for sample, expected in zip(samples, BATCH, strict=True):
-        assert isinstance(sample.array, np.memmap)
-        np.testing.assert_array_equal(sample.array, expected[np.newaxis])
+        assert isinstance(array_of(sample), np.memmap)
+        np.testing.assert_array_equal(array_of(sample), expected[np.newaxis])
 
 
 def test_a_single_array_is_one_sample(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", BATCH[0])
     (sample,) = calibration_samples(tmp_path / "x.npy")
-    assert sample.array is not None
-    assert sample.array.shape == (1, 3, 4, 5)
+    array = array_of(sample)
+    assert array is not None
+    assert array.shape == (1, 3, 4, 5)
 
 
 def test_an_archive_is_taken_in_its_order(tmp_path: Path) -> None:

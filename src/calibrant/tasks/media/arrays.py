@@ -10,8 +10,9 @@ import math
 import struct
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,12 +29,24 @@ _MOST_PASSED = 64
 
 @dataclass(frozen=True, eq=False)
 class StoredArray:
-    """An array in a file. read: a part along the first axis, (count, ...), from start (inclusive)."""
+    """An array in a file, to be read in parts along its first axis; it can be sent to other processes."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    read: Callable[[int, int], NDArray[Any]]
+    reader: Callable[[int, int], NDArray[Any]]
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """Rows from ``start`` on, (count, ...), fewer at the end. Raises DataError for a damaged file."""
+        return self.reader(start, count)
+
+    def as_one(self) -> StoredArray:
+        """The whole array as the only row of another one."""
+        return StoredArray(self.name, (1, *self.shape), self.dtype, partial(_whole, self))
+
+
+def _whole(array: StoredArray, start: int, count: int) -> NDArray[Any]:  # noqa: ARG001
+    return array.read(0, array.shape[0] if array.shape else 1)[np.newaxis]
 
 
 def stored_arrays(path: Path) -> dict[str, StoredArray]:
@@ -44,10 +57,8 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
     try:
         require_regular(path, _LARGEST_FILE)
         if not zipfile.is_zipfile(path):
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                raise ValueError("it holds no array")
-            return {path.name: _mapped(path.name, array)}
+            with path.open("rb") as stream:
+                return {path.name: _mapped(path, path.name, _header(stream), stream.tell())}
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return {info.filename.removesuffix(".npy"): _member(path, archive, info) for info in members}
@@ -65,36 +76,39 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
         raise DataError(f"'{path}' cannot be read as arrays ({error}); save it with numpy.save") from error
 
 
-def _mapped(name: str, array: NDArray[Any]) -> StoredArray:
-    def read(start: int, count: int) -> NDArray[Any]:
-        return array[start : start + count]
+_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 
-    return StoredArray(name, array.shape, array.dtype, read)
+
+def _header(stream: IO[bytes]) -> _Header:
+    """Shape, whether columns come first, and type. Raises ValueError."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    return shape, in_columns and len(shape) > 1, dtype
+
+
+def _mapped(path: Path, name: str, header: _Header, offset: int) -> StoredArray:
+    shape, _, dtype = header
+    if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+        raise ValueError("it is cut off")
+    return StoredArray(name, shape, dtype, _Map(path, header, offset))
 
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> StoredArray:
     with archive.open(info) as stream:
-        shape, in_columns, dtype = _header(stream)
+        header = _header(stream)
         offset = stream.tell()
-    if dtype.hasobject:
-        raise ValueError(f"{info.filename} holds Python objects")
+    shape, in_columns, dtype = header
     if info.file_size != offset + math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{info.filename} is cut off")
+    name = info.filename.removesuffix(".npy")
     if info.compress_type == zipfile.ZIP_STORED:
-        place = _begin_of(path, info) + offset
-        order: Any = "F" if in_columns else "C"
-        if math.prod(shape) == 0:
-            return _mapped(info.filename, np.zeros(shape, dtype))
-        return _mapped(info.filename, np.memmap(path, dtype, "r", place, shape, order))
-    if in_columns and len(shape) > 1:
+        return _mapped(path, name, header, _begin_of(path, info) + offset)
+    if in_columns:
         raise ValueError(f"{info.filename} is in Fortran's order; save numpy.ascontiguousarray of it")
-    return StoredArray(info.filename, shape, dtype, _Stream(path, info.filename, shape, dtype).read)
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(stream)
+    return StoredArray(name, shape, dtype, _Stream(path, info.filename, shape, dtype))
 
 
 def _begin_of(path: Path, info: zipfile.ZipInfo) -> int:
@@ -103,6 +117,25 @@ def _begin_of(path: Path, info: zipfile.ZipInfo) -> int:
         stream.seek(info.header_offset)
         lengths: tuple[int, int] = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
     return info.header_offset + _LOCAL_HEADER.size + sum(lengths)
+
+
+@dataclass(frozen=True)
+class _Map:
+    """An array that lies in a file as it is. Every part is a map of its own: no page of it stays."""
+
+    path: Path
+    header: _Header
+    offset: int
+
+    def __call__(self, start: int, count: int) -> NDArray[Any]:
+        """As StoredArray's."""
+        shape, in_columns, dtype = self.header
+        if math.prod(shape) == 0 or not shape:
+            return np.fromfile(self.path, dtype, math.prod(shape), offset=self.offset).reshape(shape)[
+                ... if not shape else slice(start, start + count)
+            ]
+        order: Any = "F" if in_columns else "C"
+        return np.memmap(self.path, dtype, "r", self.offset, shape, order)[start : start + count]
 
 
 class _Stream:
@@ -116,7 +149,15 @@ class _Stream:
         self._passed: dict[tuple[int, int], NDArray[Any]] = {}
         self._lock = threading.Lock()
 
-    def read(self, start: int, count: int) -> NDArray[Any]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process opens the file anew."""
+        return {**self.__dict__, "_stream": None, "_passed": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """With a lock of this process."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def __call__(self, start: int, count: int) -> NDArray[Any]:
         """As StoredArray's."""
         count = min(count, self._shape[0] - start)
         with self._lock:
@@ -135,13 +176,18 @@ class _Stream:
         if self._stream is not None:
             self._stream.close()
         self._passed.clear()
-        self._stream = zipfile.ZipFile(self._path).open(self._member)
+        self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 (stays open)
         _header(self._stream)
         self._next = 0
 
     def _rows(self, count: int) -> NDArray[Any]:
         assert self._stream is not None
-        content = self._stream.read(count * self._row)
+        try:
+            content = self._stream.read(count * self._row)
+        except Exception as error:  # whatever zipfile and zlib say to bytes that are not theirs
+            raise DataError(
+                f"'{self._path}' is damaged in {self._member} ({error}); save it again"
+            ) from error
         if len(content) != count * self._row:
             raise DataError(f"'{self._path}' is damaged in {self._member}; save it again")
         self._next += count

@@ -9,14 +9,15 @@ import glob
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ImageError
-from calibrant.core.reading import require_regular, sha256_of
+from calibrant.core.reading import sha256_of
+from calibrant.tasks.media.arrays import StoredArray, stored_arrays
 from calibrant.tasks.media.files import (
     first,
     images_in,
@@ -36,7 +37,6 @@ from calibrant.tasks.media.images import (
 from calibrant.tasks.media.samples import CalibrationSample, ImageSample
 
 _GLOB_SIGNS = frozenset("*?[")
-_LARGEST_MAPPED = 2**44
 
 
 def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[CalibrationSample, ...]:
@@ -47,8 +47,8 @@ def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[C
     - a ``.txt`` list: one path a line, relative to the list's folder, in the order of the list;
     - an image file;
     - ``.npy`` or ``.npz``: float32 (N, C, H, W) or (C, H, W), preprocessed as the model wants its input.
-      A ``.npy`` file is mapped into memory, so that only the sample in use is there; the arrays of a
-      ``.npz`` are taken in its order. Each sample has shape (1, C, H, W).
+      Only the sample in use is read into memory; the arrays of a ``.npz`` are taken in its order. Each
+      sample has shape (1, C, H, W).
 
     Nothing is decoded here. Raises DataError when there are no samples or a file cannot be read.
     """
@@ -122,44 +122,25 @@ def _digest(file: ImageFile) -> bytes:
 
 
 def _arrays(path: Path) -> tuple[CalibrationSample, ...]:
-    arrays = _loaded(path)
+    arrays = stored_arrays(path)
+    names = {key: key if path.suffix.lower() == ".npy" else f"{path.name}/{key}" for key in arrays}
     samples = [
-        CalibrationSample(f"{name}[{index}]", None, batch[index : index + 1])
-        for name, array in arrays.items()
-        for batch in [_batch(array, name)]
-        for index in range(len(batch))
+        CalibrationSample(f"{names[key]}[{index}]", array=partial(batch.read, index, 1))
+        for key, array in arrays.items()
+        for batch in [_batch(array, names[key])]
+        for index in range(batch.shape[0])
     ]
     if not samples:
         raise DataError(f"'{path}' holds no samples; save float32 (N, C, H, W) with N of 1 or more")
     return tuple(samples)
 
 
-def _loaded(path: Path) -> Mapping[str, NDArray[Any]]:
-    try:
-        require_regular(path, _LARGEST_MAPPED)
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.name: loaded}
-        with loaded:
-            return {f"{path.name}/{key}": loaded[key] for key in loaded.files}
-    except FileNotFoundError:
-        raise DataError(
-            f"'{path}' does not exist; give a folder of images, a glob, a .txt list or .npy"
-        ) from None
-    except OSError as error:
-        raise DataError(
-            f"'{path}' cannot be read ({error.strerror or error}); save it with numpy.save"
-        ) from error
-    except Exception as error:  # whatever a damaged file makes numpy, zipfile or zlib say
-        raise DataError(f"'{path}' cannot be read as arrays ({error}); save it with numpy.save") from error
-
-
-def _batch(array: NDArray[Any], name: str) -> NDArray[np.float32]:
-    if array.dtype != np.float32 or array.ndim not in (3, 4) or 0 in array.shape[-3:]:
+def _batch(array: StoredArray, name: str) -> StoredArray:
+    if array.dtype != np.float32 or len(array.shape) not in (3, 4) or 0 in array.shape[-3:]:
         raise DataError(
             f"'{name}' is {array.dtype} {array.shape}; save preprocessed inputs as float32 (N, C, H, W)"
         )
-    return array if array.ndim == 4 else array[np.newaxis]
+    return array if len(array.shape) == 4 else array.as_one()
 
 
 # --- checks ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,14 +29,18 @@ class ImageSample(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSample:
-    """One calibration input: an image file, or an array that is already preprocessed (float32, NCHW)."""
+    """One calibration input: an image file, or an array that is already preprocessed (float32, NCHW).
+
+    ``array``: itself, or what reads it from its file.
+    """
 
     id: str
     path: Path | None = None
-    array: NDArray[Any] | None = None
+    array: NDArray[Any] | Callable[[], NDArray[Any]] | None = None
 
 
 def array_of(sample: ImageSample) -> NDArray[np.float32] | None:
-    """The sample's array, where it is one."""
-    array: NDArray[np.float32] | None = getattr(sample, "array", None)
-    return array
+    """The sample's array, where it is one; of a stored one, read now."""
+    array = getattr(sample, "array", None)
+    found: NDArray[np.float32] | None = array() if callable(array) else array
+    return found

@@ -50,8 +50,8 @@ def picture_input(signature: ModelSignature) -> PictureInput:
     shape = info.shape
     if others or len(shape) != 4:
         raise ModelError(
-            f"the model has the inputs {', '.join(repr(info.name) for info in signature.inputs)}, which images "
-            "do not fill; give arrays by the inputs' names (.npz)"
+            f"images do not fill the inputs {', '.join(repr(info.name) for info in signature.inputs)}; "
+            "give arrays by the inputs' names (.npz)"
         )
     channels_last = shape[1] not in _COLOURS and shape[3] in _COLOURS
     channels, height, width = (shape[3], *shape[1:3]) if channels_last else (shape[1], *shape[2:])
@@ -91,5 +91,4 @@ def _fitted(path: Path, fed: PictureInput) -> NDArray[np.uint8]:
     """(height, width, channels), uint8."""
     image = cv2.resize(read_image(path), (fed.width, fed.height), interpolation=cv2.INTER_LINEAR)
     colour = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if fed.channels == 3 else cv2.COLOR_BGR2GRAY)
-    result: NDArray[np.uint8] = colour.reshape(fed.height, fed.width, fed.channels)
-    return result
+    return np.asarray(colour, np.uint8).reshape(fed.height, fed.width, fed.channels)

@@ -21,14 +21,16 @@ ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 
 @dataclass(frozen=True, eq=False)
 class FeedSample:
-    """One run of a model: ``feeds`` reads the arrays of its inputs. ``path``: of its image, where it has one."""
+    """One run of a model: ``feeds`` reads the arrays of its inputs. ``path``: of its image, if any."""
 
     id: str
     feeds: Callable[[], Mapping[str, NDArray[Any]]]
     path: Path | None = None
 
 
-def array_samples(source: Path, signature: ModelSignature, limit: int | None = None) -> tuple[FeedSample, ...]:
+def array_samples(
+    source: Path, signature: ModelSignature, limit: int | None = None
+) -> tuple[FeedSample, ...]:
     """One sample a run from a ``.npy`` or ``.npz`` file; the first ``limit`` runs.
 
     Of a model with one input, every array holds samples of it along the first axis, or is one sample itself.
@@ -59,7 +61,9 @@ def _runs(group: Mapping[str, StoredArray], signature: ModelSignature, source: P
     counts = {given.info.name: given.runs for given in inputs}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name!r} {count}" for name, count in counts.items())
-        raise DataError(f"'{source}' has different numbers of samples for its inputs ({told}); save as many of each")
+        raise DataError(
+            f"'{source}' has different numbers of samples for its inputs ({told}); save as many of each"
+        )
     label = "" if len(group) > 1 else f"/{inputs[0].array.name}"
     return [
         FeedSample(f"{source.name}{label}[{index}]", partial(_feeds, inputs, index))
@@ -89,15 +93,15 @@ class _Input:
         elif given == rank + 1:
             found, row, wanted = cls(info, array, 0), array.shape[1:], info.shape
         elif given == rank - 1 and info.shape[0] in (None, 1):
-            whole = StoredArray(array.name, (1, *array.shape), array.dtype, partial(_all_of, array))
-            found, row, wanted = cls(info, whole, 1), array.shape, info.shape[1:]
+            found, row, wanted = cls(info, array.as_one(), 1), array.shape, info.shape[1:]
         else:
             raise _misfit(info, array)
         if any(size not in (None, side) for size, side in zip(wanted, row, strict=True)) or 0 in row:
             raise _misfit(info, array)
         if not _is_safe(array.dtype, np.dtype(info.dtype)):
             raise DataError(
-                f"'{array.name}' is {array.dtype}, and input '{info.name}' takes {info.dtype}; save it as that"
+                f"'{array.name}' is {array.dtype}, and input '{info.name}' takes {info.dtype}; "
+                "save it as that"
             )
         return found
 
@@ -118,10 +122,6 @@ class _Input:
 
     def _cast(self, rows: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(rows, self.info.dtype)
-
-
-def _all_of(array: StoredArray, start: int, count: int) -> NDArray[Any]:  # noqa: ARG001
-    return array.read(0, array.shape[0])[np.newaxis]
 
 
 def _is_safe(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
