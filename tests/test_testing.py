@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from calibrant.calibrators import minmax
 from calibrant.core.errors import RuntimeFailedError
+from calibrant.core.metrics import Evidence, Metric, Score
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import Evidence, IntArray, Observer, QuantSpec, Range, Score, Session
+from calibrant.core.tasks import Task
+from calibrant.core.types import IntArray, Observer, QuantSpec, Range, Session
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.testing import CalibratorConformance, RuntimeConformance, TaskConformance
 
@@ -177,13 +179,20 @@ class _Hits:
         return shares
 
 
-class _Naming:
+ACCURACY = Metric("accuracy")
+
+
+class _Naming(Task):
+    metric = ACCURACY
     """Name the sample; the metric is the share of right names."""
 
     name = "naming"
 
-    def drive(self, session: Session, sample: Any) -> Any:
-        return sample
+    def drive(self, sessions: Mapping[str, Session], samples: Sequence[Any]) -> Sequence[Any]:
+        return samples
+
+    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> float:
+        return float(np.mean([a == b for a, b in zip(reference, found, strict=True)]))
 
     def interpret(self, raw: Any, sample: Any) -> Any:
         return raw
@@ -193,11 +202,12 @@ class _Naming:
 
     def _scored(self, hits: Sequence[bool]) -> Score:
         found = np.asarray(hits, np.float64)
-        return Score("accuracy", float(found.mean()), {}, _Hits(found))
+        return Score(ACCURACY, float(found.mean()), (), _Hits(found))
 
 
 class TestATaskThatConforms(TaskConformance):
-    task = _Naming()
+    task: Task = _Naming()
+    best, worst = 1.0, 0.0
 
     def samples(self) -> Sequence[Any]:
         return ["a", "b", "c", "d"]
@@ -212,13 +222,13 @@ class TestATaskThatConforms(TaskConformance):
 class _Generous(_Naming):
     def _scored(self, hits: Sequence[bool]) -> Score:
         score = super()._scored(hits)
-        return Score(score.metric, 0.02 + 0.97 * score.value, {}, score.evidence)
+        return Score(score.metric, 0.02 + 0.97 * score.value, (), score.evidence)
 
 
 class _DeafToWeights(_Naming):
     def _scored(self, hits: Sequence[bool]) -> Score:
         found = np.asarray(hits, np.float64)
-        return Score("accuracy", float(found.mean()), {}, _Fixed(float(found.mean())))
+        return Score(ACCURACY, float(found.mean()), (), _Fixed(float(found.mean())))
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,15 @@ class _Fixed:
 
 class _CountsTheFirstOnly(_Naming):
     def _scored(self, hits: Sequence[bool]) -> Score:
-        return Score("accuracy", float(hits[0]), {}, _Hits(np.asarray(hits, np.float64)))
+        return Score(ACCURACY, float(hits[0]), (), _Hits(np.asarray(hits, np.float64)))
+
+
+class _CountsErrors(_Naming):
+    """A metric of which less is better, told as if more were."""
+
+    def _scored(self, hits: Sequence[bool]) -> Score:
+        found = 1 - np.asarray(hits, np.float64)
+        return Score(ACCURACY, float(found.mean()), (), _Hits(found))
 
 
 class _WeighsOtherwise(_Naming):
@@ -242,9 +260,10 @@ class _WeighsOtherwise(_Naming):
 
 
 FAULTY_TASKS = {
-    "never perfect": (_Generous(), "test_perfect_predictions_score_one"),
-    "something for nothing": (_Generous(), "test_finding_nothing_scores_zero"),
+    "never perfect": (_Generous(), "test_the_ends_are_as_they_are_known"),
+    "something for nothing": (_Generous(), "test_the_ends_are_as_they_are_known"),
     "evidence of something else": (_Generous(), "test_each_sample_once_is_the_score_itself"),
+    "the wrong direction": (_CountsErrors(), "test_right_is_better_than_nothing"),
     "deaf to weights": (_DeafToWeights(), "test_a_weight_of_zero_leaves_a_sample_out"),
     "evidence of its own": (_WeighsOtherwise(), "test_evidence_alone_is_that_of_the_score"),
     "depends on the order": (_CountsTheFirstOnly(), "test_the_order_of_the_samples_does_not_matter"),

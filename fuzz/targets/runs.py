@@ -61,7 +61,7 @@ def _arrays(content: bytes) -> None:
     with refusals():
         read_statistics(path)
     with refusals():
-        load_evidence(path)
+        load_evidence(path, "detection")
 
 
 RUNS = (

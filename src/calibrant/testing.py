@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 
 from calibrant.core import histogram
 from calibrant.core.errors import EmptyStatisticsError, RuntimeFailedError
+from calibrant.core.metrics import Score, loss
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import TensorStatistics, statistics_of
-from calibrant.core.types import Calibrator, FloatArray, QuantSpec, Range, Runtime, Score, Task
-from calibrant.stages.evaluate import evidence_of
+from calibrant.core.tasks import Task
+from calibrant.core.types import Calibrator, FloatArray, QuantSpec, Range, Runtime
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -243,9 +244,14 @@ class RuntimeConformance:
 
 
 class TaskConformance:
-    """A task's score is a fraction that can be computed again under any weighting of the samples."""
+    """A task's score tells better from worse, and can be computed again under any weighting of the samples.
+
+    best, worst: what predictions that cannot be better and those of nothing score; None: it is not known.
+    """
 
     task: Task
+    best: float | None = None
+    worst: float | None = None
 
     def samples(self) -> Sequence[Any]:
         """Three or more labelled samples, each with something to be found."""
@@ -263,13 +269,36 @@ class TaskConformance:
         """Results are written under it."""
         assert self.task.name
 
-    def test_perfect_predictions_score_one(self) -> None:
-        """Not 0.99: a metric that loses something on the way hides small drops."""
-        assert abs(self._score([True] * len(self.samples())).value - 1) < 1e-9
+    def test_right_is_better_than_nothing(self) -> None:
+        """The metric's direction is the right one, and an empty prediction is no error and earns least."""
+        perfect, mixed, nothing = (
+            self._score(found).value
+            for found in (self._all(right=True), self._mixed(), self._all(right=False))
+        )
+        metric = self.task.metric
+        assert loss(perfect, nothing, metric) > 0
+        assert loss(perfect, mixed, metric) >= 0
+        assert loss(mixed, nothing, metric) >= 0
 
-    def test_finding_nothing_scores_zero(self) -> None:
-        """An empty prediction is no error and earns nothing."""
-        assert self._score([False] * len(self.samples())).value == 0
+    def test_the_ends_are_as_they_are_known(self) -> None:
+        """Not 0.99 where 1 is best: a metric that loses something on the way hides small losses."""
+        for known, right in ((self.best, True), (self.worst, False)):
+            assert known is None or abs(self._score(self._all(right=right)).value - known) < 1e-9
+
+    def test_models_that_predict_the_same_agree(self) -> None:
+        """Agreement is 1 with oneself, and no more with another."""
+        _, right = self._predicted(self._all(right=True))
+        _, mixed = self._predicted(self._mixed())
+        assert abs(self.task.agreement(right, right) - 1) < 1e-9
+        assert 0 <= self.task.agreement(right, mixed) <= 1
+
+    def test_predictions_that_can_be_kept_come_back(self) -> None:
+        """What is packed is unpacked to what scores the same."""
+        samples, predictions = self._predicted(self._mixed())
+        arrays = self.task.pack(predictions)
+        if arrays is not None:
+            again = self.task.unpack(arrays)
+            assert self.task.score(samples, again).value == self.task.score(samples, predictions).value
 
     def test_each_sample_once_is_the_score_itself(self) -> None:
         """Resampling with weights of one gives the value, for each row of weights."""
@@ -279,10 +308,10 @@ class TaskConformance:
         assert np.allclose(again, score.value, rtol=0, atol=1e-9)
 
     def test_evidence_alone_is_that_of_the_score(self) -> None:
-        """A task may give it for less (WeighingTask): resampled it gives the same bits."""
+        """A task may give it for less than the score: resampled it gives the same bits."""
         samples, predictions = self._predicted(self._mixed())
         weights = np.arange(2 * len(samples), dtype=np.int64).reshape(2, -1)
-        alone = evidence_of(self.task, samples, predictions).resample(weights)
+        alone = self.task.evidence(samples, predictions).resample(weights)
         assert alone.tobytes() == self.task.score(samples, predictions).evidence.resample(weights).tobytes()
 
     def test_the_order_of_the_samples_does_not_matter(self) -> None:
@@ -306,6 +335,9 @@ class TaskConformance:
         samples, predictions = self._predicted(found)
         without = self.task.score(samples[1:], predictions[1:])
         assert abs(float(self._score(found).evidence.resample(weights)[0]) - without.value) < 1e-9
+
+    def _all(self, *, right: bool) -> list[bool]:
+        return [right] * len(self.samples())
 
     def _mixed(self) -> list[bool]:
         return [index % 2 == 0 for index in range(len(self.samples()))]

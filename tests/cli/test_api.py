@@ -39,7 +39,7 @@ def test_the_rooms_take_no_functions_place() -> None:
 
 def test_the_four_functions_return_what_the_commands_print(work: Path) -> None:
     result = calibrant.study("m.onnx", "calib", "test", out="out", calibrators="minmax,percentile:90")
-    assert result.baseline.accuracy.map50_95 == 100
+    assert result.baseline.score.value == 100
     assert [trial.calibrator for trial in result.ranking] == ["minmax", "percentile:90"]
     assert result.recommended is not None
     assert result.recommended.calibrator == "minmax"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.statistics import write_statistics
 from calibrant.artifacts.store import write_json
+from calibrant.core.metrics import Loss
 from calibrant.core.quantize import encoding_of
 from calibrant.core.statistics import TensorStatistics, statistics_of
 from calibrant.core.types import Encoding, QuantSpec, Range, Statistics
-from calibrant.stages.recommend import Drop
 from calibrant.studies.coverage.result import (
     Contents,
     CoverageResult,
@@ -23,7 +24,7 @@ from calibrant.studies.coverage.result import (
     Feature,
     Learning,
     LearningPoint,
-    OrderMap,
+    OrderScore,
     OrderSpread,
     Representation,
     SimilarPair,
@@ -44,15 +45,21 @@ from calibrant.studies.diagnosis.result import (
     SwapTest,
     TensorDiagnosis,
 )
-from calibrant.studies.optimization.result import Ablation, Loss, OptimizationFiles, OptimizationResult, Point
+from calibrant.studies.optimization.result import (
+    Ablation,
+    OptimizationFiles,
+    OptimizationResult,
+    PartResult,
+    Point,
+)
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.request import REQUEST, StudyRequest
 from calibrant.studies.result import (
-    Accuracy,
     Baseline,
     DataSummary,
     ModelSummary,
     Recommended,
+    ScoreValue,
     StudyResult,
     Trial,
     TrialFiles,
@@ -65,9 +72,17 @@ from calibrant.tasks.detection.differences import (
     ImageDifference,
     OperatingPoint,
 )
+from calibrant.tasks.registry import task_named
 
+METRIC = task_named("detection").metric
 SHARES = {"minmax": 1.0, "mse": 0.82, "entropy2": 0.41}
 DROPS = {"minmax": 0.9, "mse": 1.1, "entropy2": 10.7}
+
+
+def scored(value: float, map50: float) -> dict[str, Any]:
+    """A score with its figures, in points."""
+    figures = {"map50": map50, "map_small": 10.0, "map_medium": 30.0, "map_large": None}
+    return {"score": ScoreValue(METRIC.name, value), "figures": figures}
 
 
 @dataclass(frozen=True)
@@ -119,11 +134,21 @@ def made_study(folder: Path, names: Names) -> StudyResult:
         model=made_model(names),
         environment={"python": "3.11.7", "onnxruntime": "1.22.0"},
         settings=StudySettings().to_dict(),
-        data=DataSummary("labels.json", 300, 2323, len(names.classes), "1" * 64, "calib", 128, "2" * 64, 0),
-        baseline=Baseline(Accuracy(30.4, 48.4, 10.0, 30.0, 45.0), 12.0),
+        data=DataSummary(
+            "labels.json",
+            300,
+            {"boxes": 2323, "classes": len(names.classes)},
+            "1" * 64,
+            "calib",
+            128,
+            "2" * 64,
+            0,
+        ),
+        metric=METRIC,
+        baseline=Baseline(**scored(30.4, 48.4), seconds=12.0),
         trials=tuple(_trial(calibrator, drop) for calibrator, drop in DROPS.items()),
         recommended=Recommended(
-            "minmax", "it loses 0.9 points of mAP; mse cannot be told from it", ("mse",), 1.2
+            "minmax", "it loses 0.9 points of mAP; mse is indistinguishable from it", ("mse",), 1.2
         ),
         calibration_seconds=3.0,
         warnings=("only 300 test images: differences below about a point may be chance",),
@@ -139,8 +164,8 @@ def _trial(calibrator: str, drop: float) -> Trial:
         calibrator,
         calibrator,
         "ok",
-        accuracy=Accuracy(30.4 - drop, 48.0 - drop, 9.0, 29.0, None),
-        drop=Drop(drop, drop - 0.8, drop + 0.9),
+        **scored(30.4 - drop, 48.0 - drop),
+        loss=Loss(drop, drop - 0.8, drop + 0.9),
         seconds=3.0,
         files=TrialFiles(f"{calibrator}.cache", f"{calibrator}.qdq.onnx", f"{calibrator}.encodings.json"),
     )
@@ -165,10 +190,11 @@ def made_diagnosis(folder: Path, names: Names, statistics: Statistics) -> Diagno
             _growth(calibrator, depth, names) for calibrator, depth in (("entropy2", 2.4), ("minmax", 1.1))
         ),
         swap=_swap(names),
-        detections=tuple(_differences(folder, calibrator, names) for calibrator in ("entropy2", "minmax")),
+        differences=tuple(_differences(folder, calibrator, names) for calibrator in ("entropy2", "minmax")),
         left_out=(),
         budget_seconds=None,
         seconds={},
+        metric=METRIC,
     )
 
 
@@ -240,14 +266,14 @@ def _swap(names: Names) -> SwapTest:
                 0.004,
                 0.8,
                 29.5 - left,
-                Drop(left, left - 0.5, left + 0.5),
+                Loss(left, left - 0.5, left + 0.5),
                 points,
                 1 - left / 9.8,
             )
         )
     sentence = f"3 tensors account for 9.0 of 9.8 points: `{names.tensors[3]}` first."
     return SwapTest(
-        "entropy2", "minmax", 300, Drop(9.8, 8.4, 11.3), Drop(9.0, 8.0, 10.0), True, tuple(steps), sentence
+        "entropy2", "minmax", 300, Loss(9.8, 8.4, 11.3), Loss(9.0, 8.0, 10.0), True, tuple(steps), sentence
     )
 
 
@@ -328,7 +354,7 @@ def made_coverage(folder: Path, names: Names) -> CoverageResult:
                 0.1,
                 0.3,
                 names.tensors[1],
-                (OrderMap(0, "a", 19.0), OrderMap(1, "b", 20.5)),
+                (OrderScore(0, "a", 19.0), OrderScore(1, "b", 20.5)),
             ),
         ),
         (SimilarPair("near-duplicate", names.image, "b.jpg", "calibration", 3),),
@@ -336,17 +362,33 @@ def made_coverage(folder: Path, names: Names) -> CoverageResult:
         Contents("labels", "labels", "test", (Feature("class", names.classes[2], 0, 0, 40, 12),)),
         None,
         {},
+        METRIC,
     )
 
 
 def made_optimization(folder: Path, names: Names) -> OptimizationResult:
     """A front of three models."""
-    losses = (Loss(29.6, 0.8, 0.2, 1.5), Loss(30.0, 0.4, -0.1, 0.9), Loss(30.3, 0.1, -0.3, 0.5))
-    front = tuple(
-        Point(f"model {n}", f"{n} layers in float", {}, share, 0.9, loss.drop, loss.high, loss, loss, 12.0)
-        for n, (share, loss) in enumerate(zip((1.0, 0.93, 0.71), losses, strict=True))
+    losses = (
+        PartResult(29.6, Loss(0.8, 0.2, 1.5)),
+        PartResult(30.0, Loss(0.4, -0.1, 0.9)),
+        PartResult(30.3, Loss(0.1, -0.3, 0.5)),
     )
-    accuracy = Accuracy(30.4, 48.4, None, None, None)
+    front = tuple(
+        Point(
+            f"model {n}",
+            f"{n} layers in float",
+            {},
+            share,
+            0.9,
+            part.loss.value,
+            part.loss.high,
+            part,
+            part,
+            12.0,
+        )
+        for n, (share, part) in enumerate(zip((1.0, 0.93, 0.71), losses, strict=True))
+    )
+    score = ScoreValue(METRIC.name, 30.4)
     return OptimizationResult(
         str(folder),
         "2026-01-02T03:04:05+00:00",
@@ -357,14 +399,15 @@ def made_optimization(folder: Path, names: Names) -> OptimizationResult:
         150,
         128,
         0.5,
-        accuracy,
-        accuracy,
+        METRIC,
+        score,
+        score,
         14.0,
         front[1],
         replace(front[0], name="minmax"),
-        (0.4, 0.1, 0.8),
+        Loss(0.4, 0.1, 0.8),
         front,
-        (Ablation("float layers", 29.7, 0.3, 0.0, 0.6),),
+        (Ablation("float layers", 29.7, Loss(0.3, 0.0, 0.6)),),
         OptimizationFiles("best.onnx", "best.json", "recipe.json"),
         20,
         100.0,

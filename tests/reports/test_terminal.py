@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from calibrant.core.metrics import Loss
 from calibrant.reports.terminal import print_study
-from calibrant.stages.recommend import Drop
 from calibrant.studies.result import (
-    Accuracy,
     Baseline,
     DataSummary,
     ModelSummary,
     Recommended,
+    ScoreValue,
     StudyResult,
     Trial,
+    TrialFiles,
 )
+from calibrant.tasks.registry import task_named
+
+METRIC = task_named("detection").metric
 
 
-def accuracy(map50_95: float) -> Accuracy:
-    return Accuracy(map50_95, 40.0, None, None, None)
+def scored(value: float) -> dict[str, Any]:
+    return {"score": ScoreValue("map50_95", value), "figures": {"map50": 40.0}}
 
 
 RESULT = StudyResult(
@@ -31,13 +36,14 @@ RESULT = StudyResult(
     model=ModelSummary("[red]m[/red].onnx", "", "yolov5", "", 13, 60, ()),
     environment={},
     settings={"runtime": "onnxruntime"},
-    data=DataSummary("", 200, 900, 80, "", "", 128, "", 0),
-    baseline=Baseline(accuracy(30.0), 1.0),
+    data=DataSummary("", 200, {"boxes": 900, "classes": 80}, "", "", 128, "", 0),
+    metric=METRIC,
+    baseline=Baseline(**scored(30.0), seconds=1.0),
     trials=(
         Trial("mse", "", "failed", "it [b]broke[/b]"),
-        Trial("percentile:99.999", "a", "ok", None, accuracy(15.0), Drop(15.0, -0.04, 100.0)),
-        Trial("minmax", "b", "ok", None, accuracy(29.0), Drop(1.0, 0.5, 1.5)),
-        Trial("entropy2", "b", "ok", None, accuracy(29.0), Drop(1.0, 0.5, 1.5), same_as="minmax"),
+        Trial("percentile:99.999", "a", "ok", **scored(15.0), loss=Loss(15.0, -0.04, 100.0)),
+        Trial("minmax", "b", "ok", **scored(29.0), loss=Loss(1.0, 0.5, 1.5)),
+        Trial("entropy2", "b", "ok", **scored(29.0), loss=Loss(1.0, 0.5, 1.5), same_as="minmax"),
     ),
     recommended=Recommended("minmax", "it loses 1.0 points", ("entropy2",), -0.01),
     calibration_seconds=1.0,
@@ -54,24 +60,33 @@ def printed(width: int, encoding: str = "utf-8", result: StudyResult = RESULT) -
 def test_the_ranking_is_by_accuracy_with_failures_last() -> None:
     lines = printed(100)
     table = lines[next(index for index, line in enumerate(lines) if "mAP50-95" in line) :]
-    names = [line[3:].split()[0] for line in table[:6]]
-    assert names == ["calibrator", "FP32", "minmax", "entropy2", "percentile:99.999", "mse"]
-    assert table[5].split() == ["mse", "failed"]
+    names = [line[3:].split()[0] for line in table[:5]]
+    assert names == ["calibrator", "FP32", "minmax", "percentile:99.999", "mse"]
+    assert table[4].split() == ["mse", "failed"]
 
 
 def test_a_row_holds_its_figures() -> None:
     row = next(line for line in printed(100) if "percentile" in line)
-    assert row.split() == ["percentile:99.999", "15.0", "40.0", "15.0", "0.0", "to", "100.0", "█" * 10]
-    assert next(line for line in printed(100) if "entropy2" in line).rstrip().endswith("same as minmax")
+    assert row.split() == ["percentile:99.999", "15.0", "40.0", "15.0", "0.0", "to", "100.0", "█" * 8]
+
+
+def test_exact_twins_are_one_row() -> None:
+    assert any(line.startswith("*  minmax = entropy2") for line in printed(100))
 
 
 def test_who_was_stopped_stands_behind_the_measured_and_shows_no_accuracy() -> None:
     stopped = Trial(
-        "legacy", "c", "stopped", "beaten beyond doubt", accuracy(45.0), Drop(20.0, 16.0, 24.0), images=25
+        "legacy",
+        "c",
+        "stopped",
+        "significantly worse",
+        **scored(45.0),
+        loss=Loss(20.0, 16.0, 24.0),
+        samples=25,
     )
     lines = printed(100, result=replace(RESULT, trials=(stopped, *RESULT.trials)))
     rows = [line.split() for line in lines if line.strip()]
-    assert ["legacy", "beaten", "20.0", "16.0", "to", "24.0", "after", "25", "images"] in rows
+    assert ["legacy", "worse", "20.0", "16.0", "to", "24.0", "after", "25", "images"] in rows
     names = [row[0] for row in rows]
     assert names.index("percentile:99.999") < names.index("legacy") < names.index("mse")
     assert not any("legacy failed" in line for line in lines)
@@ -79,6 +94,22 @@ def test_who_was_stopped_stands_behind_the_measured_and_shows_no_accuracy() -> N
 
 def test_only_the_recommended_one_has_a_star() -> None:
     assert [line.split()[1] for line in printed(100) if line.startswith("*")] == ["minmax"]
+
+
+def test_what_to_deploy_and_what_to_run_next_stand_in_the_verdict() -> None:
+    files = TrialFiles("minmax.cache", "minmax.qdq.onnx")
+    trials = tuple(replace(t, files=files) if t.calibrator == "minmax" else t for t in RESULT.trials)
+    result = replace(RESULT, trials=trials, advice=("calibrant optimize runs/one: a model that loses less",))
+    text = " ".join(" ".join(printed(200, result=result)).split())
+    assert "Deploy runs/one/minmax.qdq.onnx (ONNX with Q/DQ)" in text
+    assert "runs/one/minmax.cache (TensorRT calibration cache" in text
+    assert "calibrant optimize runs/one: a model that loses less" in text
+
+
+def test_nothing_to_recommend_says_why() -> None:
+    result = replace(RESULT, recommended=None, unrecommended="mAP of the float model is undefined")
+    assert "Nothing to recommend: mAP of the float model is undefined." in printed(200, result=result)
+    assert not any(line.startswith("*") for line in printed(200, result=result))
 
 
 def test_names_from_files_are_no_markup() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.cli import cli
+from calibrant.core.metrics import Metric
 from calibrant.reports.words import (
     NOTHING,
     figure,
@@ -16,10 +17,10 @@ from calibrant.reports.words import (
     listed,
     percent,
     points,
-    repeat_command,
     short,
     signed,
 )
+from calibrant.studies.commands import study_command
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.request import StudyRequest
 
@@ -49,7 +50,7 @@ def test_a_figure_says_its_value(value: float) -> None:
 
 
 def test_points_and_intervals_have_no_negative_zero() -> None:
-    assert (points(-0.04), signed(-0.04), interval(-0.04, 1.25)) == ("0.0", "+0.0", "0.0 to 1.2")
+    assert (points(-0.04), signed(-0.04), interval(-0.04, 1.25, Metric("m"))) == ("0.0", "+0.0", "0.0 to 1.2")
 
 
 def test_what_is_more_than_nothing_does_not_read_as_nothing() -> None:
@@ -72,11 +73,17 @@ def test_short_names_fit_and_keep_both_ends(name: str, most: int) -> None:
 
 
 def test_the_command_repeats_the_request() -> None:
-    settings = StudySettings(keep_float=("/a b", "c*"), keep_head_float=True, imgsz=320, seed=3)
+    settings = StudySettings(
+        keep_float=("/a b", "c*"),
+        keep_head_float=True,
+        options={"imgsz": 320},
+        input_shape=(320, 320),
+        seed=3,
+    )
     request = StudyRequest(
         "my model.onnx", "calib", "d.json", ("minmax",), limit=9, skip_bad=True, settings=settings
     )
-    words = shlex.split(repeat_command(request))
+    words = shlex.split(study_command(request))
     study = cli.commands["study"]
     context = study.make_context("study", words[2:])
     assert words[:2] == ["calibrant", "study"]

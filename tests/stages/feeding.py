@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.types import Score, Session
+from calibrant.core.metrics import Metric, Score
+from calibrant.core.tasks import Task, sole
+from calibrant.core.types import Session
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,23 @@ class Values:
     array: NDArray[np.float32]
 
 
-class Feeding:
+class Feeding(Task):
     """A task that runs the model ``times`` times on a sample, each time on twice as much."""
 
     name = "feeding"
+    metric = Metric("none")
 
     def __init__(self, times: int = 1) -> None:
         self._times = times
 
-    def drive(self, session: Session, sample: Values) -> Any:
+    def drive(self, sessions: Mapping[str, Session], samples: Sequence[Values]) -> list[Any]:
+        return [self._driven(sole(sessions), sample) for sample in samples]
+
+    def _driven(self, session: Session, sample: Values) -> Any:
         return [session.run({"x": sample.array * np.float32(2**run)}) for run in range(self._times)]
+
+    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> float:
+        raise NotImplementedError
 
     def interpret(self, raw: Any, sample: Values) -> Any:
         return raw

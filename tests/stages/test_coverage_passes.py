@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from calibrant.core.errors import NumericsError
+from calibrant.core.metrics import Metric
 from calibrant.core.progress import Silent
+from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
 from calibrant.graph.model import Model, load_model
 from calibrant.runtimes import runtime_named
@@ -29,18 +31,22 @@ class Values:
     array: NDArray[np.float32]
 
 
-class Feeding:
+class Feeding(Task):
     """A task that feeds a sample as it is."""
 
     name = "feeding"
+    metric = Metric("none")
 
-    def drive(self, session: Session, sample: Values) -> Any:
-        return session.run({"x": sample.array})
+    def drive(self, sessions: Mapping[str, Session], samples: Sequence[Values]) -> list[Any]:
+        return [sole(sessions).run({"x": sample.array}) for sample in samples]
 
     def interpret(self, raw: Any, sample: Values) -> Any:
         raise NotImplementedError
 
     def score(self, samples: Any, predictions: Any) -> Any:
+        raise NotImplementedError
+
+    def agreement(self, reference: Any, found: Any) -> float:
         raise NotImplementedError
 
 

@@ -63,7 +63,7 @@ def test_a_set_is_the_sum_of_its_images() -> None:
     np.testing.assert_array_equal(found.outside[0], together.outside)
     np.testing.assert_array_equal(found.highs[:, 0], [image.max() for image in images])
     np.testing.assert_array_equal(found.lows[:, 0], [image.min() for image in images])
-    assert found.images_outside[0, 0] == sum(bool((abs(image) > 1).any()) for image in images)
+    assert found.samples_outside[0, 0] == sum(bool((abs(image) > 1).any()) for image in images)
     for split, half in zip(splits, found.halves, strict=True):
         of_half = summary_of([image for image, taken in zip(images, split, strict=True) if taken], [])
         np.testing.assert_array_equal(half[0], of_half.counts)
@@ -78,5 +78,5 @@ def test_halves_are_halves_and_repeat(images: int, seed: int) -> None:
 
 def test_no_image_is_a_set_too() -> None:
     found = summarised(["x", "y"], [], 0, np.zeros((0, 0), np.bool_))
-    assert found.images == 0
+    assert found.samples == 0
     assert found.counts.shape == (2, BINS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ class Deadly(ToyTask):
         super().__init__(kernel)
         self._sample, self._mark = sample, mark
 
-    def drive(self, session: Session, sample: ToySample) -> NDArray[np.float32]:
-        if sample.id == self._sample and not self._mark.exists():
+    def drive(
+        self, sessions: Mapping[str, Session], samples: Sequence[ToySample]
+    ) -> list[NDArray[np.float32]]:
+        if samples[0].id == self._sample and not self._mark.exists():
             self._mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().drive(session, sample)
+        return super().drive(sessions, samples)

@@ -17,9 +17,10 @@ from toy import ToySample, ToyTask, toy_model, toy_samples
 from calibrant.artifacts.cache import Cache
 from calibrant.calibrators import NamedCalibrator, calibrators_named
 from calibrant.core.errors import RuntimeFailedError
+from calibrant.core.metrics import Evidence, Score
 from calibrant.core.progress import Silent
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import Evidence, Observer, QuantSpec, Range, Runtime, Score, Session
+from calibrant.core.types import Observer, QuantSpec, Range, Runtime, Session
 from calibrant.runtimes import runtime_named
 from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
@@ -86,12 +87,12 @@ def told(result: StudyResult) -> dict[str, Any]:
 def test_who_is_beaten_beyond_doubt_is_stopped_and_says_why(tmp_path: Path) -> None:
     result = run_study(prepared(tmp_path, Counting()), tmp_path / "out", Silent())
     stopped, finished = result.trial("fiftieth"), result.trial("minmax")
-    assert (stopped.status, stopped.images) == ("stopped", 25)
-    assert (finished.status, finished.images) == ("ok", TEST_SAMPLES)
+    assert (stopped.status, stopped.samples) == ("stopped", 25)
+    assert (finished.status, finished.samples) == ("ok", TEST_SAMPLES)
     assert stopped.reason is not None
-    assert stopped.reason.startswith("beaten beyond doubt after 25 images: ")
-    assert stopped.drop is not None
-    assert 0 < stopped.drop.low < stopped.drop.points < stopped.drop.high
+    assert stopped.reason.startswith("significantly worse after 25 samples: ")
+    assert stopped.loss is not None
+    assert 0 < stopped.loss.low < stopped.loss.value < stopped.loss.high
     assert stopped.files is not None
     assert (tmp_path / "out" / stopped.files.qdq).exists()
     assert result.ranking[-1].status == "stopped"
@@ -139,7 +140,7 @@ def test_without_racing_all_run_to_the_end_and_the_same_is_recommended(tmp_path:
     for trial in raced.trials:
         if trial.status == "ok":
             same = whole.trial(trial.calibrator)
-            assert (same.accuracy, same.drop, same.key) == (trial.accuracy, trial.drop, trial.key)
+            assert (same.score, same.loss, same.key) == (trial.score, trial.loss, trial.key)
 
 
 def test_a_candidate_that_cannot_be_opened_is_a_failed_trial(tmp_path: Path) -> None:
@@ -212,10 +213,10 @@ def test_a_study_that_was_cut_off_goes_on_where_it_was(
     whole = run_study(prepared(tmp_path, Counting(), race_error), tmp_path / "a", Silent())
     study, drive, runs = prepared(tmp_path, Counting(), race_error), ToyTask.drive, iter(range(120))
 
-    def cut_off(task: ToyTask, session: Session, sample: Any) -> Any:
+    def cut_off(task: ToyTask, sessions: Any, samples: Any) -> Any:
         if next(runs, None) is None:
             raise KeyboardInterrupt
-        return drive(task, session, sample)
+        return drive(task, sessions, samples)
 
     monkeypatch.setattr(ToyTask, "drive", cut_off)
     with pytest.raises(KeyboardInterrupt):

@@ -46,7 +46,7 @@ def toy_study(
         settings=settings,
         context=TrialContext("toy", model.sha256, {}, settings, "ids", "truth", runtime.version),
         model=ModelSummary("toy.onnx", model.sha256, "toy", "told so", 13, 1, ()),
-        data=DataSummary("toys", 40, 0, 0, "ids", "toys", len(calibration), "ids", 0),
+        data=DataSummary("toys", 40, {}, "ids", "toys", len(calibration), "ids", 0),
     )
 
 
@@ -58,10 +58,10 @@ def studied(folder: Path, names: str, *own: NamedCalibrator, outlier: float = 30
 def test_an_outlier_costs_minmax_and_the_study_says_so(tmp_path: Path) -> None:
     result = studied(tmp_path, "minmax,percentile:99.9")
     minmax, percentile = result.trial("minmax"), result.trial("percentile:99.9")
-    assert minmax.drop is not None
-    assert percentile.drop is not None
-    assert minmax.drop.points > 3 * percentile.drop.points > 0
-    assert minmax.drop.low > percentile.drop.high
+    assert minmax.loss is not None
+    assert percentile.loss is not None
+    assert minmax.loss.value > 3 * percentile.loss.value > 0
+    assert minmax.loss.low > percentile.loss.high
     assert result.recommended is not None
     assert result.recommended.calibrator == "percentile:99.9"
     assert [trial.calibrator for trial in result.ranking] == ["percentile:99.9", "minmax"]
@@ -70,7 +70,7 @@ def test_an_outlier_costs_minmax_and_the_study_says_so(tmp_path: Path) -> None:
 def test_equal_encodings_are_measured_once_and_named(tmp_path: Path) -> None:
     result = studied(tmp_path, "minmax,entropy2,entropy")
     assert result.trial("entropy").same_as == "entropy2"
-    assert result.trial("entropy").accuracy == result.trial("entropy2").accuracy
+    assert result.trial("entropy").score == result.trial("entropy2").score
     assert result.trial("entropy").key == result.trial("entropy2").key != result.trial("minmax").key
 
 
@@ -88,17 +88,20 @@ def test_when_everything_fails_nothing_is_recommended(tmp_path: Path) -> None:
     study = toy_study(tmp_path, [NamedCalibrator("mine", broken)], toy_samples(2, seed=2))
     result = run_study(study, tmp_path / "out", Silent())
     assert result.recommended is None
-    assert result.baseline.accuracy.map50_95 == pytest.approx(100, abs=0.01)
+    assert result.baseline.score.value == pytest.approx(100, abs=0.01)
 
 
 def test_study_json_is_the_result(tmp_path: Path) -> None:
     result = studied(tmp_path, "minmax,mse")
     content = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert StudyResult.from_dict(content, result.out).to_dict() == result.to_dict()
     assert content == json.loads(json.dumps(result.to_dict()))
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     for trial in content["trials"]:
-        assert trial["drop"] == pytest.approx(content["baseline"]["map50_95"] - trial["map50_95"], abs=1e-3)
-        assert trial["drop_ci95"][0] <= trial["drop"] <= trial["drop_ci95"][1]
+        lost = trial["loss"]
+        scores = [entry["score"]["value"] for entry in (content["baseline"], trial)]
+        assert lost["value"] == pytest.approx(scores[0] - scores[1], abs=1e-3)
+        assert lost["low"] <= lost["value"] <= lost["high"]
         for name in trial["files"].values():
             assert (tmp_path / "out" / name).stat().st_size > 0
 

@@ -12,7 +12,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.core.types import Score, Session
+from calibrant.core.metrics import Metric, Score
+from calibrant.core.tasks import Task, sole
+from calibrant.core.types import Session
+
+LIKENESS = Metric("likeness")
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,25 @@ class Means:
         return means
 
 
-class ToyTask:
+class ToyTask(Task):
     """Scores how near the output is to the exact convolution, 1 where it is equal."""
 
     name = "toy"
+    metric = LIKENESS
 
     def __init__(self, kernel: NDArray[np.float32]) -> None:
         self._kernel = kernel
 
-    def drive(self, session: Session, sample: ToySample) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = session.run({"x": sample.values})["y"]
-        return output
+    def drive(
+        self, sessions: Mapping[str, Session], samples: Sequence[ToySample]
+    ) -> list[NDArray[np.float32]]:
+        return [sole(sessions).run({"x": sample.values})["y"] for sample in samples]
 
     def interpret(self, raw: NDArray[np.float32], sample: ToySample) -> NDArray[np.float32]:
         return raw.copy()
+
+    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> float:
+        return float(np.mean([np.exp(-np.abs(a - b).mean()) for a, b in zip(reference, found, strict=True)]))
 
     def pack(self, predictions: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
         return {"values": np.stack(predictions)}
@@ -59,7 +68,7 @@ class ToyTask:
             truth = np.maximum(np.einsum("oi,nihw->nohw", self._kernel[:, :, 0, 0], sample.values), 0)
             values.append(float(np.exp(-np.abs(prediction - truth).mean() / np.abs(truth).mean())))
         evidence = Means(np.array(values))
-        return Score("likeness", float(np.mean(values)), {}, evidence)
+        return Score(LIKENESS, float(np.mean(values)), (), evidence)
 
 
 def toy_model(path: Path, seed: int = 0) -> NDArray[np.float32]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from calibrant.calibrators import NamedCalibrator, calibrators_named, distinct
 from calibrant.core.errors import SettingsError
 from calibrant.core.types import Calibrator
+from calibrant.studies.plan import StudySettings, input_shape_of
+from calibrant.tasks.registry import option_names
 
 PathLike: TypeAlias = str | Path
+Shape: TypeAlias = str | int | Sequence[int] | None
 Calibrators: TypeAlias = str | Calibrator | Iterable[str | Calibrator] | Mapping[str, Calibrator]
 
 
@@ -44,3 +47,31 @@ def node_patterns(keep_float: str | Sequence[str]) -> tuple[str, ...]:
 def new_run_folder(stem: str) -> Path:
     """Where a run goes when the user names no folder: ``runs/<stem>-<time>``."""
     return Path("runs") / f"{stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+def shape_of(input_shape: Shape) -> tuple[int, ...] | None:
+    """An input shape as text ("48x320"), as a side of a square, or as sides. Raises SettingsError."""
+    if input_shape is None:
+        return None
+    if isinstance(input_shape, str | int):
+        return input_shape_of(str(input_shape))
+    return tuple(input_shape)
+
+
+def settings_of(
+    options: Mapping[str, Any],
+    *,
+    input_shape: Shape = None,
+    keep_float: str | Sequence[str] = (),
+    **settings: Any,
+) -> StudySettings:
+    """The settings of a study; ``options`` are the task's own, of which None stands for the default."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in option_names():
+            raise SettingsError(
+                f"no task has an option {name!r}; see calibrant tasks, or help(calibrant.study)"
+            )
+    return StudySettings(
+        keep_float=node_patterns(keep_float), input_shape=shape_of(input_shape), options=given, **settings
+    )

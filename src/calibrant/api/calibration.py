@@ -7,27 +7,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from calibrant.api.arguments import Calibrators, PathLike, chosen_calibrators, node_patterns
+from calibrant.api.arguments import Calibrators, PathLike, Shape, chosen_calibrators, settings_of
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.tasks import AUTO, Reading
 from calibrant.graph.model import Model
 from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
-from calibrant.stages.same_function import require_same_function
 from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
 from calibrant.studies.deploy import as_tensorrt_computes
-from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import (
-    AUTO,
-    detection_task,
-    open_calibration,
-    open_detector,
-    quantization_plan,
-)
+from calibrant.studies.prepare import open_model, quantization_plan, require_readable
 from calibrant.studies.remarks import on_activations, on_graph
 from calibrant.studies.replacing import place_for, require_free
 
@@ -44,11 +37,12 @@ class CalibratedCandidate:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What calibrate wrote: from how many images, scales of how many tensors."""
+    """What calibrate wrote: from how many samples, scales of how many tensors."""
 
     model: str
+    task: str
     family: str
-    images: int
+    samples: int
     tensors: int
     candidates: tuple[CalibratedCandidate, ...]
 
@@ -64,9 +58,10 @@ def calibrate(
     *,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     tensors: str = "quantized",
+    task: str = AUTO,
     family: str = AUTO,
     calib_limit: int | None = None,
-    imgsz: int | None = None,
+    input_shape: Shape = None,
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
@@ -74,6 +69,7 @@ def calibrate(
     keep_head_float: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **options: Any,
 ) -> CalibrationResult:
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
@@ -84,29 +80,37 @@ def calibrate(
     """
     listener = progress or Silent()
     require_free(Path(out), None, overwrite)
-    settings = StudySettings(scheme, runtime, node_patterns(keep_float), keep_head_float, imgsz=imgsz)
+    settings = settings_of(
+        options,
+        scheme=scheme,
+        runtime=runtime,
+        keep_float=keep_float,
+        keep_head_float=keep_head_float,
+        input_shape=input_shape,
+    )
     chosen, engine = chosen_calibrators(calibrators), runtime_named(runtime, listener)
-    detector = open_detector(Path(model), family, imgsz)
-    plan = quantization_plan(detector, settings)
-    calibration = open_calibration(str(calib), calib_limit, skip_bad)
+    opened = open_model(Path(model), task, family, settings.input_shape, settings.options)
+    plan = quantization_plan(opened, settings)
+    calibration = opened.calibration_set(str(calib), Reading(calib_limit, skip_bad))
     for warning in (*calibration.warnings, *on_graph(plan.model, plan.points)):
         listener.note(warning)
     if tensors == "all" and not plan.scheme.has_caches:
         raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")
     observed = as_tensorrt_computes(plan.model) if tensors == "all" else plan.model
-    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, detector.model))
+    written_as = CandidateFormat(calibrated=_calibrated_tensors(tensors, opened.model))
     wanted = written_as.tensors(plan)
-    task = detection_task(detector, settings)
-    require_same_function(plan.model, engine, lambda session: task.drive(session, calibration.samples[0]))
+    bound = opened.task()
+    require_readable(opened, plan, bound, calibration.samples[0], engine)
     with output_folder(Path(out)) as folder, place_for(folder) as place:
-        statistics = collect(observed, wanted, task, engine, calibration.samples, listener)
-        for remark in on_activations(statistics, plan.tensors):
+        statistics = collect(observed, wanted, bound, engine, calibration.samples, listener)
+        for remark in on_activations(statistics, plan.tensors, bound.words):
             listener.note(remark)
         written = write_candidates(plan, statistics, chosen, place, written_as)
     return CalibrationResult(
         model=str(model),
-        family=detector.recognition.profile.name,
-        images=len(calibration.samples),
+        task=bound.name,
+        family=opened.recognition.family,
+        samples=len(calibration.samples),
         tensors=len(wanted),
         candidates=tuple(_calibrated(candidate, Path(out)) for candidate in written),
     )

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from calibrant.api.arguments import Calibrators, PathLike, chosen_calibrators, new_run_folder, node_patterns
+from calibrant.api.arguments import (
+    Calibrators,
+    PathLike,
+    Shape,
+    chosen_calibrators,
+    new_run_folder,
+    settings_of,
+)
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
 from calibrant.studies.coverage.prepare import CoverageSettings, open_coverage_study
 from calibrant.studies.coverage.result import CoverageResult
 from calibrant.studies.coverage.run import run_coverage
-from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import AUTO
 
 
 def coverage(
@@ -27,25 +34,25 @@ def coverage(
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     shuffles: int = 5,
     budget: float = 300.0,
+    task: str = AUTO,
     family: str = AUTO,
     limit: int | None = None,
     calib_limit: int | None = None,
-    imgsz: int | None = None,
+    input_shape: Shape = None,
     skip_bad: bool = False,
     scheme: str = "tensorrt",
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
-    confidence: float = 0.001,
-    iou: float = 0.65,
     seed: int = 0,
     progress: Progress | None = None,
+    **options: Any,
 ) -> CoverageResult:
     """Examine a calibration set, and choose the smallest subset of a pool that covers it.
 
-    The calibration set is compared with the test set ``data``, or with ``pool`` (a folder of images, a glob
-    or a list file) where no labels are given; images are chosen from the pool, or from the calibration set
+    The calibration set is compared with the test set ``data``, or with ``pool`` (a folder, a glob
+    or a list file) where no labels are given; samples are chosen from the pool, or from the calibration set
     where there is none. shuffles: random orders of the calibration set, from ``seed`` on. budget: seconds
-    for measuring mAP, which needs ``data``; 0 measures none. Other arguments as for study.
+    for measuring scores, which needs ``data``; 0 measures none. Other arguments as for study.
     Writes coverage.json and selected.txt into ``out`` (default ``runs/<model>-coverage-<time>``), and the
     report again where that is a study's folder. Raises CalibrantError.
     """
@@ -57,18 +64,18 @@ def coverage(
         str(pool) if pool is not None else None,
         chosen_calibrators(calibrators),
         CoverageSettings(
-            StudySettings(
-                scheme,
-                keep_float=node_patterns(keep_float),
+            settings_of(
+                options,
+                scheme=scheme,
+                keep_float=keep_float,
                 keep_head_float=keep_head_float,
-                confidence=confidence,
-                iou=iou,
-                imgsz=imgsz,
+                input_shape=input_shape,
                 seed=seed,
             ),
             shuffles,
             budget,
         ),
+        task,
         family,
         (limit, calib_limit),
         skip_bad,

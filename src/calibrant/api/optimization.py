@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from calibrant.api.arguments import (
     Calibrators,
     PathLike,
+    Shape,
     chosen_calibrators,
     new_run_folder,
-    node_patterns,
+    settings_of,
 )
 from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS, known_calibrators
 from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
+from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import log_at, log_run
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
@@ -24,8 +28,6 @@ from calibrant.studies.optimization.budget import seconds_of
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
-from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
@@ -38,40 +40,42 @@ def optimize(
     data: PathLike | None = None,
     *,
     out: PathLike | None = None,
-    max_drop: float = 1.0,
+    max_loss: float | None = None,
     budget: str = "10m",
     least_int8: float = 95.0,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    task: str = AUTO,
     family: str = AUTO,
     limit: int | None = None,
     calib_limit: int | None = None,
-    imgsz: int | None = None,
+    input_shape: Shape = None,
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
-    confidence: float = 0.001,
-    iou: float = 0.65,
     seed: int = 0,
     mlflow: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    max_drop: float | None = None,
+    **options: Any,
 ) -> OptimizationResult:
     """Find the quantized model that loses least, with as much as possible in INT8.
 
     model: an ONNX file with ``calib`` and ``data``, or a study's folder, whose model, data and settings are
     taken and other arguments here left alone, but for a ``runtime`` that names a program and ``calibrators``
-    of other packages: those have to be said again. max_drop: points that may be lost. least_int8: percent
-    of the multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
-    random half of the test images and reported on the other. Writes optimization.json and the files to deploy
-    into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json too, and
-    its report again. overwrite: ``out`` may hold another finished run.
+    of other packages: those have to be said again. max_loss: what may be lost, in the metric's unit; None: a
+    hundredth of its scale, e.g. one point (max_drop is its other name). least_int8: percent of the
+    multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
+    random half of the test samples and reported on the other. Writes optimization.json and the files to
+    deploy into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json
+    too, and its report again. overwrite: ``out`` may hold another finished run.
     Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
     log = log_at(mlflow)
-    goal, seconds = Goal(max_drop, _share(least_int8), seed), seconds_of(budget)
+    seconds, share = seconds_of(budget), _share(least_int8)
     chosen = chosen_calibrators(calibrators)
     if Path(model).is_dir():
         request = read_request(Path(model))
@@ -85,24 +89,25 @@ def optimize(
             calib=str(calib),
             data=str(data),
             calibrators=tuple(calibrator.name for calibrator in chosen),
+            task=task,
             family=family,
             limit=limit,
             calib_limit=calib_limit,
             skip_bad=skip_bad,
-            settings=StudySettings(
+            settings=settings_of(
+                options,
                 scheme=scheme,
                 runtime=runtime,
-                keep_float=node_patterns(keep_float),
+                keep_float=keep_float,
                 keep_head_float=keep_head_float,
-                confidence=confidence,
-                iou=iou,
-                imgsz=imgsz,
+                input_shape=input_shape,
                 seed=seed,
             ),
         )
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
     require_free(target, request, overwrite)
     study = open_study(request, listener, chosen)
+    goal = Goal(_allowed(max_loss, max_drop, study.task.metric), share, seed)
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_optimization(study, goal, Clock(seconds), folder, listener)
     record_run(target, listener)
@@ -119,17 +124,18 @@ def apply_recipe(
     recipe: PathLike,
     out: PathLike,
     *,
+    task: str = AUTO,
     family: str = AUTO,
     calib_limit: int | None = None,
     skip_bad: bool = False,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     progress: Progress | None = None,
+    **options: Any,
 ) -> MadeModel:
     """Make the model of a recipe again, without searching and without labels; write its files into ``out``.
 
-    The same model and calibration images give the same files; others are told of, and followed as far as
-    their names go. calibrators: of other packages, or functions, that the recipe may name.
-    Raises CalibrantError.
+    The same model and calibration samples give the same files; others are told of, and followed as far as
+    their names go. Raises CalibrantError.
     """
     with output_folder(Path(out)) as folder:
         return follow_recipe(
@@ -137,12 +143,23 @@ def apply_recipe(
             str(calib),
             Path(recipe),
             folder,
+            task=task,
             family=family,
+            options=options,
             calib_limit=calib_limit,
             skip_bad=skip_bad,
             calibrators=chosen_calibrators(calibrators),
             progress=progress or Silent(),
         )
+
+
+def _allowed(max_loss: float | None, max_drop: float | None, metric: Metric) -> float:
+    """What may be lost, in the metric's unit. Raises SettingsError for less than nothing."""
+    given = max_loss if max_loss is not None else max_drop
+    allowed = metric.scale / 100 if given is None else given
+    if not allowed >= 0:
+        raise SettingsError(f"a loss of {allowed} cannot be allowed; use 0 or more")
+    return allowed
 
 
 def _share(percent: float) -> float:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from calibrant.api.arguments import (
     Calibrators,
     PathLike,
+    Shape,
     chosen_calibrators,
     new_run_folder,
-    node_patterns,
+    settings_of,
 )
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
@@ -22,16 +24,16 @@ from calibrant.core.clock import Clock
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.tasks import AUTO
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.executors import executor_named
 from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import MLflowLog, log_at, log_run
+from calibrant.stages.recommend import SIMPLEST
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.memory import allowed_bytes, within_memory
 from calibrant.studies.optimization.run import MEASUREMENTS
-from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import AUTO
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
@@ -42,7 +44,7 @@ from calibrant.studies.trust import require_word
 
 
 @dataclass(frozen=True)
-class Effort:
+class ExecutionOptions:
     """How a study is made, which changes none of its figures; see study for what each means."""
 
     cache: bool = True
@@ -60,18 +62,19 @@ def study(
     *,
     out: PathLike | None = None,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
+    task: str = AUTO,
     family: str = AUTO,
     limit: int | None = None,
     calib_limit: int | None = None,
-    imgsz: int | None = None,
+    input_shape: Shape = None,
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
-    confidence: float = 0.001,
-    iou: float = 0.65,
     seed: int = 0,
+    prefer: str = SIMPLEST,
+    max_loss: float | None = None,
     race: bool = True,
     race_error: float = 0.01,
     cache: bool = True,
@@ -81,23 +84,27 @@ def study(
     mlflow: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **options: Any,
 ) -> StudyResult:
-    """Measure the float model and one INT8 candidate per calibrator, and recommend one.
+    """Measure the float model and one quantized candidate per calibrator, and recommend one.
 
-    calib: folder, glob, list file, .npy or .npz. data: COCO JSON, Ultralytics data.yaml or Pascal VOC
-    folder. calibrators: names (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics,
-    QuantSpec) -> Range, or a mapping from names to such functions. keep_float: node names or patterns.
-    race: stop candidates that are beaten beyond doubt; race_error: how often, at most, that may drop the
-    eventual winner. cache: keep statistics and predictions in the user's cache folder, and use those there.
-    diagnose_budget: seconds for saying why candidates lose (see diagnose); None: a fifth of the study's own
-    time; 0: none. executor: who runs the models, ``local[:N]`` or ``ray[:address]``, with the same results;
-    None: this process. max_memory: what this process may take, e.g. "4GB" or "50%"; None: 80 % of what the
-    machine or its cgroup allows; as many runs are under way at once as fit, and a study that does not fit is
-    refused before it begins. mlflow: the URI of an MLflow server or store
-    (``sqlite:///FILE``) to log to as well.
-    Writes study.json and each candidate's files into ``out`` (default ``runs/<model>-<time>``). overwrite:
-    another finished run in ``out`` is replaced, when the new one is finished.
-    Raises CalibrantError.
+    calib: calibration samples, data: the labelled test set, each in a form that the model's task reads
+    (``calibrant tasks``). task: what the model is for; "auto": as it is recognised. calibrators: names
+    (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics, QuantSpec) -> Range, or a mapping
+    from names to such functions. keep_float: node names or patterns. input_shape: height and width, for a
+    model that leaves them open, e.g. "48x320". options: the task's own, by name, as ``calibrant study
+    --help`` shows them; for detection e.g. ``confidence``, ``iou`` and ``imgsz``. prefer: "simplest" or
+    "best" of the candidates that are indistinguishable from the best. max_loss: what a recommended
+    candidate may lose, in the metric's unit. race: stop candidates that are significantly worse;
+    race_error: how often, at most, that may drop the eventual winner. cache: keep statistics and
+    predictions in the user's cache folder, and use those there. diagnose_budget: seconds for saying why
+    candidates lose (see diagnose); None: a fifth of the study's own time; 0: none. executor: who runs the
+    models, ``local[:N]`` or ``ray[:address]``, with the same results; None: this process. max_memory: what
+    this process may take, e.g. "4GB" or "50%"; None: 80 % of what the machine or its cgroup allows; as many
+    runs are under way at once as fit, and a study that does not fit is refused before it begins. mlflow:
+    the URI of an MLflow server or store (``sqlite:///FILE``) to log to as well. Writes study.json and each
+    candidate's files into ``out`` (default ``runs/<model>-<time>``). overwrite:
+    another finished run in ``out`` is replaced, when the new one is finished. Raises CalibrantError.
     """
     listener = progress or Silent()
     chosen = chosen_calibrators(calibrators)
@@ -106,19 +113,21 @@ def study(
         calib=str(calib),
         data=str(data),
         calibrators=tuple(calibrator.name for calibrator in chosen),
+        task=task,
         family=family,
         limit=limit,
         calib_limit=calib_limit,
         skip_bad=skip_bad,
-        settings=StudySettings(
+        settings=settings_of(
+            options,
             scheme=scheme,
             runtime=runtime,
-            keep_float=node_patterns(keep_float),
+            keep_float=keep_float,
             keep_head_float=keep_head_float,
-            confidence=confidence,
-            iou=iou,
-            imgsz=imgsz,
+            input_shape=input_shape,
             seed=seed,
+            prefer=prefer,
+            max_loss=max_loss,
             race_error=race_error if race else None,
         ),
     )
@@ -127,7 +136,7 @@ def study(
     require_free(target, request, overwrite)
     with opened(executor) as workers:
         prepared = open_study(request.absolute() if workers else request, listener, chosen)
-        how = Effort(cache, diagnose_budget, workers, log, max_memory, overwrite)
+        how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
 
@@ -135,7 +144,7 @@ def study_in(
     target: Path,
     request: StudyRequest,
     prepared: Study,
-    how: Effort,
+    how: ExecutionOptions,
     progress: Progress,
     clock: Clock | None = None,
 ) -> StudyResult:
@@ -192,7 +201,7 @@ def resume(
                 "they are made again"
             )
         prepared = open_study(request, listener, known_calibrators(request.calibrators, own))
-        how = Effort(cache, diagnose_budget, workers, log, max_memory)
+        how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory)
         return _run(prepared, request, folder, how, clock, listener)
 
 
@@ -211,7 +220,12 @@ def _require_same(
 
 
 def _run(
-    prepared: Study, request: StudyRequest, folder: Path, how: Effort, clock: Clock, progress: Progress
+    prepared: Study,
+    request: StudyRequest,
+    folder: Path,
+    how: ExecutionOptions,
+    clock: Clock,
+    progress: Progress,
 ) -> StudyResult:
     kept = results_cache(progress) if how.cache else None
     prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from calibrant.api.arguments import PathLike
-from calibrant.api.studies import Effort, opened, study_in
-from calibrant.artifacts.store import read_json, require_writable, write_json
+from calibrant.api.studies import ExecutionOptions, opened, study_in
+from calibrant.artifacts.store import require_writable, write_json
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.progress import Advance, Progress, Silent
@@ -19,7 +19,7 @@ from calibrant.reports.sweep_files import write_sweep_reports
 from calibrant.runtimes import REFERENCE, gpus_of, on_one_core, runtime_named
 from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest, open_study
-from calibrant.studies.run import RESULT, Study
+from calibrant.studies.run import Study
 from calibrant.studies.sweep.plan import SweepRun, read_sweep
 from calibrant.studies.sweep.result import OK, SWEEP, Row, SweepResult, failed, finished, row_of, waiting
 
@@ -56,7 +56,7 @@ def sweep(
     )
     clock = Clock()
     with opened(executor) as workers, listener.stage("Runs", len(todo)) as advance:
-        how = Effort(cache, diagnose_budget, workers, overwrite=overwrite)
+        how = ExecutionOptions(cache, diagnose_budget, workers, overwrite=overwrite)
         for row in _rows(todo, folder, how, listener):
             rows[row.run] = row
             result = replace(result, rows=tuple(rows.values()), seconds=round(clock.spent, 3))
@@ -112,7 +112,7 @@ class WholeRun:
     def __call__(self) -> tuple[Row, tuple[str, ...]]:
         """Run it on one core. Gives its row and its notes; an error is a row, too."""
         notes = _Kept()
-        how = Effort(self.cache, self.diagnose_budget, overwrite=self.overwrite)
+        how = ExecutionOptions(self.cache, self.diagnose_budget, overwrite=self.overwrite)
         return _row(self.run, Path(self.folder), how, notes, _open_on_one_core), tuple(notes.texts)
 
 
@@ -142,7 +142,7 @@ class _Named:
         self._progress.note(f"{self._name}: {text}")
 
 
-def _rows(runs: Sequence[SweepRun], folder: Path, how: Effort, progress: Progress) -> Iterator[Row]:
+def _rows(runs: Sequence[SweepRun], folder: Path, how: ExecutionOptions, progress: Progress) -> Iterator[Row]:
     """Each run's row, as it is finished."""
     gpus = max((gpus_of(run.runtime) for run in runs), default=0)
     if how.executor is None or len(runs) < how.executor.slots(gpus):
@@ -183,14 +183,13 @@ def _answer(
 def _row(
     run: SweepRun,
     folder: Path,
-    how: Effort,
+    how: ExecutionOptions,
     progress: Progress,
     opening: Callable[[StudyRequest, Progress], Study] = open_study,
 ) -> Row:
     """Make one run. Whatever is wrong with it is wrong with it alone."""
     try:
-        study_in(folder, run.request, opening(run.request, progress), how, progress)
-        return row_of(run, read_json(folder / RESULT))
+        return row_of(run, study_in(folder, run.request, opening(run.request, progress), how, progress))
     except CalibrantError as error:
         return failed(run, str(error))
     except Exception as error:  # a bug of ours, or of a vendor's; the other runs may not have it

@@ -82,13 +82,14 @@ def resume(as_json: bool, run: Path, **settings: Any) -> None:
 def calibrate(as_json: bool, **settings: Any) -> None:
     """Write a Q/DQ model, and a TensorRT cache, for every calibrator; needs no labels."""
     from calibrant import api
+    from calibrant.tasks.registry import presented
 
     with progress_of(quiet=as_json) as progress:
         result = api.calibrate(progress=progress, **given(settings))
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(f"{result.images} images, {result.tensors} tensors")
+        click.echo(f"{presented(result.task).words.counted(result.samples)}, {result.tensors} tensors")
         for made in result.candidates:
             files = ", ".join(file for file in (made.cache, made.qdq) if file)
             words = f"failed: {made.failure}" if made.failure else files
@@ -99,17 +100,19 @@ def calibrate(as_json: bool, **settings: Any) -> None:
 @click.command()
 @options(MODEL, DATA, INPUT, SCORING, JSON)
 def evaluate(as_json: bool, **settings: Any) -> None:
-    """Print the COCO mAP of any float or quantized detector."""
+    """Print the score of any float or quantized model."""
     from calibrant import api
+    from calibrant.tasks.registry import presented
 
     with progress_of(quiet=as_json) as progress:
         result = api.evaluate(progress=progress, **given(settings))
     if as_json:
         print_json(result.to_dict())
         return
-    click.echo(f"{result.model} as {result.family}, {result.images} images, {result.seconds:.1f} s")
-    for name, points in result.figures.items():
-        click.echo(f"{name:<12} {'-' if points is None else f'{points:.2f}'}")
+    counted = presented(result.task).words.counted(result.samples)
+    click.echo(f"{result.model} as {result.family}, {counted}, {result.seconds:.1f} s")
+    for name, value in {result.score.metric: result.score.value, **result.figures}.items():
+        click.echo(f"{name:<12} {'-' if value is None else f'{value:.{result.metric.decimals + 1}f}'}")
     if result.latency is not None:
         click.echo(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
 

@@ -38,7 +38,7 @@ def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_js
         print_comparison(found, console_for(sys.stdout.isatty()))
     failures = found.fails(fail_on_drop) if fail_on_drop is not None else ()
     for change in failures:
-        words = change.failure or f"{change.drop:.2f} points lost, more than {fail_on_drop:g}"
+        words = change.failure or f"{change.loss:.2f} points lost, more than {fail_on_drop:g}"
         click.echo(f"{change.name} in {change.run}: {words}", err=True)
     if failures:
         sys.exit(DROPPED)

@@ -32,14 +32,17 @@ class Metric:
     """What is measured, and how it is told.
 
     name: a lower-case identifier, as files hold it. title: as sentences say it, e.g. "mAP"; empty: the name.
+    heading: as tables say it, e.g. "mAP50-95"; empty: the title.
     unit: of what is shown, e.g. "points". direction: "maximize" or "minimize". scale: shown = scale * value.
     decimals: that people are shown. floor: the value beyond which a float model is too bad to be compared
-    with (below it, or above it where less is better); None: any that is a number will do. span: the whole
-    from which a tenth lost is a lot; None: the float model's own value.
+    with (below it, or above it where less is better); None: any that is a number will do. span: the whole of
+    which a tenth is a lot to lose; None: the float model's own value, or the whole scale where less is
+    better.
     """
 
     name: str
     title: str = ""
+    heading: str = ""
     unit: str = "points"
     direction: Literal["maximize", "minimize"] = MAXIMIZE
     scale: float = 100.0
@@ -51,6 +54,11 @@ class Metric:
     def words(self) -> str:
         """How sentences name it."""
         return self.title or self.name
+
+    @property
+    def column(self) -> str:
+        """How tables name it."""
+        return self.heading or self.words
 
     def shown(self, value: float) -> float:
         """A value as people read it, in ``unit``."""
@@ -84,9 +92,18 @@ class Metric:
             return False
         return self.floor is None or loss(self.floor, value, self) <= 0
 
+    def whole(self, reference: float) -> float:
+        """What a model would lose, as shown, that has nothing right where this one has ``reference``.
+
+        Where less is better there is no such end: it is told from ``span``, or from the whole scale.
+        """
+        if self.span is not None:
+            return abs(self.shown(self.span))
+        return abs(self.shown(reference)) if self.direction == MAXIMIZE else abs(self.scale)
+
     def a_lot(self, reference: float) -> float:
         """The loss, as shown, from which on it is a lot for a float model of this value."""
-        return A_LOT * abs(self.shown(reference if self.span is None else self.span))
+        return A_LOT * self.whole(reference)
 
 
 def loss(reference: Number, other: Number, metric: Metric) -> Number:
@@ -141,6 +158,10 @@ class Score:
     value: float
     figures: tuple[Figure, ...]
     evidence: Evidence
+
+    def figure(self, name: str) -> float | None:
+        """One of the figures, as shown; None where it is undefined or not among them."""
+        return next((figure.value for figure in self.figures if figure.name == name), None)
 
     @property
     def badness(self) -> float:

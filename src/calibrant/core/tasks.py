@@ -14,7 +14,6 @@ A new task is a folder in ``tasks/`` (or a package of its own with an entry poin
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.metrics import Evidence, Metric, Score
-from calibrant.core.types import ModelSignature, Sample, Session
+from calibrant.core.types import ModelSignature, Session
 
 AUTO = "auto"
 """The task, or the family, that a model is recognised to be of."""
@@ -229,6 +228,14 @@ class Task(ABC):
         del calibrator, samples, reference, found
         return None
 
+    def picture(self, raw: Any, sample: Any) -> tuple[str, bytes] | None:
+        """What a model gives for one sample, to look at: a sentence, and a PNG file's content.
+
+        None: the task has no picture. Raises DataError for a sample that cannot be drawn.
+        """
+        del raw, sample
+        return None
+
     def describe(self, sample: Any, prediction: Any | None = None) -> Look | None:
         """What a sample shows: by its labels, or by a model's prediction; None: it cannot be looked at.
 
@@ -256,11 +263,11 @@ class TaskDefinition(ABC):
 
     title: what ``calibrant tasks`` says it is for. options: a frozen dataclass whose fields carry what
     :func:`option` made of them. data, calibration: the forms that samples may have, in a few words, for help
-    texts. few_labels: labels (``words.labels`` in a set's facts) below which a user is told that there are
-    few. is_named_only: it fits any model, and is taken only where the user names it. differences, features:
-    what :meth:`Task.differences` gives, and the order of the features' names, by kind, in which coverage
-    tells them. same_bits: fingerprints that differ in at most so many bits are of samples that show the
-    same.
+    texts. columns: the figures that tables show beside the metric, and how they head them. few_labels:
+    labels (``words.labels`` in a set's facts) below which a user is told that there are few. is_named_only:
+    it fits any model, and is taken only where the user names it. differences, features: what
+    :meth:`Task.differences` gives, and the order of the features' names, by kind, in which coverage tells
+    them. same_bits: fingerprints that differ in at most so many bits are of samples that show the same.
     """
 
     name: ClassVar[str]
@@ -269,7 +276,9 @@ class TaskDefinition(ABC):
     options: ClassVar[type[Any]] = NoOptions
     data: ClassVar[str] = "labelled samples"
     calibration: ClassVar[str] = "samples"
+    columns: ClassVar[Mapping[str, str]] = {}
     few_labels: ClassVar[int] = 0
+    takes_any_size: ClassVar[bool] = False
     is_named_only: ClassVar[bool] = False
     differences: ClassVar[type[Any] | None] = None
     features: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -336,11 +345,13 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    is_side: bool = False,
 ) -> Any:
     """A field of a task's options.
 
     help: for the command line. flags: of the command line; none: ``--the-field's-name``. low, high: the
-    limits of a number, both allowed. choices: the texts that are allowed; none: any.
+    limits of a number, both allowed. choices: the texts that are allowed; none: any. is_side: it is another
+    name for the model's input shape, of which it gives both sides.
     """
     told = {
         "help": help,
@@ -349,6 +360,7 @@ def option(
         "low": low,
         "high": high,
         "choices": tuple(choices),
+        "is_side": is_side,
     }
     return field(default=default, metadata=told)
 
@@ -359,11 +371,3 @@ def option(
 def sole(sessions: Mapping[str, Session]) -> Session:
     """The session of a model that is one file."""
     return sessions[MODEL]
-
-
-def contents_sha256(samples: Sequence[Sample], task_digest: Any) -> str:
-    """A hash of the contents of samples, in order. task_digest: gives the SHA-256 (bytes) of one."""
-    digest = hashlib.sha256()
-    for sample in samples:
-        digest.update(task_digest(sample))
-    return digest.hexdigest()

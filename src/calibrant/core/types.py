@@ -4,6 +4,8 @@ The values below walk through the house once, each made by one room and read by 
 
     model -> Statistics -> Range -> Encoding -> Q/DQ model -> Score -> Recommendation
 
+What a task is stands in core/tasks.py, what it measures in core/metrics.py.
+
 A :class:`Range` is in real units and says what a calibrator chose. An :class:`Encoding` is what goes
 into a file and says how a tensor is stored. They are never mixed.
 """
@@ -153,37 +155,6 @@ class Statistics:
     model_sha256: str
     sample_ids: tuple[str, ...]
     tensors: Mapping[str, TensorStatistics]
-
-
-class Evidence(Protocol):
-    """What is kept of every sample so that a task's metric can be computed again under any weighting."""
-
-    def resample(self, weights: IntArray) -> NDArray[np.float64]:
-        """Give the metric (0..1) for each row of ``weights``.
-
-        ``weights`` has shape (R, N): how often each of the N samples counts in each of R resamples, in
-        the order of the samples. Returns shape (R,).
-        """
-        ...
-
-
-@runtime_checkable
-class StorableEvidence(Evidence, Protocol):
-    """Evidence that can be kept in a file."""
-
-    def to_arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Plain arrays by name."""
-        ...
-
-
-@dataclass(frozen=True)
-class Score:
-    """A task's verdict on one model: ``value`` and ``details`` are fractions 0..1 (nan: undefined)."""
-
-    metric: str
-    value: float
-    details: Mapping[str, float]
-    evidence: Evidence
 
 
 # --- protocols: what can be plugged in -------------------------------------------------------------
@@ -347,34 +318,4 @@ class Sample(Protocol):
     @property
     def id(self) -> str:
         """Stable between runs, unique in its set."""
-        ...
-
-
-class Task(Protocol):
-    """What a model is for. The task drives the session, so a decoding loop fits."""
-
-    @property
-    def name(self) -> str:
-        """The task's name, as written into results."""
-        ...
-
-    def drive(self, session: Session, sample: Any) -> Any:
-        """Run the model on one sample, as often as the task needs, and return its raw outputs."""
-        ...
-
-    def interpret(self, raw: Any, sample: Any) -> Any:
-        """Turn raw outputs into a prediction (for a detector: boxes after NMS)."""
-        ...
-
-    def score(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Score:
-        """Score predictions, one for each labelled sample, in the same order."""
-        ...
-
-
-@runtime_checkable
-class ComparingTask(Task, Protocol):
-    """A task that can say, without labels, how far two models predict the same."""
-
-    def agreement(self, reference: Sequence[Any], found: Sequence[Any]) -> float:
-        """How far two models' predictions on the same samples agree, 0..1; 1: they are the same."""
         ...

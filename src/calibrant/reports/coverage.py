@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from calibrant.core.metrics import Metric
 from calibrant.studies.coverage.representation import REPRESENTS
 from calibrant.studies.coverage.result import (
     Contents,
@@ -19,19 +20,21 @@ from calibrant.studies.coverage.result import (
     SimilarPair,
 )
 from calibrant.studies.coverage.selection import reason_of
+from calibrant.tasks.registry import presented
 
-_SHOWN_TENSORS, _SHOWN_PAIRS, _SHOWN_IMAGES, _SHOWN_CLASSES = 5, 3, 5, 12
+_SHOWN_TENSORS, _SHOWN_PAIRS, _SHOWN_SAMPLES, _SHOWN_NAMES = 5, 3, 5, 12
 _TENSOR_WIDTH = 48
 
 
 def print_coverage(result: CoverageResult, console: Console) -> None:
     """Print what was found, one question after the other."""
-    sets = ", ".join(f"{found.images} {found.role} images" for found in result.sets)
+    words = presented(result.task).words
+    sets = ", ".join(f"{found.samples} {found.role} {words.samples}" for found in result.sets)
     console.print(f"[bold]{escape(result.model.path)}[/bold] as {escape(result.model.family)}: {sets}")
     _print_representation(result.representation, result.contents, console)
     if result.learning:
-        _print_learning(result.learning, result.order, console)
-    _print_images(result, console)
+        _print_learning(result.learning, result.order, result.metric, console)
+    _print_samples(result, console)
     files = f" and {result.selection.list_file}" if result.selection else ""
     console.print(f"\ncoverage.json{files}: {escape(result.out)}")
 
@@ -50,7 +53,7 @@ def _print_representation(found: Representation | None, contents: Contents | Non
         console.print(f"- {escape(reason)}")
     console.print(_tensor_table(found))
     console.print(
-        f"[dim]By chance {found.expected_outside:.1%} of the images exceed one end of a range; noise is the "
+        f"[dim]By chance {found.expected_outside:.1%} of the samples exceed one end of a range; noise is the "
         "distance between random halves of the calibration set.[/dim]"
     )
     if contents:
@@ -59,11 +62,11 @@ def _print_representation(found: Representation | None, contents: Contents | Non
 
 
 def _tensor_table(found: Representation) -> Table:
-    table = _table("tensor", "images outside", "by up to", "distance", "noise", "finding")
+    table = _table("tensor", "samples outside", "by up to", "distance", "noise", "finding")
     for tensor in found.tensors[:_SHOWN_TENSORS]:
         table.add_row(
             escape(_shortened(tensor.tensor)),
-            f"{tensor.images_outside:.1%}",
+            f"{tensor.samples_outside:.1%}",
             f"{tensor.excess:.1%}",
             f"{tensor.distance:.3f}",
             f"{tensor.noise:.3f}",
@@ -73,19 +76,20 @@ def _tensor_table(found: Representation) -> Table:
 
 
 def _absent(contents: Contents) -> Iterator[str]:
-    """A line for each kind of feature that the calibration images lack."""
-    plural = {"class": "Classes", "size": "Sizes", "brightness": "Brightness"}
-    for kind, title in plural.items():
+    """A line for each kind of feature that the calibration samples lack."""
+    for kind in dict.fromkeys(feature.kind for feature in contents.features):
         names = [f.name for f in contents.features if f.kind == kind and f.is_absent]
-        of = sum(f.kind == kind and f.compared_images > 0 for f in contents.features)
+        of = sum(f.kind == kind and f.compared_samples > 0 for f in contents.features)
         if names:
-            yield f"{title} absent, {len(names)} of {of}: {_listed(names, _SHOWN_CLASSES)}"
+            yield f"{kind.capitalize()} absent, {len(names)} of {of}: {_listed(names, _SHOWN_NAMES)}"
 
 
 # --- how many are enough? --------------------------------------------------------------------------
 
 
-def _print_learning(learning: Learning, order: Sequence[OrderSpread], console: Console) -> None:
+def _print_learning(
+    learning: Learning, order: Sequence[OrderSpread], metric: Metric, console: Console
+) -> None:
     _head("How many are enough?", console)
     console.print(_spread_table(learning))
     console.print(
@@ -93,73 +97,74 @@ def _print_learning(learning: Learning, order: Sequence[OrderSpread], console: C
         f"enough: below {learning.tolerance:.0%} from there on, up to half of the set.[/dim]"
     )
     if learning.measured:
-        console.print(_map_table(learning))
+        console.print(_score_table(learning, metric))
         unmeasured = learning.planned - learning.measured
         console.print(
-            "[dim]mAP of subsets of a size, lowest to highest; enough: within "
-            f"{learning.map_tolerance:g} points of all images."
+            f"[dim]{metric.words} of subsets of a size, lowest to highest; enough: within "
+            f"{metric.amount(learning.map_tolerance)} of all samples."
             f"{f' {unmeasured} more candidates did not fit into --budget.' if unmeasured else ''}[/dim]"
         )
-    console.print("\nThe same images in another order:")
-    console.print(_order_table(order))
+    console.print("\nThe same samples in another order:")
+    console.print(_order_table(order, metric))
 
 
 def _spread_table(learning: Learning) -> Table:
-    sizes = learning.sizes[:-1]  # of all images there is but one subset
+    sizes = learning.sizes[:-1]  # of all samples there is but one subset
     table = _table("thresholds", *map(str, sizes), "enough")
-    by_key = {(spread.calibrator, spread.images): spread for spread in learning.spreads}
+    by_key = {(spread.calibrator, spread.samples): spread for spread in learning.spreads}
     for result in learning.enough:
         cells = [f"{by_key[result.calibrator, size].median:.1%}" for size in sizes]
         table.add_row(escape(result.calibrator), *cells, _or_more(result.by_threshold, learning))
     return table
 
 
-def _map_table(learning: Learning) -> Table:
-    table = _table("mAP50-95", *map(str, learning.sizes), "enough")
-    by_key = {(spread.calibrator, spread.images): spread for spread in learning.spreads}
+def _score_table(learning: Learning, metric: Metric) -> Table:
+    table = _table(metric.column, *map(str, learning.sizes), "enough")
+    by_key = {(spread.calibrator, spread.samples): spread for spread in learning.spreads}
     for result in learning.enough:
         spreads = [by_key[result.calibrator, size] for size in learning.sizes]
-        cells = [_interval(spread.map_low, spread.map_high) for spread in spreads]
+        cells = [_interval(spread.map_low, spread.map_high, metric) for spread in spreads]
         is_measured = all(spread.map_count for spread in spreads)
         verdict = _or_more(result.by_map, learning) if is_measured else ""
         table.add_row(escape(result.calibrator), *cells, verdict)
     return table
 
 
-def _order_table(order: Sequence[OrderSpread]) -> Table:
-    table = _table("calibrator", "median", "95 % of tensors", "most", "mAP", "tensor moved most")
+def _order_table(order: Sequence[OrderSpread], metric: Metric) -> Table:
+    table = _table("calibrator", "median", "95 % of tensors", "most", metric.words, "tensor moved most")
     for spread in order:
-        points = [found.map50_95 for found in spread.maps]
+        points = [found.value for found in spread.maps]
         table.add_row(
             escape(spread.calibrator),
             f"{spread.median:.1%}",
             f"{spread.p95:.1%}",
             f"{spread.largest:.1%}",
-            _interval(min(points, default=None), max(points, default=None)),
+            _interval(min(points, default=None), max(points, default=None), metric),
             escape(_shortened(spread.largest_tensor)) if spread.largest else "",
         )
     return table
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def _interval(low: float | None, high: float | None, metric: Metric) -> str:
     if low is None or high is None:
         return ""
-    return f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f}-{high:.1f}"
+    first, last = metric.text(low), metric.text(high)
+    return first if first == last else f"{first}-{last}"
 
 
-def _or_more(images: int | None, learning: Learning) -> str:
-    return f"{images}" if images is not None else f"> {learning.sizes[-2]}"
+def _or_more(samples: int | None, learning: Learning) -> str:
+    return f"{samples}" if samples is not None else f"> {learning.sizes[-2]}"
 
 
-# --- which images? ---------------------------------------------------------------------------------
+# --- which samples? ---------------------------------------------------------------------------------
 
 
-def _print_images(result: CoverageResult, console: Console) -> None:
-    _head("Which images?", console)
+def _print_samples(result: CoverageResult, console: Console) -> None:
+    _head("Which samples?", console)
     _print_pairs("duplicates inside the calibration set", result.duplicates, console)
     _print_pairs("leaks between calibration and test set", result.leaks, console)
     if result.selection:
-        _print_selection(result.selection, console)
+        _print_selection(result.selection, result.metric, console)
 
 
 def _print_pairs(what: str, pairs: Sequence[SimilarPair], console: Console) -> None:
@@ -175,23 +180,26 @@ def _print_pairs(what: str, pairs: Sequence[SimilarPair], console: Console) -> N
         console.print(f"  and {len(pairs) - _SHOWN_PAIRS} more, in coverage.json")
 
 
-def _print_selection(selection: Selection, console: Console) -> None:
+def _print_selection(selection: Selection, metric: Metric, console: Console) -> None:
     console.print(
-        f"{len(selection.chosen)} of {selection.pool_images} images cover all {selection.wanted} range ends, "
-        "classes, sizes and brightnesses that occur in them:"
+        f"{len(selection.chosen)} of {selection.pool_samples} samples cover all {selection.wanted} range "
+        "ends "
+        "and features that occur in them:"
     )
-    for image in selection.chosen[:_SHOWN_IMAGES]:
-        console.print(f"  {escape(image.path)}: {escape(reason_of(image))}")
-    if len(selection.chosen) > _SHOWN_IMAGES:
-        console.print(f"  and {len(selection.chosen) - _SHOWN_IMAGES} more, in {selection.list_file}")
-    table = _table("thresholds against all", "median change", "95 % of tensors", "mAP", "mAP of all")
+    for sample in selection.chosen[:_SHOWN_SAMPLES]:
+        console.print(f"  {escape(sample.path)}: {escape(reason_of(sample))}")
+    if len(selection.chosen) > _SHOWN_SAMPLES:
+        console.print(f"  and {len(selection.chosen) - _SHOWN_SAMPLES} more, in {selection.list_file}")
+    table = _table(
+        "thresholds against all", "median change", "95 % of tensors", metric.words, f"{metric.words} of all"
+    )
     for check in selection.checks:
         table.add_row(
             escape(check.calibrator),
             f"{check.median_change:.1%}",
             f"{check.p95_change:.1%}",
-            _interval(check.map50_95, check.map50_95),
-            _interval(check.pool_map50_95, check.pool_map50_95),
+            _interval(check.value, check.value, metric),
+            _interval(check.pool_value, check.pool_value, metric),
         )
     console.print(table)
 

@@ -8,14 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calibrant.stages.recommend import Drop, shown
+from calibrant.core.metrics import Loss, Metric
+from calibrant.reports.tasks import difference_lines
 from calibrant.studies.diagnosis.result import Cause, Diagnosis, Sensitivity, SwapTest
-from calibrant.tasks.detection.differences import DetectionDifferences
 
 _SHOWN_CAUSES = 6
 _SHOWN_LAYERS = 8
-_SHOWN_CLASSES = 3
-_SHOWN_IMAGES = 3
 
 
 def print_diagnosis(found: Diagnosis, console: Console) -> None:
@@ -25,21 +23,21 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     for sentence in found.verdict:
         console.print(f"- {escape(sentence)}")
     for cause in found.causes[:_SHOWN_CAUSES]:
-        for line in _told(cause):
+        for line in _told(cause, found.metric):
             console.print(line)
     if found.swap is not None:
-        console.print(_swap_table(found.swap))
+        console.print(_swap_table(found.swap, found.metric))
     for sensitivity in found.sensitivity:
-        console.print(_layer_table(sensitivity))
-    for differences in found.detections:
-        for line in _changes(differences):
+        console.print(_layer_table(sensitivity, found.metric))
+    for differences in found.differences:
+        for line in difference_lines(found.task, differences):
             console.print(escape(line))
     for left in found.left_out:
         console.print(f"[dim]left out: {escape(left)}[/dim]")
 
 
-def _told(cause: Cause) -> Iterator[str]:
-    yield f"\n[bold]{escape(cause.title)}[/bold]{escape(_price(cause))}"
+def _told(cause: Cause, metric: Metric) -> Iterator[str]:
+    yield f"\n[bold]{escape(cause.title)}[/bold]{escape(_price(cause, metric))}"
     yield f"  {escape(cause.text)}"
     for remedy in cause.remedies:
         yield f"  > {escape(remedy.text)}"
@@ -47,20 +45,20 @@ def _told(cause: Cause) -> Iterator[str]:
             yield f"    [dim]{escape(remedy.command)}[/dim]"
 
 
-def _price(cause: Cause) -> str:
+def _price(cause: Cause, metric: Metric) -> str:
     if cause.cost is not None:
-        return f" ({shown(cause.cost)} points)"
+        return f" ({metric.amount(cause.cost)})"
     return f" ({cause.loss_alone:.1%} of agreement)" if cause.loss_alone is not None else ""
 
 
-def _swap_table(swap: SwapTest) -> Table:
+def _swap_table(swap: SwapTest, metric: Metric) -> Table:
     table = _table(f"\nThe losing candidate with {swap.winning}'s ranges")
     for name in (
         "+ tensor",
         f"{swap.losing}",
         f"{swap.winning}",
         "clipped",
-        "mAP50-95",
+        metric.column,
         "gained",
         "explained",
     ):
@@ -71,60 +69,33 @@ def _swap_table(swap: SwapTest) -> Table:
             f"{step.losing:.3g}",
             f"{step.winning:.3g}",
             f"{step.clipped:.2%}",
-            shown(step.map50_95),
-            shown(step.gained),
+            metric.text(step.value),
+            metric.text(step.gained),
             f"{step.explained:.0%}",
         )
     return table
 
 
-def _layer_table(found: Sensitivity) -> Table:
+def _layer_table(found: Sensitivity, metric: Metric) -> Table:
     table = _table(
-        f"\nLayers of {found.calibrator} by agreement with FP32 on {found.images} images "
+        f"\nLayers of {found.calibrator} by agreement with FP32 on {found.samples} samples "
         f"(all in INT8: {found.agreement_all:.3f})"
     )
-    for name in ("layer", "only it", "all but it", "mAP lost by only it", "mAP lost by the rest"):
+    for name in ("layer", "only it", "all but it", f"{metric.words} lost by only it", "by the rest"):
         table.add_column(name, justify="left" if name == "layer" else "right")
     for layer in found.worst[:_SHOWN_LAYERS]:
         table.add_row(
             escape(layer.node),
             f"{layer.agreement_alone:.3f}",
             "" if layer.agreement_without is None else f"{layer.agreement_without:.3f}",
-            _drop(layer.drop_alone),
-            _drop(layer.rest_drop),
+            _lost(layer.lost_alone, metric),
+            _lost(layer.lost_without, metric),
         )
     return table
 
 
-def _changes(found: DetectionDifferences) -> Iterator[str]:
-    fp32, int8 = found.fp32, found.int8
-    yield (
-        f"\n{found.calibrator}: of {found.fp32_boxes} boxes above {fp32.threshold:.2f} (FP32's best F1) "
-        f"{found.kept} stay, {found.moved} move, {found.lost} are lost, {found.gained} are new"
-    )
-    yield (
-        f"best threshold {fp32.threshold:.2f} -> {int8.threshold:.2f}, F1 {fp32.f1:.3f} -> {int8.f1:.3f} "
-        f"({int8.f1_at_fp32:.3f} at FP32's)"
-    )
-    if found.fp32_score is not None and found.int8_score is not None:
-        yield f"mean score of the same boxes: {found.fp32_score:.3f} -> {found.int8_score:.3f}"
-    sizes = [group for group in found.groups if group.kind == "size" and group.fp32 is not None]
-    yield "AP: " + ", ".join(_group(group.name, group.fp32, group.int8) for group in sizes)
-    classes = [group for group in found.groups if group.kind == "class"]
-    worst = sorted(classes, key=lambda group: (group.int8 or 0) - (group.fp32 or 0))[:_SHOWN_CLASSES]
-    yield "classes that lose most: " + ", ".join(
-        f"{_group(group.name, group.fp32, group.int8)} ({group.boxes} boxes)" for group in worst
-    )
-    images = [image.image for image in found.worst_images[:_SHOWN_IMAGES]]
-    yield f"images that differ most: {', '.join(images) or 'none'}"
-
-
-def _group(name: str, fp32: float | None, int8: float | None) -> str:
-    return f"{name} {shown(fp32 or 0.0)} -> {shown(int8 or 0.0)}"
-
-
-def _drop(drop: Drop | None) -> str:
-    return "" if drop is None else f"{shown(drop.points)} ({drop})"
+def _lost(lost: Loss | None, metric: Metric) -> str:
+    return "" if lost is None else f"{metric.text(lost.value)} ({lost.interval(metric)})"
 
 
 def _table(title: str) -> Table:

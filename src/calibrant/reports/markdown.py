@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from calibrant.reports.material import Material
 from calibrant.reports.verdict import headline, verdict
-from calibrant.reports.words import interval, points, repeat_command
+from calibrant.reports.words import interval, shown
+from calibrant.studies.commands import study_command
+from calibrant.studies.result import Trial
 
 _CAUSES = 5
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~@$&])")
@@ -23,7 +24,7 @@ def markdown_summary(material: Material) -> str:
 
 
 def _lines(material: Material) -> Iterator[str]:
-    data = material.study["data"]
+    data, words = material.study.data, material.words
     yield f"### {plain(material.model_name)}: {plain(headline(material))}"
     yield ""
     for sentence in verdict(material):
@@ -31,12 +32,13 @@ def _lines(material: Material) -> Iterator[str]:
     yield from _ranking(material)
     yield ""
     yield (
-        f"{data['test_images']} test images ({data['test_boxes']} boxes), {data['calibration_images']} "
-        f"calibration images, {plain(material.run.runtime)}; intervals: 95 %, paired bootstrap."
+        f"{data.test_samples} test {words.samples}{_labelled(material)}, {data.calibration_samples} "
+        "calibration "
+        f"{words.samples}, {plain(material.run.runtime)}; intervals: 95 %, paired bootstrap."
     )
     yield from _causes(material)
     if material.request is not None:
-        fence = _fence(command := repeat_command(material.request))
+        fence = _fence(command := study_command(material.request))
         yield from (
             "",
             "<details><summary>Repeat it</summary>",
@@ -49,30 +51,47 @@ def _lines(material: Material) -> Iterator[str]:
         )
 
 
+def _labelled(material: Material) -> str:
+    words = material.words
+    labels = material.study.data.facts.get(words.labels)
+    return "" if labels is None else f" ({labels} {words.labels})"
+
+
 def _ranking(material: Material) -> Iterator[str]:
-    yield "| | calibrator | mAP50-95 | mAP50 | lost | 95 % interval |"
-    yield "|---|---|---:|---:|---:|---:|"
-    baseline = material.study["baseline"]
-    yield f"| | FP32 | {points(baseline['map50_95'])} | {points(baseline['map50'])} | | |"
+    metric, baseline = material.metric, material.study.baseline
+    columns = material.study.definition.columns
+    titles = ("calibrator", metric.column, *columns.values(), "lost", "95 % interval")
+    yield f"| | {' | '.join(titles)} |"
+    yield f"|---|---|{'---:|' * (len(titles) - 1)}"
+    figures = [
+        shown(baseline.score.value, metric),
+        *(shown(baseline.figures.get(name), metric) for name in columns),
+    ]
+    yield f"| | FP32 | {' | '.join(figures)} | | |"
     chosen = material.recommended
     for trial in material.measured:
-        yield _row(trial, is_chosen=trial is chosen)
+        yield _row(trial, material, is_chosen=trial is chosen)
     for trial in (*material.stopped, *material.failed):
-        yield f"| | {plain(trial['calibrator'])} | {trial['status']} | | | |"
+        yield f"| | {plain(trial.calibrator)} | {trial.status} |{' |' * (len(titles) - 2)}"
 
 
-def _row(trial: Mapping[str, Any], *, is_chosen: bool) -> str:
-    name = plain(trial["calibrator"])
+def _row(trial: Trial, material: Material, *, is_chosen: bool) -> str:
+    name, metric, lost = plain(trial.calibrator), material.metric, trial.loss
     mark, name = ("→", f"**{name}**") if is_chosen else ("", name)
-    figures = (points(trial["map50_95"]), points(trial["map50"]), points(trial["drop"]))
-    return f"| {mark} | {name} | {' | '.join(figures)} | {interval(*trial['drop_ci95'])} |"
+    figures = [
+        shown(trial.value, metric),
+        *(shown(trial.figures.get(column), metric) for column in material.study.definition.columns),
+        shown(lost.value if lost else None, metric),
+        interval(lost.low, lost.high, metric) if lost else "",
+    ]
+    return f"| {mark} | {name} | {' | '.join(figures)} |"
 
 
 def _causes(material: Material) -> Iterator[str]:
     if material.diagnosis is None:
         return
     for cause in material.diagnosis.causes[:_CAUSES]:
-        cost = f" ({points(cause.cost)} points)" if cause.cost is not None else ""
+        cost = f" ({material.metric.amount(cause.cost)})" if cause.cost is not None else ""
         yield from ("", f"- **{plain(cause.title)}**{cost}: {coded(cause.text)}")
         yield from (f"  - {coded(remedy.text)}" for remedy in cause.remedies)
 

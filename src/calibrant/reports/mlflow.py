@@ -112,8 +112,8 @@ def parameters_of(run: RunRecord) -> dict[str, str]:
         "runtime_version": run.runtime_version,
         "device": run.device,
         "dataset": run.dataset,
-        "test_images": run.test_images,
-        "calibration_images": run.calibration_images,
+        "test_samples": run.test_samples,
+        "calibration_samples": run.calibration_samples,
     }
     return {name: str(value) for name, value in known.items() if value is not None}
 
@@ -121,24 +121,23 @@ def parameters_of(run: RunRecord) -> dict[str, str]:
 def metrics_of(run: RunRecord) -> dict[str, float]:
     """Every figure that was measured, by MLflow's names: the model, a stroke, the figure.
 
-    Points of mAP, and milliseconds. What is recommended stands under its own name and under "recommended", so
-    that runs can be sorted by it.
+    In the metric's unit, and milliseconds. What is recommended stands under its own name and under
+    "recommended", so that runs can be sorted by it.
     """
-    figures = {"fp32/map50_95": run.float_map50_95}
+    figures = {} if run.float_value is None else {f"fp32/{run.metric}": run.float_value}
     for trial in run.trials:
-        figures |= _figures(_metric_name(trial.name), trial)
+        figures |= _figures(_metric_name(trial.name), trial, run.metric)
     chosen = run.trial(run.recommended)
-    return figures | (_figures("recommended", chosen) if chosen else {})
+    return figures | (_figures("recommended", chosen, run.metric) if chosen else {})
 
 
-def _figures(name: str, trial: TrialRecord) -> dict[str, float]:
-    """A stopped model saw few images, so that only its drop means something."""
+def _figures(name: str, trial: TrialRecord, metric: str) -> dict[str, float]:
+    """A stopped model saw few samples, so that only its loss means something."""
     found = {
-        "map50_95": trial.map50_95 if trial.status == OK else None,
-        "map50": trial.map50 if trial.status == OK else None,
-        "drop": trial.drop,
-        "drop_low": trial.drop_low,
-        "drop_high": trial.drop_high,
+        **({metric: trial.value, **trial.figures} if trial.status == OK else {}),
+        "loss": trial.loss,
+        "loss_low": trial.loss_low,
+        "loss_high": trial.loss_high,
         "latency_ms": trial.median_ms,
     }
     return {f"{name}/{figure}": value for figure, value in found.items() if value is not None}

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrant.stages.recommend import change_in_words, shown
-from calibrant.studies.optimization.result import Loss, OptimizationResult, Point
+from calibrant.core.metrics import Metric
+from calibrant.studies.optimization.result import OptimizationResult, Point
 
 
 def print_optimization(result: OptimizationResult, console: Console) -> None:
@@ -26,7 +26,7 @@ def _headline(result: OptimizationResult) -> str:
     return (
         f"[bold]{escape(result.model.path)}[/bold] as {escape(result.model.family)}: "
         f"{result.models_measured} models measured in {result.seconds:.0f} s; "
-        f"chosen on {result.select_images} images, reported on {result.report_images} others"
+        f"chosen on {result.select_samples} samples, reported on {result.report_samples} others"
     )
 
 
@@ -34,58 +34,57 @@ def _front(result: OptimizationResult) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", width=1)
     table.add_column("model", overflow="fold")
-    for title in ("INT8", "mAP50-95", "drop", "95 % interval", "ms"):
+    for title in ("INT8", result.metric.column, "lost", "95 % interval", "ms"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_row(
-        "", "FP32", "0 %", shown(result.float_report.map50_95), "", "", _ms(result.float_latency_ms)
+        "", "FP32", "0 %", result.metric.text(result.float_report.value), "", "", _ms(result.float_latency_ms)
     )
     single = [] if result.best_single in result.front else [result.best_single]
     for point in (*result.front, *single):
         is_chosen = point == result.chosen
         style = "bold green" if is_chosen else ""
-        table.add_row("*" if is_chosen else "", Text(point.name, style=style), *_figures(point))
+        table.add_row(
+            "*" if is_chosen else "", Text(point.name, style=style), *_figures(point, result.metric)
+        )
     return table
 
 
-def _figures(point: Point) -> Iterator[str]:
-    loss = point.report
-    assert loss is not None
+def _figures(point: Point, metric: Metric) -> Iterator[str]:
+    part = point.report
+    assert part is not None
     yield f"{100 * point.int8_share:.1f} %"
-    yield shown(loss.map50_95)
-    yield shown(loss.drop)
-    yield _interval(loss)
+    yield metric.text(part.value)
+    yield metric.text(part.loss.value)
+    yield part.loss.interval(metric)
     yield _ms(point.latency_ms)
 
 
 def _verdict(result: OptimizationResult) -> Iterator[Text]:
-    loss = result.chosen.report
-    assert loss is not None
-    target = f"at most {result.max_drop:g}"
+    part, metric = result.chosen.report, result.metric
+    assert part is not None
+    target = f"at most {result.max_loss:g}"
     held = f"keeps the target of {target}" if result.is_met else f"misses the target of {target}"
     yield (
         Text("Use ")
         .append("the optimized model", style="bold green")
         .append(
-            f": it {change_in_words(loss.drop)} (95 % interval of the drop {_interval(loss)}) and {held}."
+            f": it {metric.change(part.loss.value)} of {metric.words} (95 % interval of the loss "
+            f"{part.loss.interval(metric)}) and {held}."
         )
     )
-    gain, low, high = result.gain_over_single
-    doubt = "" if low > 0 or high < 0 else ", which is no real difference"
-    won = f"{shown(gain)} points ({shown(low)} to {shown(high)})"
+    gain = result.gain_over_single
+    doubt = "" if gain.is_real else ", which is no real difference"
+    won = f"{metric.amount(gain.value)} ({gain.interval(metric)})"
     yield Text(f"Against the best calibrator alone it wins {won}{doubt}.")
     yield Text(f"Recipe: {result.chosen.explanation}.")
     for brought in result.ablation:
         yield Text(
-            f"  without {brought.lever}: {shown(brought.map50_95)} mAP; it brings {shown(brought.gain)} "
-            f"({shown(brought.low)} to {shown(brought.high)})",
+            f"  without {brought.lever}: {metric.text(brought.value)} {metric.words}; it brings "
+            f"{metric.text(brought.gain.value)} ({brought.gain.interval(metric)})",
             style="dim",
         )
     if result.was_interrupted:
         yield Text("The search was interrupted; the same command goes on from here.", style="yellow")
-
-
-def _interval(loss: Loss) -> str:
-    return f"{shown(loss.low)} to {shown(loss.high)}"
 
 
 def _ms(latency: float | None) -> str:

@@ -10,18 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
+from calibrant.core.metrics import MAXIMIZE, MINIMIZE, Metric
 from calibrant.core.printable import printable
-from calibrant.stages.recommend import shown
+from calibrant.core.tasks import Words
 from calibrant.studies.measuring import OK, STOPPED
 from calibrant.studies.recording import STUDY
 from calibrant.studies.run_folders import HERE, RecordedRun
+from calibrant.tasks.registry import presented
 
 _ID_DIGITS = 8
 _HASH_DIGITS = 8
 
 
 def print_runs(found: Sequence[RecordedRun], console: Console) -> None:
-    """A line for each run: what it recommends, and what becomes of mAP."""
+    """A line for each run: what it recommends, and what becomes of the score."""
     if not found:
         console.print("No runs are recorded; calibrant study records its own, calibrant runs add others.")
         return
@@ -31,7 +33,7 @@ def print_runs(found: Sequence[RecordedRun], console: Console) -> None:
         state = "" if recorded.folder_is == HERE else recorded.folder_is
         table.add_row(
             run.id[:_ID_DIGITS], _date(run.created), _text(_stem(run)), _text(runtime_of(run)),
-            _text(_recommended(run)), *_figures(run.trial(run.recommended)), state,
+            _text(_recommended(run)), *_figures(run.trial(run.recommended), run), state,
         )  # fmt: skip
     console.print(table)
 
@@ -42,14 +44,14 @@ def print_best(found: Sequence[RecordedRun], console: Console) -> None:
         console.print("No run that recommends a calibrator is recorded.")
         return
     table = _table(
-        "model", "scheme", "runtime", "best", right=(*_FIGURES, "images"), last=("tied with it", "id")
+        "model", "scheme", "runtime", "best", right=(*_FIGURES, "samples"), last=("tied with it", "id")
     )
     for recorded in found:
         run = recorded.run
         tied = [trial.name for trial in run.trials if trial.is_tied and trial.name != run.recommended]
         table.add_row(
             _text(_stem(run)), _text(run.scheme), _text(runtime_of(run)), _text(_recommended(run)),
-            *_figures(run.trial(run.recommended)), str(run.test_images),
+            *_figures(run.trial(run.recommended), run), str(run.test_samples),
             _text(_counted(tied)), run.id[:_ID_DIGITS],
         )  # fmt: skip
     console.print(table)
@@ -72,8 +74,8 @@ def print_history(found: Sequence[RecordedRun], calibrator: str | None, console:
         trial = run.trial(calibrator or run.recommended)
         table.add_row(
             _date(run.created), run.model_sha256[:_HASH_DIGITS], _text(runtime_of(run)), _text(run.scheme),
-            f"{run.test_images} {run.test_ids_sha256[:4]}".strip(), _text(trial.name if trial else "-"),
-            shown(run.float_map50_95), *_figures(trial), run.id[:_ID_DIGITS],
+            f"{run.test_samples} {run.test_ids_sha256[:4]}".strip(), _text(trial.name if trial else "-"),
+            metric_of(run).text(run.float_value), *_figures(trial, run), run.id[:_ID_DIGITS],
         )  # fmt: skip
     console.print(table)
     if len({(run.run.model_sha256, run.run.test_ids_sha256) for run in found}) < len(found):
@@ -86,14 +88,14 @@ def print_run(recorded: RecordedRun, console: Console) -> None:
     for title, value in _facts(recorded).items():
         console.print(Text(f"{title:<13}", style="dim").append(printable(value), style="default"))
     table = _table("", "model" if run.kind != STUDY else "calibrator", right=_FIGURES, last=("",))
-    table.add_row("", "FP32", shown(run.float_map50_95), "", "", "")
+    table.add_row("", "FP32", metric_of(run).text(run.float_value), "", "", "")
     for trial in run.trials:
         mark = "*" if trial.name == run.recommended else ""
-        table.add_row(mark, _text(trial.name), *_figures(trial), _text(_remark(trial)))
+        table.add_row(mark, _text(trial.name), *_figures(trial, run), _text(_remark(trial)))
     console.print(table)
 
 
-_FIGURES = ("mAP", "drop", "95 % interval")
+_FIGURES = ("score", "lost", "95 % interval")
 _FOLDED = ("model", "runtime", "tied with it", "")
 
 
@@ -113,29 +115,41 @@ def _facts(recorded: RecordedRun) -> Mapping[str, str]:
         "model sha256": run.model_sha256,
         "scheme": run.scheme,
         "runtime": runtime_of(run) + (f" on {run.device}" if run.device else ""),
-        "test set": f"{run.test_images} images of {run.dataset}",
-        "calibration": f"{run.calibration_images} images",
+        "test set": f"{run.test_samples} {_words(run).samples} of {run.dataset}",
+        "calibration": f"{run.calibration_samples} {_words(run).samples}",
         "folder": f"{run.folder}{gone}",
         "machine": f"{run.host}, {run.environment.get('cpu', '?')}",
     }
 
 
-def _figures(trial: TrialRecord | None) -> tuple[str, str, str]:
-    """mAP, drop and interval; only the drop of a model that was stopped, as it saw fewer images."""
+def metric_of(run: RunRecord) -> Metric:
+    """What a run measured, as far as it is told."""
+    direction = MINIMIZE if run.direction == MINIMIZE else MAXIMIZE
+    return Metric(run.metric, unit=run.unit, direction=direction, decimals=run.decimals)
+
+
+def _figures(trial: TrialRecord | None, run: RunRecord) -> tuple[str, str, str]:
+    """Value, loss and interval; only the loss of a model that was stopped, as it saw fewer samples."""
     if trial is None:
         return "", "", ""
-    value = "" if trial.map50_95 is None or trial.status != OK else shown(trial.map50_95)
-    drop = "" if trial.drop is None else shown(trial.drop)
-    if trial.drop_low is None or trial.drop_high is None:
-        return value, drop, ""
-    return value, drop, f"{shown(trial.drop_low)} to {shown(trial.drop_high)}"
+    metric = metric_of(run)
+    value = "" if trial.value is None or trial.status != OK else metric.text(trial.value)
+    lost = "" if trial.loss is None else metric.text(trial.loss)
+    if trial.loss_low is None or trial.loss_high is None:
+        return value, lost, ""
+    return value, lost, f"{metric.text(trial.loss_low)} to {metric.text(trial.loss_high)}"
+
+
+def _words(run: RunRecord) -> Words:
+    """What samples are called; of a task that is not installed: samples."""
+    return presented(run.task).words
 
 
 def _remark(trial: TrialRecord) -> str:
     if trial.same_as:
         return f"same as {trial.same_as}"
     if trial.status == STOPPED:
-        return f"beaten after {trial.images} images"
+        return f"worse after {trial.samples} samples"
     return "" if trial.status == OK else f"failed: {trial.reason}"
 
 

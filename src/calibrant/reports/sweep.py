@@ -11,8 +11,7 @@ from rich.text import Text
 from calibrant.reports.markdown import coded, plain
 from calibrant.reports.material import REPORT
 from calibrant.reports.sweep_words import sweep_headline, sweep_verdict, telling_axes
-from calibrant.reports.words import NOTHING, interval, points
-from calibrant.stages.recommend import shown
+from calibrant.reports.words import NOTHING, interval, shown
 from calibrant.studies.sweep.result import Row, SweepResult
 
 
@@ -46,7 +45,7 @@ def sweep_markdown(result: SweepResult) -> str:
 def _runs(rows: Sequence[Row]) -> Table:
     axes = telling_axes(rows)
     table = _table(*axes)
-    for title in ("FP32", "INT8", "drop", "95 % interval"):
+    for title in ("FP32", "INT8", "lost", "95 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("use", no_wrap=True)
     for row in rows:
@@ -56,11 +55,13 @@ def _runs(rows: Sequence[Row]) -> Table:
 
 
 def _figures(row: Row) -> tuple[str, str, str, str]:
-    chosen, full = row.chosen, "" if row.fp32 is None else shown(row.fp32)
-    if chosen is None or chosen.map50_95 is None or chosen.drop is None or chosen.drop_ci95 is None:
+    chosen, metric = row.chosen, row.metric
+    if metric is None:
+        return "", "", "", ""
+    full = metric.text(row.fp32)
+    if chosen is None or chosen.loss is None:
         return full, "", "", ""
-    low, high = chosen.drop_ci95
-    return full, shown(chosen.map50_95), shown(chosen.drop), f"{shown(low)} to {shown(high)}"
+    return full, metric.text(chosen.value), metric.text(chosen.loss.value), chosen.loss.interval(metric)
 
 
 def _table(*titles: str) -> Table:
@@ -75,7 +76,7 @@ def _markdown_lines(result: SweepResult) -> Iterator[str]:
     yield ""
     for sentence in sweep_verdict(result):
         yield from (coded(sentence), "")
-    yield "| model | data set | scheme | runtime | FP32 | use | mAP50-95 | lost | 95 % interval |"
+    yield "| model | data set | scheme | runtime | FP32 | use | INT8 | lost | 95 % interval |"
     yield "|---|---|---|---|---:|---|---:|---:|---:|"
     for row in result.rows:
         yield f"| {' | '.join(_markdown_cells(row))} |"
@@ -84,20 +85,24 @@ def _markdown_lines(result: SweepResult) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|"
     for summary in result.calibrators:
         counts = f"{summary.runs} | {summary.recommended} | {summary.tied}"
-        drops = f"{points(summary.median_drop)} | {points(summary.worst_drop)}"
-        yield f"| {plain(summary.calibrator)} | {counts} | {drops} |"
+        losses = " | ".join(shown(v, summary.metric) for v in (summary.median_loss, summary.worst_loss))
+        yield f"| {plain(summary.calibrator)} | {counts} | {losses} |"
     for row in result.failed:
         yield from ("", f"- {plain(row.run)} failed: {plain(row.reason or '')}")
 
 
 def _markdown_cells(row: Row) -> tuple[str, ...]:
-    chosen = row.chosen
-    within = interval(*chosen.drop_ci95) if chosen and chosen.drop_ci95 else NOTHING
+    metric = row.metric
+    where = tuple(map(plain, (row.model, row.dataset, row.scheme, row.runtime)))
+    used = plain(row.recommended or row.status)
+    if metric is None:
+        return (*where, NOTHING, used, NOTHING, NOTHING, NOTHING)
+    chosen, lost = row.chosen, row.chosen.loss if row.chosen else None
     return (
-        *map(plain, (row.model, row.dataset, row.scheme, row.runtime)),
-        points(row.fp32),
-        plain(row.recommended or row.status),
-        points(chosen.map50_95 if chosen else None),
-        points(chosen.drop if chosen else None),
-        within,
+        *where,
+        shown(row.fp32, metric),
+        used,
+        shown(chosen.value if chosen else None, metric),
+        shown(lost.value if lost else None, metric),
+        interval(lost.low, lost.high, metric) if lost else NOTHING,
     )

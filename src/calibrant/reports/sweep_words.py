@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calibrant.reports.words import listed, points
+from calibrant.reports.words import listed
 from calibrant.studies.sweep.result import Row, SweepResult
 
 _AXES = {"model": "model", "data set": "dataset", "scheme": "scheme", "runtime": "runtime"}
@@ -38,13 +38,13 @@ def sweep_verdict(result: SweepResult) -> tuple[str, ...]:
     everywhere = [
         summary
         for summary in result.calibrators
-        if summary.worst_drop is not None and summary.runs == len(done) and not summary.failed
+        if summary.worst_loss is not None and summary.runs == len(done) and not summary.failed
     ]
-    if everywhere and len(done) > 1:
-        best = min(everywhere, key=lambda summary: summary.worst_drop or 0.0)
+    if everywhere and len(done) > 1 and len({summary.metric for summary in everywhere}) == 1:
+        best = min(everywhere, key=lambda summary: summary.worst_loss or 0.0)
         sentences.append(
             f"If one calibrator had to do for all, `{best.calibrator}` loses least where it loses most: "
-            f"{points(best.worst_drop)} points, in `{best.worst_run}`."
+            f"{best.metric.amount(best.worst_loss or 0.0)}, in `{best.worst_run}`."
         )
     if result.failed:
         sentences.append(f"{len(result.failed)} of {len(result.rows)} runs failed; each row says why.")

@@ -11,9 +11,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from calibrant.core.metrics import MINIMIZE, Metric
 from calibrant.core.printable import printable
 from calibrant.reports.material import REPORT
-from calibrant.stages.recommend import shown
 from calibrant.studies.result import StudyResult, Trial
 
 _BAR_WIDTH, _SHORTEST_BAR = 20, 8
@@ -36,7 +36,7 @@ def console_for(stream_is_terminal: bool, *, stderr: bool = False) -> Console:
 
 
 def print_study(result: StudyResult, console: Console) -> None:
-    """Print the ranking, the recommendation and where the files are."""
+    """Print the ranking, the recommendation, what to run next, and where the files are."""
     console.print(_headline(result))
     console.print(ranking_table(result, console))
     for trial in result.ranking:
@@ -45,17 +45,19 @@ def print_study(result: StudyResult, console: Console) -> None:
     if result.baseline.latency and result.baseline.latency.device_median_ms is not None:
         console.print(_latencies(result))
     console.print(_verdict(result))
-    console.print(f"Files and study.json: {escape(result.out)}")
+    for line in result.next_steps:
+        console.print(Text(f"  {line}", style="yellow"))
+    console.print(_deploy(result))
     if (page := Path(result.out) / REPORT).is_file():
         console.print(f"Report: {escape(str(page))}")
 
 
 def ranking_table(result: StudyResult, console: Console) -> Table:
-    """The float model first, then every candidate by mAP with its drop, interval and, if it fits, a bar."""
+    """The float model first, then every distinct candidate, best first; with a bar if it fits."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", width=1)
     table.add_column("calibrator", no_wrap=True)
-    for title in ("mAP50-95", "mAP50", "drop", "95 % interval"):
+    for title in (result.metric.column, *result.definition.columns.values(), "lost", "95 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
     bar_width = _bar_width(result, console)
     if bar_width:
@@ -70,35 +72,46 @@ def _safe(text: str) -> str:
 
 
 def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str | Text]]:
-    baseline = result.baseline.accuracy
-    full = baseline.map50_95
-    yield ["", "FP32", shown(full), _figure(baseline.map50), "", "", mark * bar_width]
+    metric, baseline = result.metric, result.baseline
+    columns = tuple(result.definition.columns)
+    figures = [_figure(baseline.figures.get(name), metric) for name in columns]
+    yield ["", "FP32", metric.text(baseline.score.value), *figures, "", "", mark * bar_width]
     for trial in result.ranking:
-        yield _row(result, trial, mark * _filled(trial, full, bar_width))
+        if not trial.same_as:
+            yield _row(result, trial, mark * _filled(trial, result, bar_width))
 
 
 def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
-    if trial.accuracy is None:
-        return ["", Text(trial.calibrator), "failed", "", "", "", ""]
+    metric, name = result.metric, _named(result, trial)
+    empty = [""] * len(result.definition.columns)
+    if trial.status == "failed":
+        return ["", Text(name), "failed", *empty, "", "", ""]
     if trial.status == "stopped":
-        return ["", Text(trial.calibrator, style="dim"), "beaten", "", *_drop(trial), _after(trial)]
-    recommended = result.recommended is not None and result.recommended.calibrator == trial.calibrator
+        after = f"after {result.definition.words.counted(trial.samples or 0)}"
+        return ["", Text(name, style="dim"), "worse", *empty, *_lost(trial, metric), after]
+    chosen = result.recommended.calibrator if result.recommended else None
+    is_chosen = chosen in {trial.calibrator, *_twins(result, trial)}
     return [
-        Text("*" if recommended else "", style="bold green"),
-        Text(trial.calibrator, style="bold green" if recommended else ""),
-        shown(trial.accuracy.map50_95),
-        _figure(trial.accuracy.map50),
-        *_drop(trial),
-        f"same as {trial.same_as}" if trial.same_as else bar,
+        Text("*" if is_chosen else "", style="bold green"),
+        Text(name, style="bold green" if is_chosen else ""),
+        metric.text(trial.score.value if trial.score else None),
+        *(_figure(trial.figures.get(column), metric) for column in result.definition.columns),
+        *_lost(trial, metric),
+        bar,
     ]
 
 
-def _drop(trial: Trial) -> tuple[str, str]:
-    return (shown(trial.drop.points), str(trial.drop)) if trial.drop else ("", "")
+def _named(result: StudyResult, trial: Trial) -> str:
+    """A candidate with those that made the very same model."""
+    return " = ".join([trial.calibrator, *_twins(result, trial)])
 
 
-def _after(trial: Trial) -> str:
-    return f"same as {trial.same_as}" if trial.same_as else f"after {trial.images} images"
+def _twins(result: StudyResult, trial: Trial) -> list[str]:
+    return [other.calibrator for other in result.trials if other.same_as == trial.calibrator]
+
+
+def _lost(trial: Trial, metric: Metric) -> tuple[str, str]:
+    return (metric.text(trial.loss.value), trial.loss.interval(metric)) if trial.loss else ("", "")
 
 
 def _latencies(result: StudyResult) -> Text:
@@ -113,38 +126,61 @@ def _latencies(result: StudyResult) -> Text:
 
 
 def _headline(result: StudyResult) -> str:
-    data, model = result.data, result.model
+    data, model, words = result.data, result.model, result.definition.words
+    labels = data.facts.get(words.labels)
+    labelled = "" if labels is None else f" ({labels} {words.label if labels == 1 else words.labels})"
     return (
         f"[bold]{escape(model.path)}[/bold] as {escape(model.family)}: "
-        f"{model.quantized_nodes} layers in INT8, {data.calibration_images} calibration images, "
-        f"{data.test_images} test images ({data.test_boxes} boxes), {escape(str(result.settings['runtime']))}"
+        f"{model.quantized_nodes} layers in INT8, {data.calibration_samples} calibration {words.samples}, "
+        f"{data.test_samples} test {words.samples}{labelled}, {escape(str(result.settings['runtime']))}"
     )
 
 
 def _verdict(result: StudyResult) -> Text:
     chosen = result.recommended
     if chosen is None:
-        return Text("No candidate could be measured.", style="bold red")
+        why = result.unrecommended
+        return Text(
+            f"Nothing to recommend: {why}." if why else "No candidate could be measured.", style="bold red"
+        )
     text = Text("Use ").append(chosen.calibrator, style="bold green").append(f": {chosen.reason}.")
+    if chosen.held_out_loss is None:
+        return text
     held_out = (
-        " Choosing on one half of the images and measuring on the other loses "
-        f"{shown(chosen.held_out_drop)} points."
+        f" Choosing on one half of the {result.definition.words.samples} and measuring on the other "
+        f"{result.metric.change(chosen.held_out_loss)}."
     )
     return text.append(held_out, style="dim")
 
 
-def _figure(points: float | None) -> str:
-    return "" if points is None else shown(points)
+def _deploy(result: StudyResult) -> str:
+    """The file to deploy with its form, where one is recommended; and where all files are."""
+    trial = result.trial(result.recommended.calibrator) if result.recommended else None
+    if trial is None or trial.files is None:
+        return f"Files and study.json: {escape(result.out)}"
+    folder = Path(result.out)
+    forms = [f"{folder / trial.files.qdq} (ONNX with Q/DQ)"]
+    if trial.files.cache:
+        forms.append(f"{folder / trial.files.cache} (TensorRT calibration cache, up to TensorRT 10)")
+    return f"Deploy {escape(' or '.join(forms))}; all files and study.json: {escape(result.out)}"
+
+
+def _figure(value: float | None, metric: Metric) -> str:
+    return "" if value is None else metric.text(value)
 
 
 def _bar_width(result: StudyResult, console: Console) -> int:
     """How long a full bar is; 0 where the terminal is too narrow for one."""
-    names = max(len("calibrator"), *(len(trial.calibrator) for trial in result.trials))
+    shown = [trial for trial in result.trials if not trial.same_as]
+    names = max(len("calibrator"), *(len(_named(result, trial)) for trial in shown))
     room = min(_BAR_WIDTH, console.width - names - _FIGURES_WIDTH)
     return room if room >= _SHORTEST_BAR else 0
 
 
-def _filled(trial: Trial, full: float, bar_width: int) -> int:
-    """How much of the bar stands for the share of the float model's mAP."""
-    share = trial.accuracy.map50_95 / full if trial.accuracy and full else 0.0
-    return round(bar_width * min(max(share, 0.0), 1.0))
+def _filled(trial: Trial, result: StudyResult, bar_width: int) -> int:
+    """How much of the bar stands: what is left of the float model's value, or of the least value there is."""
+    full, value = result.baseline.score.value, trial.value
+    if full is None or value is None:
+        return 0
+    part, whole = (full, value) if result.metric.direction == MINIMIZE else (value, full)
+    return round(bar_width * min(max(part / whole if whole else 0.0, 0.0), 1.0))

@@ -3,42 +3,52 @@
 from __future__ import annotations
 
 from calibrant.reports.material import Material
-from calibrant.reports.words import interval, points
+from calibrant.reports.words import interval, shown
 
 
 def headline(material: Material) -> str:
     """What to deploy, in a few words."""
-    if material.recommended is None:
-        return "No candidate could be measured"
-    return f"Use {material.recommended['calibrator']}"
+    if material.recommended is not None:
+        return f"Use {material.recommended.calibrator}"
+    return "Nothing to recommend" if material.study.was_measured else "No candidate could be measured"
 
 
 def verdict(material: Material) -> tuple[str, ...]:
     """What to deploy, and why the others lose: from the diagnosis where there is one."""
-    chosen = material.study["recommended"]
+    study = material.study
+    chosen = study.recommended
     if chosen is None:
-        return tuple(f"{trial['calibrator']}: {trial['reason']}." for trial in material.failed[:3])
-    reason = str(chosen["reason"])
-    first = f"{reason[:1].upper()}{reason[1:]}."
+        why_not = (_sentence(study.unrecommended),) if study.unrecommended else ()
+        return (*why_not, *(f"{trial.calibrator}: {trial.reason}." for trial in material.failed[:3]))
+    first = _sentence(chosen.reason)
     if material.diagnosis is not None and material.diagnosis.verdict:
         return (first, *material.diagnosis.verdict[:2])
-    return (first, *_of_the_losing(material), _held_out(chosen["held_out_drop"]))
+    return (first, *_of_the_losing(material), *_held_out(chosen.held_out_loss, material))
 
 
-def _held_out(drop: float) -> str:
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _held_out(lost: float | None, material: Material) -> tuple[str, ...]:
+    if lost is None:
+        return ()
+    metric, samples = material.metric, material.words.samples
     return (
-        f"Choosing on one half of the test images and measuring on the other loses {points(drop)} points, "
-        "so much is to be expected on images that nobody has seen yet."
+        f"Choosing on one half of the test {samples} and measuring on the other {metric.change(lost)}: "
+        "expect as "
+        f"much on {samples} that nobody has seen yet.",
     )
 
 
 def _of_the_losing(material: Material) -> tuple[str, ...]:
-    entry = material.run.entry(material.losing) if material.losing else None
-    if entry is None or not entry.get("drop_ci95"):
+    trial = material.run.trial(material.losing) if material.losing else None
+    if trial is None or trial.loss is None:
         return ()
-    low, high = entry["drop_ci95"]
-    verb = "loses" if entry["drop"] >= 0 else "gains"
+    lost, metric = trial.loss, material.metric
+    verb = "loses" if lost.value >= 0 else "gains"
+    amount = " ".join(filter(None, [shown(abs(lost.value), metric), metric.unit]))
     return (
-        f"The worst candidate, {entry['calibrator']}, {verb} {points(abs(entry['drop']))} points "
-        f"(95 % interval of the drop {interval(low, high)}).",
+        f"The worst candidate, {trial.calibrator}, {verb} {amount} "
+        f"(95 % interval of the loss {interval(lost.low, lost.high, metric)}).",
     )

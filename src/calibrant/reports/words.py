@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from calibrant.stages.recommend import shown
-from calibrant.studies.request import StudyRequest
+from calibrant.core.metrics import Metric
 
 _MINUS = "\N{MINUS SIGN}"
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -17,8 +14,8 @@ NOTHING = "\N{EN DASH}"
 
 
 def points(value: float | None) -> str:
-    """Points of mAP to one decimal."""
-    return NOTHING if value is None else shown(value).replace("-", _MINUS)
+    """Points to one decimal."""
+    return NOTHING if value is None else f"{round(value, 1) + 0.0:.1f}".replace("-", _MINUS)
 
 
 def signed(value: float) -> str:
@@ -27,9 +24,20 @@ def signed(value: float) -> str:
     return text.replace("-", _MINUS)
 
 
-def interval(low: float, high: float) -> str:
+def shown(value: float | None, metric: Metric) -> str:
+    """A value or a loss, as the metric is told."""
+    return NOTHING if value is None else metric.text(value).replace("-", _MINUS)
+
+
+def shown_signed(value: float, metric: Metric) -> str:
+    """A difference with its sign."""
+    text = metric.text(value)
+    return (text if text.startswith("-") else f"+{text}").replace("-", _MINUS)
+
+
+def interval(low: float, high: float, metric: Metric) -> str:
     """A 95 % interval, e.g. "0.2 to 1.4"."""
-    return f"{points(low)} to {points(high)}"
+    return f"{shown(low, metric)} to {shown(high, metric)}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -71,27 +79,3 @@ def short(name: str, most: int = 34) -> str:
         return name
     tail = (most - 1) * 2 // 3
     return f"{name[: most - 1 - tail]}…{name[-tail:]}"
-
-
-def repeat_command(request: StudyRequest, seed_default: int = 0) -> str:
-    """The command line that runs the same study again."""
-    settings = request.settings
-    options: Mapping[str, Any] = {
-        "--calib": request.calib,
-        "--data": request.data,
-        "--calibrators": ",".join(request.calibrators),
-        "--limit": request.limit,
-        "--calib-limit": request.calib_limit,
-        "--family": None if request.family == "auto" else request.family,
-        "--imgsz": settings.imgsz,
-        "--scheme": settings.scheme,
-        "--runtime": settings.runtime,
-        "--conf": settings.confidence,
-        "--iou": settings.iou,
-        "--seed": None if settings.seed == seed_default else settings.seed,
-    }
-    parts = ["calibrant", "study", request.model]
-    parts += [part for name, value in options.items() if value is not None for part in (name, str(value))]
-    parts += [part for node in settings.keep_float for part in ("--keep-float", node)]
-    parts += ["--keep-head-float"] * settings.keep_head_float + ["--skip-bad"] * request.skip_bad
-    return shlex.join(parts)

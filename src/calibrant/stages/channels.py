@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.progress import Progress, Silent
-from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.reductions import ChannelOutputs, with_channel_reductions
 from calibrant.stages.parallel import in_order, workers_of
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 # The share of samples that may go beyond what is typical.
 RARE = 0.025
@@ -82,7 +83,7 @@ def channel_statistics(
 def _runs(session: Session, task: Task, sample: Sample) -> list[Feeds]:
     """The outputs of every run that the task needs for one sample."""
     seen: list[Feeds] = []
-    task.drive(WatchedSession(session, watch_outputs=seen.append), sample)
+    drive(task, WatchedSession(session, watch_outputs=seen.append), sample)
     return seen
 
 

@@ -17,12 +17,13 @@ from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.machine import return_freed_memory
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
-from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 # A tensor is anchored by the first sample in which it is not all zero. Until every tensor is, samples run one
 # after the other, but no more than these: a tensor that stays zero takes a fixed anchor.
@@ -45,9 +46,9 @@ def collect(
     """
     recorder = Recorder(tensors, upper_bounds(model))
 
-    def drive(sample: Sample) -> None:
+    def run(sample: Sample) -> None:
         recorder.begin(sample)
-        task.drive(watched, sample)
+        drive(task, watched, sample)
 
     with ThreadPoolExecutor(1) as background, tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
         background.submit(_load_kernels)
@@ -60,7 +61,7 @@ def collect(
             watched = WatchedSession(session, watch_outputs=recorder.check_first)
             begun = anchored(recorder, watched, task, samples[:ANCHORING_SAMPLES], advance)
             recorder.fix_anchors()
-            for _ in in_order(drive, samples[begun:], workers_of(session)):
+            for _ in in_order(run, samples[begun:], workers_of(session)):
                 advance()
     return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
 
@@ -76,7 +77,7 @@ def anchored(
     begun = 0
     while begun < len(samples) and not recorder.is_anchored:
         recorder.begin(samples[begun])
-        task.drive(session, samples[begun])
+        drive(task, session, samples[begun])
         advance()
         begun += 1
     return_freed_memory()  # 46 to 84 MiB after opening and the first run (ADR 14)

@@ -5,22 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from calibrant.core.closing import ClosesOnExit
+from calibrant.core.metrics import Evidence, Score
 from calibrant.core.progress import Advance, Progress, Silent
-from calibrant.core.types import (
-    Evidence,
-    Feeds,
-    Latency,
-    Runtime,
-    Sample,
-    Score,
-    Session,
-    Task,
-    TimedSession,
-)
+from calibrant.core.tasks import MODEL, Task
+from calibrant.core.types import Feeds, Latency, Runtime, Sample, Session, TimedSession
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
 
@@ -36,22 +29,6 @@ class Evaluation:
     predictions: tuple[Any, ...]
     seconds: float
     latency: Latency | None = None
-
-
-@runtime_checkable
-class WeighingTask(Task, Protocol):
-    """A task that gives the evidence of a score for less than the score."""
-
-    def evidence(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
-        """As score would."""
-        ...
-
-
-def evidence_of(task: Task, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
-    """The evidence of predictions, one for each labelled sample, in the same order."""
-    if isinstance(task, WeighingTask):
-        return task.evidence(samples, predictions)
-    return task.score(samples, predictions).evidence
 
 
 @dataclass(frozen=True)
@@ -73,12 +50,14 @@ def predictions_of(
 
     ``watch`` is shown every run's inputs before it runs.
     """
-    driven = WatchedSession(session, watch) if watch else session
+    driven = {MODEL: WatchedSession(session, watch) if watch else session}
 
-    def predict(sample: Sample) -> Any:
-        return task.interpret(task.drive(driven, sample), sample)
+    def predict(batch: Sequence[Sample]) -> list[Any]:
+        raw = task.drive(driven, batch)
+        return [task.interpret(of_one, sample) for of_one, sample in zip(raw, batch, strict=True)]
 
-    return in_order(predict, samples, workers_of(session))
+    batches = [samples[at : at + task.batch] for at in range(0, len(samples), task.batch)]
+    return chain.from_iterable(in_order(predict, batches, workers_of(session)))
 
 
 class FirstInputs:
@@ -195,7 +174,7 @@ class Predictor(ClosesOnExit):
     def evidence(self, positions: Sequence[int]) -> Evidence:
         """The evidence of that score alone."""
         found = [self._found[position] for position in positions]
-        return evidence_of(self._task, [self._samples[position] for position in positions], found)
+        return self._task.evidence([self._samples[position] for position in positions], found)
 
     def close(self) -> None:
         """Give back what computing it held."""

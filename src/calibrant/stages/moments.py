@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.progress import Progress, Silent
-from calibrant.core.types import Feeds, Runtime, Sample, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Feeds, Runtime, Sample
 from calibrant.graph.mending.rounding import Moments
 from calibrant.graph.mending.windows import Window, windows_of
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 # Covariances of outputs that read more would take more than 40 MB each.
 MOST_WEIGHTS = 2304
@@ -52,7 +53,7 @@ def second_moments(
                 number, sample = numbered
                 seen: dict[str, NDArray[Any]] = {}
                 watched = WatchedSession(session, seen.update, seen.update)
-                task.drive(watched, sample)
+                drive(task, watched, sample)
                 return [_read(window, seen, number) for window in windows]
 
             for found in in_order(read, [*enumerate(chosen)], workers_of(session)):

@@ -8,26 +8,29 @@ mAP hangs on a few of them, so Student's t counts a quarter of them (decision 11
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.types import Evidence, IntArray
+from calibrant.core.metrics import Evidence, Metric, loss
+from calibrant.core.types import IntArray
 
 FIRST_LOOK = 25
 """Samples that every candidate is run on before any is judged."""
 
 RESAMPLES = 200
 _LAST_LOOK = 3 / 4
+_FEWEST_RESAMPLES = RESAMPLES // 2  # where a metric is undefined on most, it says nothing
 
 
 @dataclass(frozen=True)
 class Lead:
-    """How far one candidate lies before another, in points, and how far at least at the race's error."""
+    """What the candidate behind loses against the leader, as shown, and at least at the race's error."""
 
-    points: float
+    loss: float
     at_least: float
 
     @property
@@ -54,18 +57,21 @@ def shuffled(samples: int, seed: int) -> tuple[int, ...]:
 class Race:
     """Compares candidates of a study on the samples seen so far. error: of ever dropping the winner."""
 
-    def __init__(self, candidates: int, samples: int, error: float, seed: int) -> None:
+    def __init__(self, candidates: int, samples: int, error: float, seed: int, metric: Metric) -> None:
         tests = max(1, (candidates - 1) * len(looks(samples)))
         self._share = error / tests
-        self._seed = seed
+        self._seed, self._metric = seed, metric
 
     def lead(self, leader: Evidence, other: Evidence, samples: int) -> Lead:
         """How far ``leader`` is before ``other``; both were seen on the same ``samples`` samples."""
         weights = _weights(samples, self._seed)
-        differences = 100 * (leader.resample(weights) - other.resample(weights))
-        points, resampled = float(differences[0]), differences[1:]
-        spread = float(np.std(resampled[np.isfinite(resampled)], ddof=1))
-        return Lead(points, points - _quantile(1 - self._share, samples / 4) * spread)
+        lost = loss(leader.resample(weights), other.resample(weights), self._metric)
+        measured, resampled = float(lost[0]), lost[1:]
+        known = resampled[np.isfinite(resampled)]
+        if len(known) < _FEWEST_RESAMPLES:
+            return Lead(measured, -math.inf)
+        spread = float(np.std(known, ddof=1))
+        return Lead(measured, measured - _quantile(1 - self._share, samples / 4) * spread)
 
 
 def _quantile(probability: float, freedom: float) -> float:

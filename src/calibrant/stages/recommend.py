@@ -6,68 +6,61 @@ for all candidates cancels. Source: B. Efron and R. Tibshirani, An Introduction 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.types import Evidence, IntArray
+from calibrant.core.metrics import Loss, Metric, Score, loss
+from calibrant.core.types import IntArray
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 SPLITS = 20
 
 
-@dataclass(frozen=True)
-class Drop:
-    """What is lost against another model, in points (0..100), with its confidence interval."""
-
-    points: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """The interval, e.g. "0.2 to 1.4"."""
-        return f"{shown(self.low)} to {shown(self.high)}"
-
-    @property
-    def is_real(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+BEST, SIMPLEST = "best", "simplest"
+PREFERENCES = (SIMPLEST, BEST)
+"""Of candidates that cannot be told from the best one: the simplest to make, or the one that scores best."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial as the recommendation sees it: less ``simplicity`` is simpler; value is 0..1.
+    """A model as the recommendation sees it: less ``simplicity`` is simpler.
 
     ``twins`` name the calibrators that made the very same model.
     """
 
     name: str
     simplicity: int
-    value: float
-    evidence: Evidence
+    score: Score
     twins: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> Metric:
+        """What is measured."""
+        return self.score.metric
 
 
 @dataclass(frozen=True)
 class Recommendation:
     """The candidate to deploy.
 
-    ``tied`` are others that the interval cannot tell from the best one. ``held_out_drop`` (points) is
-    what the best candidate of one half of the samples loses on the other half, averaged over random
-    splits: it is free of the optimism of choosing and measuring on the same samples.
+    ``tied`` are others that are indistinguishable from the best one. ``held_out_loss`` (in the metric's
+    unit) is what the best candidate of one half of the samples loses on the other half, averaged over
+    random splits: it is free of the optimism of choosing and measuring on the same samples.
     """
 
     calibrator: str
     reason: str
     tied: tuple[str, ...]
-    held_out_drop: float
+    held_out_loss: float
 
 
 class PairedBootstrap:
-    """Drops between models that were scored on the same samples, under the same resamples."""
+    """Losses between models that were scored on the same samples, under the same resamples."""
 
     def __init__(self, samples: int, seed: int = 0, resamples: int = RESAMPLES) -> None:
         rng = np.random.default_rng(seed)
@@ -75,82 +68,94 @@ class PairedBootstrap:
         self._splits = _half_splits(rng, samples)
         self._resampled: dict[str, NDArray[np.float64]] = {}
 
-    def drop(self, reference: Candidate, other: Candidate) -> Drop:
-        """How many points ``other`` lies below ``reference``."""
-        differences = 100 * (self._values(reference) - self._values(other))
-        points = 100 * (reference.value - other.value)
-        return Drop(points, *_centred(differences[np.isfinite(differences)], points))
+    def loss(self, reference: Candidate, other: Candidate) -> Loss:
+        """What ``other`` loses against ``reference``, as shown; nan where one of them has no value."""
+        metric = reference.metric
+        lost = loss(reference.score.value, other.score.value, metric)
+        if math.isnan(lost):
+            return Loss(math.nan, math.nan, math.nan)
+        differences = loss(self._values(reference), self._values(other), metric)
+        return Loss(lost, *_centred(differences[np.isfinite(differences)], lost))
 
     def interval(self, candidate: Candidate) -> tuple[float, float]:
-        """The confidence interval of a candidate's own metric, points."""
-        values = 100 * self._values(candidate)
-        return _centred(values[np.isfinite(values)], 100 * candidate.value)
+        """The confidence interval of a candidate's own metric, as shown; nan where it has no value."""
+        metric = candidate.metric
+        value = metric.shown(candidate.score.value)
+        if math.isnan(value):
+            return math.nan, math.nan
+        values = metric.scale * self._values(candidate)
+        return _centred(values[np.isfinite(values)], value)
 
-    def held_out_drop(self, baseline: Candidate, candidates: Sequence[Candidate]) -> float:
-        """Points lost on one half of the samples by the candidate that is best on the other half."""
-        values = np.stack([c.evidence.resample(self._splits) for c in candidates])
-        reference = baseline.evidence.resample(self._splits)
-        chosen = np.argmax(np.nan_to_num(values, nan=-1.0), axis=0)
+    def held_out_loss(self, baseline: Candidate, candidates: Sequence[Candidate]) -> float:
+        """What the candidate that is best on one half of the samples loses on the other; nan: undefined."""
+        metric = baseline.metric
+        values = np.stack([c.score.evidence.resample(self._splits) for c in candidates])
+        reference = baseline.score.evidence.resample(self._splits)
+        lost = loss(reference, values, metric)
+        chosen = np.argmin(np.where(np.isnan(lost), np.inf, lost), axis=0)
         other_half = np.arange(len(self._splits)) ^ 1
-        lost = reference[other_half] - values[chosen, other_half]
-        return float(100 * np.nanmean(lost))
+        found = loss(reference[other_half], values[chosen, other_half], metric)
+        known = found[np.isfinite(found)]
+        return float(np.mean(known)) if known.size else math.nan
 
     def _values(self, candidate: Candidate) -> NDArray[np.float64]:
         if candidate.name not in self._resampled:
-            self._resampled[candidate.name] = candidate.evidence.resample(self._weights)
+            self._resampled[candidate.name] = candidate.score.evidence.resample(self._weights)
         return self._resampled[candidate.name]
 
 
 def recommend(
     baseline: Candidate,
     candidates: Sequence[Candidate],
-    drops: Mapping[str, Drop],
+    losses: Mapping[str, Loss],
     bootstrap: PairedBootstrap,
     beaten: int = 0,
+    prefer: str = SIMPLEST,
 ) -> Recommendation:
-    """The simplest of the candidates that cannot be told from the best one.
+    """The simplest of the candidates that are indistinguishable from the best one, or the best one itself.
 
-    ``drops`` are the candidates' drops against the baseline; there is at least one candidate. ``beaten``:
-    how many others were beaten beyond doubt before.
+    ``losses`` are the candidates' against the baseline; there is at least one candidate, and each has a
+    value. ``beaten``: how many others were significantly worse before.
     """
-    best = max(candidates, key=lambda c: (c.value, -c.simplicity))
-    level = [c for c in candidates if c is best or not bootstrap.drop(best, c).is_real]
-    chosen = min(level, key=lambda c: (c.simplicity, -c.value))
-    ranked = sorted(level, key=lambda c: -c.value)
+    best = min(candidates, key=lambda c: (c.score.badness, c.simplicity))
+    level = [c for c in candidates if c is best or not bootstrap.loss(best, c).is_real]
+    ranked = sorted(level, key=lambda c: c.score.badness)
+    chosen = best if prefer == BEST else min(ranked, key=lambda c: c.simplicity)
     tied = (*chosen.twins, *(name for c in ranked if c is not chosen for name in (c.name, *c.twins)))
-    reason = _reason(chosen, best, tied, drops[chosen.name], alone=len(candidates) + beaten == 1)
-    return Recommendation(chosen.name, reason, tied, bootstrap.held_out_drop(baseline, candidates))
+    others = tuple(name for name in tied if name not in chosen.twins)
+    is_alone = len(candidates) + beaten == 1
+    reason = _reason(chosen, best, others, losses[chosen.name], prefer, is_alone=is_alone)
+    return Recommendation(chosen.name, reason, tied, bootstrap.held_out_loss(baseline, candidates))
 
 
-def _reason(chosen: Candidate, best: Candidate, tied: Sequence[str], drop: Drop, alone: bool) -> str:
-    lost = f"it {change_in_words(drop.points)} of mAP (95 % interval of the drop {drop})"
-    if not tied:
-        return f"{lost}{', the only candidate' if alone else ', beyond doubt the best of all candidates'}"
-    names = (
-        f"{', '.join(tied)} cannot be told from it"
-        if len(tied) < 4
-        else f"{len(tied)} others cannot be told from it"
+def _reason(
+    chosen: Candidate, best: Candidate, others: Sequence[str], lost: Loss, prefer: str, *, is_alone: bool
+) -> str:
+    metric = chosen.metric
+    said = (
+        f"it {metric.change(lost.value)} of {metric.words} (95 % interval of the loss "
+        f"{lost.interval(metric)})"
     )
-    simplest = (
-        "it is the simplest of them" if chosen is not best else "it scores best and is the simplest of them"
-    )
-    return f"{lost}; {names} on this test set, and {simplest}"
-
-
-def change_in_words(drop: float) -> str:
-    """A drop, in points, as what a model does: "loses 0.7 points", "gains 0.2 points"."""
-    return f"loses {shown(drop)} points" if drop >= 0 else f"gains {shown(-drop)} points"
-
-
-def shown(points: float) -> str:
-    """Points to one decimal, and no -0.0."""
-    return f"{round(points, 1) + 0.0:.1f}"
+    twins = f"; {', '.join(chosen.twins)} made the very same model" if chosen.twins else ""
+    if not others:
+        alone = ", the only candidate" if is_alone else ", significantly better than all other candidates"
+        return f"{said}{alone}{twins}"
+    names = ", ".join(others) if len(others) < 4 else f"{len(others)} others"
+    are = "is" if len(others) == 1 else "are"
+    level = f"{names} {are} indistinguishable from it on this test set"
+    if prefer == BEST:
+        why = "it scores best"
+    elif chosen is best:
+        why = "it scores best and is the simplest of them"
+    else:
+        why = "it is the simplest of them"
+    return f"{said}{twins}; {level}, and {why}"
 
 
 def _centred(resampled: NDArray[np.float64], estimate: float) -> tuple[float, float]:
     """The percentile interval of ``resampled``, moved so that its median lies on ``estimate``.
 
-    A resampled test set repeats images and lacks others, which raises mAP, the float model's more than a
+    A resampled test set repeats samples and lacks others, which raises mAP, the float model's more than a
     bad candidate's: resampled drops lie above the measured one by an amount that is no uncertainty. The
     interval is of the drop that another test set of the same size would show.
     """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from calibrant.core.closing import ClosesOnExit
-from calibrant.core.types import Feeds, Runtime, Sample, Session, Task
+from calibrant.core.tasks import MODEL, Task
+from calibrant.core.types import Feeds, Runtime, Sample, Session
 
 
 def _ignore(arrays: Feeds) -> None:
@@ -36,6 +38,11 @@ class WatchedSession(ClosesOnExit):
         self._session.close()
 
 
+def drive(task: Task, session: Session, sample: Any) -> Any:
+    """The raw outputs of one sample, by a model that is one file."""
+    return task.drive({MODEL: session}, [sample])[0]
+
+
 def model_inputs(model: Path, task: Task, runtime: Runtime, samples: Sequence[Sample]) -> Iterator[Feeds]:
     """Each sample as the model's inputs, in order: what a calibrator that runs the model itself is fed."""
     seen: list[Feeds] = []
@@ -43,5 +50,5 @@ def model_inputs(model: Path, task: Task, runtime: Runtime, samples: Sequence[Sa
         watched = WatchedSession(session, seen.append)
         for sample in samples:
             seen.clear()
-            task.drive(watched, sample)
+            drive(task, watched, sample)
             yield from seen

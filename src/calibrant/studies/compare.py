@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.trt_cache_diff import ScaleChange, difference
 from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.metrics import Metric, Score, loss
+from calibrant.core.types import Latency
 from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.studies.measuring import STOPPED
 from calibrant.studies.runs import Run, load_run
+from calibrant.studies.verdict import BASELINE
 
+SCHEMA_VERSION = 2
 SCALE_TOLERANCE = 1e-3
 """Scales that differ by less, relatively, count as the same."""
-
-# What two studies must share to be comparable: where study.json holds it, and how a user calls it.
-_SHARED = {
-    ("model", "sha256"): "model",
-    ("data", "test_ids_sha256"): "test images",
-    ("data", "test_boxes"): "labels",
-    ("settings", "confidence"): "--conf",
-    ("settings", "iou"): "--iou",
-}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one runtime: mAP in points with its 95 % interval, and milliseconds; None: not known.
+    """One model on one runtime: its score with the 95 % interval, and milliseconds; None: not known.
 
-    ``failure`` says why there is no mAP: it failed, or was stopped after ``stopped_after`` images.
+    ``failure`` says why there is no score: it failed, or was stopped after ``stopped_after`` samples.
     """
 
-    map50_95: float | None
+    value: float | None
     interval: tuple[float, float] | None
     median_ms: float | None
     device_median_ms: float | None
@@ -43,11 +38,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Change:
-    """What one model lost from the first run to another, in points; ``is_real`` is None without evidence."""
+    """What one model lost from the first run to another; ``is_real`` is None without evidence."""
 
     name: str
     run: str
-    drop: float | None
+    loss: float | None
     interval: tuple[float, float] | None
     is_real: bool | None
     failure: str | None = None
@@ -68,7 +63,9 @@ class Comparison:
     """Runs of one model on one test set. ``cells[name][i]`` belongs to ``runs[i]``; None: not studied."""
 
     model: str
-    images: int
+    task: str
+    metric: Metric
+    samples: int
     runs: tuple[str, ...]
     runtimes: tuple[str, ...]
     cells: Mapping[str, tuple[Cell | None, ...]]
@@ -76,15 +73,15 @@ class Comparison:
     scales: tuple[MovedScales, ...]
 
     def fails(self, limit: float) -> tuple[Change, ...]:
-        """The changes that lose more than ``limit`` points, and models that no longer run."""
-        return tuple(c for c in self.changes if c.failure or (c.drop is not None and c.drop > limit))
+        """The changes that lose more than ``limit``, in the metric's unit, and models that no longer run."""
+        return tuple(c for c in self.changes if c.failure or (c.loss is not None and c.loss > limit))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
         scales = [{**asdict(s), "moved": [change.to_dict() for change in s.moved]} for s in self.scales]
         return {
-            "schema_version": 1,
-            "units": "mAP and drops are points, 0..100",
+            "schema_version": SCHEMA_VERSION,
+            "units": f"scores and losses: {self.metric.unit or 'as they are'}",
             **asdict(self),
             "scales": scales,
         }
@@ -93,7 +90,7 @@ class Comparison:
 def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
     """Compare runs of the same model and data with the first of them.
 
-    Differences are resampled in pairs, image by image, where the runs kept their evidence.
+    Differences are resampled in pairs, sample by sample, where the runs kept their evidence.
     Raises SettingsError for fewer than two folders, and DataError for one that holds no run and for runs
     that do not belong together.
     """
@@ -103,11 +100,14 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
     for run in runs[1:]:
         _require_comparable(runs[0], run)
     names = tuple(dict.fromkeys(name for run in runs for name in run.names))
-    images = int(runs[0].content["data"]["test_images"])
-    table = _Table(runs, names, PairedBootstrap(images, seed))
+    first = runs[0].result
+    samples = first.data.test_samples
+    table = _Table(runs, names, PairedBootstrap(samples, seed))
     return Comparison(
-        model=str(runs[0].content["model"]["path"]),
-        images=images,
+        model=first.model.path,
+        task=first.task,
+        metric=first.metric,
+        samples=samples,
         runs=tuple(str(run.folder) for run in runs),
         runtimes=tuple(run.runtime for run in runs),
         cells={name: tuple(table.cell(name, index) for index in range(len(runs))) for name in names},
@@ -121,14 +121,27 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
 
 
 def _require_comparable(first: Run, other: Run) -> None:
-    for (section, key), called in _SHARED.items():
-        values = [run.content[section].get(key) for run in (first, other)]
-        if values[0] != values[1]:
-            shown = " and ".join(str(value)[:16] for value in values)
+    for called, (one, two) in _to_share(first, other):
+        if one != two:
+            shown = " and ".join(str(value)[:16] for value in (one, two))
             raise DataError(
                 f"{first.folder} and {other.folder} differ in {called} ({shown}); "
                 "compare runs of one model on the same data"
             )
+
+
+def _to_share(first: Run, other: Run) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """What two studies must share to be comparable, as a user calls it, with what each has."""
+    one, two = first.result, other.result
+    words = one.definition.words
+    yield "task", (one.task, two.task)
+    yield "metric", (one.metric.name, two.metric.name)
+    yield "model", (one.model.sha256, two.model.sha256)
+    yield f"test {words.samples}", (one.data.test_ids_sha256, two.data.test_ids_sha256)
+    yield "labels", (dict(one.data.facts), dict(two.data.facts))
+    own, others = (dict(result.settings.get("options") or {}) for result in (one, two))
+    for name in dict.fromkeys((*own, *others)):
+        yield f"option {name}", (own.get(name), others.get(name))
 
 
 class _Table:
@@ -142,58 +155,79 @@ class _Table:
 
     def cell(self, name: str, index: int) -> Cell | None:
         """What one run measured of one model."""
-        entry = self._runs[index].entry(name)
-        if entry is None:
+        found = _entry(self._runs[index], name)
+        if found is None:
             return None
-        candidate, latency = self._candidates[name, index], entry.get("latency") or {}
+        candidate, latency = self._candidates[name, index], found.latency
         return Cell(
-            _points(entry),
-            _rounded(self._bootstrap.interval(candidate)) if candidate else None,
-            latency.get("median_ms"),
-            latency.get("device_median_ms"),
-            entry.get("reason"),
-            entry.get("images") if _was_stopped(entry) else None,
+            found.value,
+            self._rounded(*self._bootstrap.interval(candidate)) if candidate else None,
+            latency.median_ms if latency else None,
+            latency.device_median_ms if latency else None,
+            found.reason,
+            found.stopped_after,
         )
 
     def change(self, name: str, index: int) -> Change | None:
         """From the first run to another; None where one of them did not measure this model."""
-        before, after = self._runs[0].entry(name), self._runs[index].entry(name)
-        points = (_points(before), _points(after))
-        if before is None or after is None or points[0] is None:
+        before, after = _entry(self._runs[0], name), _entry(self._runs[index], name)
+        if before is None or after is None or before.value is None:
             return None
         run = str(self._runs[index].folder)
-        if points[1] is None:
-            return Change(name, run, None, None, None, _why_not(after))
+        if after.value is None:
+            return Change(name, run, None, None, None, after.why_not)
         first, other = self._candidates[name, 0], self._candidates[name, index]
         if first is None or other is None:
-            return Change(name, run, round(points[0] - points[1], 4), None, None)
-        drop = self._bootstrap.drop(first, other)
-        return Change(name, run, round(drop.points, 4), _rounded((drop.low, drop.high)), drop.is_real)
+            lost = loss(before.value, after.value, replace(self._metric, scale=1.0))
+            return Change(name, run, self._metric.rounded(lost), None, None)
+        found = self._bootstrap.loss(first, other)
+        interval = self._rounded(found.low, found.high)
+        return Change(name, run, self._metric.rounded(found.value), interval, found.is_real)
+
+    @property
+    def _metric(self) -> Metric:
+        return self._runs[0].result.metric
+
+    def _rounded(self, low: float, high: float) -> tuple[float, float]:
+        return self._metric.rounded(low), self._metric.rounded(high)
 
     def _candidate(self, name: str, index: int) -> Candidate | None:
-        entry, evidence = self._runs[index].entry(name), self._runs[index].evidence(name)
-        points = _points(entry)
-        if points is None or evidence is None:
+        run = self._runs[index]
+        found, evidence = _entry(run, name), run.evidence(name)
+        if found is None or found.value is None or evidence is None:
             return None
-        return Candidate(f"{index} {name}", 0, points / 100, evidence)
+        metric = run.result.metric
+        return Candidate(f"{index} {name}", 0, Score(metric, found.value / metric.scale, (), evidence))
 
 
-def _points(entry: Mapping[str, Any] | None) -> float | None:
-    """The mAP on all test images; what was stopped has seen only some of them."""
-    return None if entry is None or _was_stopped(entry) else entry.get("map50_95")
+@dataclass(frozen=True)
+class _Entry:
+    """What a run knows of one model, the float one or a candidate. ``value``: on all test samples."""
+
+    value: float | None
+    latency: Latency | None
+    reason: str | None = None
+    stopped_after: int | None = None
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no value."""
+        reason = self.reason or "it was not measured"
+        return (
+            reason if self.stopped_after is None else f"{reason}; study it with --no-race to know its score"
+        )
 
 
-def _was_stopped(entry: Mapping[str, Any]) -> bool:
-    return entry.get("status") == STOPPED
-
-
-def _why_not(entry: Mapping[str, Any]) -> str:
-    reason = entry.get("reason") or "it was not measured"
-    return f"{reason}; study it with --no-race to know its mAP" if _was_stopped(entry) else str(reason)
-
-
-def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
-    return round(interval[0], 4), round(interval[1], 4)
+def _entry(run: Run, name: str) -> _Entry | None:
+    if name == BASELINE:
+        baseline = run.result.baseline
+        return _Entry(baseline.score.value, baseline.latency)
+    trial = run.trial(name)
+    if trial is None:
+        return None
+    return _Entry(
+        trial.value, trial.latency, trial.reason, trial.samples if trial.status == STOPPED else None
+    )
 
 
 def _moved_scales(name: str, first: Run, other: Run) -> MovedScales | None:

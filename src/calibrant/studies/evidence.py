@@ -1,4 +1,4 @@
-"""Each trial's evidence as a file, so that a later comparison can be paired, image by image."""
+"""Each trial's evidence as a file, so that a later comparison can be paired, sample by sample."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from calibrant.artifacts.arrays import read_arrays, write_arrays
 from calibrant.core.errors import DataError
-from calibrant.core.types import Evidence, StorableEvidence
-from calibrant.tasks.detection import MatchTable
+from calibrant.core.metrics import Evidence, StorableEvidence
+from calibrant.tasks.registry import task_named
 
 FOLDER = "evidence"
 
@@ -23,9 +23,12 @@ def save_evidence(evidence: Evidence, out: Path, name: str) -> str | None:
     return f"{FOLDER}/{name}.npz"
 
 
-def load_evidence(path: Path) -> MatchTable:
-    """Read what :func:`save_evidence` wrote. Raises DataError when the file is missing or damaged."""
+def load_evidence(path: Path, task: str) -> Evidence:
+    """Read what :func:`save_evidence` wrote for a task.
+
+    Raises DataError when the file is missing or damaged.
+    """
     try:
-        return MatchTable.from_arrays(read_arrays(path))
+        return task_named(task).evidence_from(read_arrays(path))
     except (ValueError, KeyError) as error:
         raise DataError(f"{path} holds no evidence: {error}; run the study again") from error

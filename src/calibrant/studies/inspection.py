@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
+from calibrant.core.tasks import AUTO, Recognition
 from calibrant.core.types import ModelSignature, Scheme, TensorInfo
 from calibrant.graph.cost import costs, total_macs, total_parameters
 from calibrant.graph.kept_float import reasons_in_words
 from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
 from calibrant.graph.points import QuantPlan, quant_plan
-from calibrant.studies.prepare import AUTO, named_recognition
+from calibrant.studies.plan import sides_of
 from calibrant.studies.sample_reading import SampleReading
+from calibrant.tasks.registry import recognised
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Inspection:
     """What ``calibrant inspect`` shows.
 
     ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is
-    the part in layers that the scheme quantizes. ``family`` is None when the outputs fit none.
+    the part in layers that the scheme quantizes. ``task`` and ``family`` are None when no task knows it.
     ``obstacle`` says why the scheme can quantize nothing, as in a model that is quantized already.
     ``kept_float`` gives the reason for every layer that stays float. ``sample`` is what was read from one.
     """
@@ -33,6 +35,7 @@ class Inspection:
     opset: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    task: str | None
     family: str | None
     family_reason: str
     operators: dict[str, int]
@@ -57,6 +60,7 @@ class Inspection:
             f"{self.model} (opset {self.opset}, sha256 {self.sha256[:16]})",
             *(f"input   {_shown(info)}" for info in self.inputs),
             *(f"output  {_shown(info)}" for info in self.outputs),
+            f"task    {self.task or 'unknown'}",
             f"family  {self.family or 'unknown'}: {self.family_reason}",
             f"cost    {self.operators.get('Conv', 0)} convolutions, {_millions(self.macs)} MACs, "
             f"{_millions(self.parameters)} parameters",
@@ -71,17 +75,19 @@ class Inspection:
         return f"{layers}, {_millions(self.quantized_macs)} MACs; {self.activations} activation tensors"
 
 
-def inspect_model(path: Path, family: str, scheme: Scheme, imgsz: int | None = None) -> Inspection:
-    """Load and describe a model; ``imgsz`` fixes the size of a dynamic image input, pixels.
+def inspect_model(
+    path: Path, task: str, family: str, scheme: Scheme, input_shape: Sequence[int] | None = None
+) -> Inspection:
+    """Load and describe a model; ``input_shape`` fixes height and width of an input that leaves them open.
 
-    What stands in the way of a study (no known family, quantized already) is described, not raised, unless
-    a family was named. Raises ModelError for a file that cannot be used at all.
+    What stands in the way of a study (no task knows it, quantized already) is described, not raised, unless
+    a task or family was named. Raises ModelError for a file that cannot be used at all.
     """
     model = load_model(path)
-    if imgsz is not None:
-        model = replace(model, ir=with_fixed_input(model, imgsz, imgsz))
+    if input_shape is not None:
+        model = replace(model, ir=with_fixed_input(model, *sides_of(input_shape)))
     signature = signature_of(model)
-    name, reason = _family(signature, family)
+    found, reason = _recognised(signature, task, family)
     plan, obstacle = _plan(model, scheme)
     quantized = {point.node for point in plan.weights}
     nodes = costs(model)
@@ -91,7 +97,8 @@ def inspect_model(path: Path, family: str, scheme: Scheme, imgsz: int | None = N
         opset=opset_of(model),
         inputs=signature.inputs,
         outputs=signature.outputs,
-        family=name,
+        task=found.task if found else None,
+        family=found.family if found else None,
         family_reason=reason,
         operators=dict(signature.op_counts),
         macs=total_macs(nodes),
@@ -106,14 +113,14 @@ def inspect_model(path: Path, family: str, scheme: Scheme, imgsz: int | None = N
     )
 
 
-def _family(signature: ModelSignature, family: str) -> tuple[str | None, str]:
+def _recognised(signature: ModelSignature, task: str, family: str) -> tuple[Recognition | None, str]:
     try:
-        recognition = named_recognition(signature, family)
+        found = recognised(signature, task, family)
     except ModelError as error:
-        if family != AUTO:
+        if (task, family) != (AUTO, AUTO):
             raise
         return None, str(error)
-    return recognition.profile.name, recognition.why
+    return found, found.why
 
 
 def _plan(model: Model, scheme: Scheme) -> tuple[QuantPlan, str | None]:

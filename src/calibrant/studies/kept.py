@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,39 +23,13 @@ from calibrant.artifacts.statistics import arrays_of, statistics_from
 from calibrant.core.from_json import built
 from calibrant.core.processor import processor_flags
 from calibrant.core.reading import read_bytes
-from calibrant.core.types import Latency, Runtime, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Latency, Runtime, Statistics
 from calibrant.stages.evaluate import Predictions
 from calibrant.studies.environment import environment
 
 _STATISTICS, _PREDICTIONS = "statistics", "predictions"
-_FRAMES_SHARE = 1 / 4
-
-
-@runtime_checkable
-class PackingTask(Task, Protocol):
-    """A task whose predictions can be kept."""
-
-    def pack(self, predictions: Sequence[Any]) -> Mapping[str, NDArray[Any]]:
-        """Predictions as plain arrays by name."""
-        ...
-
-    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Sequence[Any]:
-        """The predictions that pack was given. Raises KeyError or ValueError for other arrays."""
-        ...
-
-
-@runtime_checkable
-class FramingTask(Task, Protocol):
-    """A task that can keep its samples as it fitted them into a model's input."""
-
-    @property
-    def frame_bytes(self) -> int:
-        """What one sample takes."""
-        ...
-
-    def keeping_frames(self, keeper: Cache) -> Task:
-        """The same task with a memory."""
-        ...
+_PREPARED_SHARE = 1 / 4
 
 
 class KeptResults:
@@ -66,18 +40,18 @@ class KeptResults:
 
     def __init__(self, cache: Cache | None, task: Task, runtimes: Sequence[Runtime]) -> None:
         self._cache = cache
-        self._task = task if isinstance(task, PackingTask) else None
+        self._task = task
         self._scope = _sha256([_code_sha256(), sorted(processor_flags()), *map(environment, runtimes)])
 
-    def framing(self, task: Task, samples: int) -> Task:
+    def remembering(self, task: Task, samples: int) -> Task:
         """``task`` with a memory for samples that are run again and again.
 
         Not where they would push out of the cache what takes longer to compute.
         """
-        if self._cache is None or not isinstance(task, FramingTask):
+        if self._cache is None or not task.prepared_bytes:
             return task
-        fits = samples * task.frame_bytes <= _FRAMES_SHARE * self._cache.limit
-        return task.keeping_frames(self._cache) if fits else task
+        fits = samples * task.prepared_bytes <= _PREPARED_SHARE * self._cache.limit
+        return task.remembering(self._cache) if fits else task
 
     def statistics(
         self, decided_by: Mapping[str, Any] | None, collect: Callable[[], Statistics]
@@ -98,7 +72,7 @@ class KeptResults:
 
     def predictions(self, key: str | None) -> Predictions:
         """What is known of one model's predictions; key: what decides them, None: not known."""
-        if self._cache is None or self._task is None or key is None:
+        if self._cache is None or key is None:
             return Predictions()
         kept = self._arrays(_PREDICTIONS, self._key(key))
         try:
@@ -109,9 +83,11 @@ class KeptResults:
 
     def keep_predictions(self, key: str | None, predictions: Predictions) -> None:
         """Keep what one model predicted so far."""
-        if self._cache is not None and self._task is not None and key is not None:
-            content = packed(_arrays_of(predictions, self._task))
-            self._cache.write(_PREDICTIONS, self._key(key), content)
+        if self._cache is None or key is None:
+            return
+        found = self._task.pack(list(predictions.found.values()))
+        if found is not None:
+            self._cache.write(_PREDICTIONS, self._key(key), packed(_arrays_of(predictions, found)))
 
     def _key(self, decided_by: object) -> str:
         return _sha256([self._scope, decided_by])
@@ -126,17 +102,17 @@ class KeptResults:
             return None
 
 
-def _arrays_of(predictions: Predictions, task: PackingTask) -> dict[str, NDArray[Any]]:
+def _arrays_of(predictions: Predictions, found: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     latency = asdict(predictions.latency) if predictions.latency else None
     return {
-        **task.pack(list(predictions.found.values())),
+        **found,
         "positions": np.array(list(predictions.found), np.int64),
         "seconds": np.array(predictions.seconds),
         "latency": np.array(json.dumps(latency)),
     }
 
 
-def _predictions_from(arrays: dict[str, NDArray[Any]], task: PackingTask) -> Predictions:
+def _predictions_from(arrays: dict[str, NDArray[Any]], task: Task) -> Predictions:
     positions, seconds, latency = (arrays.pop(name) for name in ("positions", "seconds", "latency"))
     found = dict(zip(positions.tolist(), task.unpack(arrays), strict=True))
     told = json.loads(str(latency))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibrant.core.errors import CalibrantError, OutputError
+from calibrant.core.metrics import Evidence, Metric
 from calibrant.core.progress import Progress
-from calibrant.core.types import Evidence, Task
-from calibrant.stages.evaluate import Evaluation, Predictions, Predictor, evidence_of
+from calibrant.core.tasks import Task, Words
+from calibrant.stages.evaluate import Evaluation, Predictions, Predictor
 from calibrant.studies.kept import KeptResults
 from calibrant.studies.workers import Alone, Entrant, Workers
 
@@ -47,6 +48,16 @@ class TestBench:
         self.workers: Workers = workers or Alone(task, samples)
         self._task, self._kept = task, kept
         self._ahead: dict[tuple[str, str | None], Predictions] = {}
+
+    @property
+    def metric(self) -> Metric:
+        """What is measured."""
+        return self._task.metric
+
+    @property
+    def words(self) -> Words:
+        """What the samples are called."""
+        return self._task.words
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -88,7 +99,7 @@ class TestBench:
     def evidence_on(self, seen: Sequence[int], evaluation: Evaluation) -> Evidence:
         """The evidence of an evaluation of all samples on some of them."""
         found = [evaluation.predictions[position] for position in seen]
-        return evidence_of(self._task, [self.samples[position] for position in seen], found)
+        return self._task.evidence([self.samples[position] for position in seen], found)
 
 
 def unless_it_fails(measure: Callable[[], Outcome]) -> Outcome:

@@ -1,7 +1,7 @@
 """What a study takes of memory, known before it begins, and as many runs at once as fit.
 
 The estimate is an upper bound in the large: the process as it is, the weights as a runtime copies them, for
-every run at once its activations and a set of histograms, and for every test image what all models predict.
+every run at once its activations and a set of histograms, and for every test sample what all models predict.
 docs/robustness.md holds it against what was measured.
 """
 
@@ -25,8 +25,7 @@ SHARE = 80
 _RUNTIMES = 250 * 10**6  # compiled loops, the runtime's library and its threads
 _WEIGHT_COPIES = 4  # the file, the runtime's own, those it packs anew, and those of the faster session
 _ACTIVATION_COPIES = 2  # an arena that grows by doubling
-_DETECTION_BYTES = 28  # four float32, a score and an int64 class
-_RESAMPLING_BYTES = 1001 * 8 * 2  # how often each image is drawn in each resample, as a table and sorted
+_RESAMPLING_BYTES = 1001 * 8 * 2  # how often each sample is drawn in each resample, as a table and sorted
 _OBJECT_BYTES = 2000  # a sample, its labels and its arrays' heads
 
 
@@ -74,13 +73,12 @@ def memory_need(study: Study) -> MemoryNeed:
     """An estimate for all of a study's stages, in this process."""
     size = footprint(study.plan.model)
     models = len(study.calibrators) + 1
-    detections = study.settings.max_detections * _DETECTION_BYTES
-    per_image = _OBJECT_BYTES + models * detections + _RESAMPLING_BYTES
-    images = len(study.test) * per_image + len(study.calibration) * _OBJECT_BYTES
-    fixed = resident_bytes() + _RUNTIMES + _WEIGHT_COPIES * size.weights + images
+    per_sample = _OBJECT_BYTES + models * study.task.prediction_bytes + _RESAMPLING_BYTES
+    samples = len(study.test) * per_sample + len(study.calibration) * _OBJECT_BYTES
+    fixed = resident_bytes() + _RUNTIMES + _WEIGHT_COPIES * size.weights + samples
     histograms = len(study.plan.tensors) * BINS * 8
-    largest = max((_pixels(sample) for sample in study.test), default=0)
-    per_worker = max(_ACTIVATION_COPIES * size.live, size.total) + histograms + 6 * largest
+    largest = max((study.task.memory(sample) for sample in study.test), default=0)
+    per_worker = max(_ACTIVATION_COPIES * size.live, size.total) + histograms + largest
     return MemoryNeed(fixed, per_worker)
 
 
@@ -96,8 +94,9 @@ def within_memory(study: Study, limit: int | None, progress: Progress) -> Study:
     if fitting < 1:
         raise SettingsError(
             f"the study takes about {shown_bytes(need.fixed + need.per_worker)} and may have "
-            f"{shown_bytes(limit)}; allow more with --max-memory, or use fewer images (--limit) or smaller "
-            "input (--imgsz)"
+            f"{shown_bytes(limit)}; allow more with --max-memory, or use fewer {study.task.words.samples} "
+            "(--limit) or a "
+            "smaller input (--input-shape)"
         )
     wanted = max((runtime.workers for runtime in _parallel(study)), default=1)
     if fitting < wanted:
@@ -115,9 +114,3 @@ def _limited(runtime: Runtime, workers: int) -> Runtime:
     if not isinstance(runtime, ParallelRuntime) or runtime.workers <= workers:
         return runtime
     return runtime.with_workers(workers)
-
-
-def _pixels(sample: object) -> int:
-    """Of a test image, where its size is known; it is decoded to three bytes a pixel, then fitted."""
-    width, height = getattr(sample, "width", None), getattr(sample, "height", None)
-    return int(width) * int(height) if width and height else 0

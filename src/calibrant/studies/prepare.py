@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import ModelError, SettingsError
-from calibrant.core.progress import Progress
+from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
+from calibrant.core.tasks import AUTO, MODEL, Reading, Recognition, SampleSet, Task, TaskDefinition
 from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Scheme
 from calibrant.graph.model import (
     Model,
@@ -29,85 +30,74 @@ from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.same_function import require_same_function
+from calibrant.stages.sessions import drive
 from calibrant.studies.candidates import QuantizationPlan
-from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
+from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256, sides_of
 from calibrant.studies.remarks import on_graph, on_scheme
 from calibrant.studies.result import DataSummary, ModelSummary
 from calibrant.studies.run import Study
-from calibrant.tasks.detection import (
-    CalibrationSample,
-    Dataset,
-    DetectionSample,
-    DetectionTask,
-    Recognition,
-    calibration_samples,
-    check_images,
-    contents_sha256,
-    family_named,
-    load_profile,
-    match_categories,
-    open_dataset,
-    recognise,
-    remark_on_names,
-    shared_images,
-)
-
-AUTO = "auto"
+from calibrant.tasks.registry import input_shape_in, options_from, options_to_dict, recognised, task_named
 
 
 @dataclass(frozen=True)
-class Detector:
-    """A model with what it was taken for."""
+class OpenedModel:
+    """A model, what it was taken for, and the options of its task."""
 
     model: Model
     signature: ModelSignature
     recognition: Recognition
+    options: Any
+
+    @property
+    def definition(self) -> TaskDefinition:
+        """What it is for."""
+        return task_named(self.recognition.task)
+
+    def test_set(self, source: str, reading: Reading) -> SampleSet:
+        """Open a labelled test set. Raises DataError."""
+        return self.definition.open_test(source, self.recognition, self.options, reading)
+
+    def calibration_set(self, source: str, reading: Reading) -> SampleSet:
+        """Open calibration samples, in order. Raises DataError."""
+        return self.definition.open_calibration(source, self.recognition, self.options, reading)
+
+    def task(self, test: SampleSet | None = None) -> Task:
+        """The task for this model; without a test set it can drive it and compare, but not score."""
+        return self.definition.bind({MODEL: self.signature}, self.recognition, self.options, test)
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """A labelled data set that fits a detector. ``class_map`` gives a model class its category index."""
+def open_model(
+    path: Path,
+    task: str = AUTO,
+    family: str = AUTO,
+    input_shape: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> OpenedModel:
+    """Load a model and recognise what it is for, or take what is named.
 
-    dataset: Dataset
-    samples: tuple[DetectionSample, ...]
-    class_map: tuple[int, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CalibrationSet:
-    """Calibration samples in order; the first one anchors the histograms."""
-
-    source: str
-    samples: tuple[CalibrationSample, ...]
-    warnings: tuple[str, ...]
-
-
-def open_detector(path: Path, family: str = AUTO, imgsz: int | None = None) -> Detector:
-    """Load a model and recognise its family, or take the one that is named (a name or a YAML file).
-
-    Raises ModelError, UnknownFamilyError or SettingsError.
+    family: a name or a file that describes it. input_shape: height and width, for a model that leaves them
+    open. options: the task's own, by name. Raises ModelError, UnknownFamilyError or SettingsError.
     """
+    given = options or {}
     model = load_model(path)
-    if imgsz is not None:
-        model = replace(model, ir=with_fixed_input(model, imgsz, imgsz))
-    elif dynamic_image_input(signature_of(model)):
-        raise ModelError(f"{path.name} has a dynamic input shape; give its size, e.g. --imgsz 640")
+    shape = input_shape or input_shape_in(given)
+    if shape is not None:
+        model = replace(model, ir=with_fixed_input(model, *sides_of(shape)))
     signature = signature_of(model)
-    return Detector(model, signature, named_recognition(signature, family))
+    found = _recognised(path, signature, task, family)
+    return OpenedModel(model, signature, found, options_from(task_named(found.task), given))
 
 
-def named_recognition(signature: ModelSignature, family: str) -> Recognition:
-    """What a model is: recognised from its outputs (``auto``), or as the user names it.
-
-    family: ``auto``, a family's name or a profile's YAML file.
-    Raises UnknownFamilyError or SettingsError.
-    """
-    if family == AUTO:
-        return recognise(signature)
-    if Path(family).suffix in {".yaml", ".yml"}:
-        return recognise(signature, load_profile(Path(family)))
-    return recognise(signature, family_named(family))
+def _recognised(path: Path, signature: ModelSignature, task: str, family: str) -> Recognition:
+    if not dynamic_image_input(signature):
+        return recognised(signature, task, family)
+    try:
+        found = recognised(signature, task, family)
+    except ModelError:
+        found = None
+    if found is None or not task_named(found.task).takes_any_size:
+        raise ModelError(f"{path.name} has a dynamic input shape; give its size, e.g. --input-shape 640x640")
+    return found
 
 
 @contextmanager
@@ -122,51 +112,30 @@ def runnable_file(model: Model) -> Iterator[Path]:
         yield copy
 
 
-def open_test_set(detector: Detector, data: Path, limit: int | None, skip_bad: bool) -> TestSet:
-    """Open a labelled data set and map the model's classes onto it.
+def require_readable(
+    opened: OpenedModel, plan: QuantizationPlan, task: Task, sample: Any, runtime: Runtime
+) -> None:
+    """Run the float model on one sample: hold what it gives against what it was taken for, and the raised one
+    against it.
 
-    Raises DataError, ImageError or ClassMismatchError.
+    Raises ModelError where one contradicts the other, DataError for a sample that does not fit.
     """
-    dataset = open_dataset(data, limit)
-    found = detector.recognition
-    # Models with NMS inside do not show how many classes they have: then the labels' count is taken.
-    class_count = found.class_count or len(dataset.categories)
-    class_map = match_categories(dataset.categories, class_count, found.class_names)
-    samples, warnings = check_images(dataset.samples, skip_bad)
-    remarks = remark_on_names(dataset.categories, found.class_names)
-    return TestSet(dataset, samples, class_map, (*dataset.warnings, *remarks, *warnings))
+    with runnable_file(opened.model) as file, runtime.open(file) as session:
+        task.check(drive(task, session, sample), sample)
+    require_same_function(plan.model, runtime, lambda session: drive(task, session, sample))
 
 
-def open_calibration(source: str, limit: int | None, skip_bad: bool) -> CalibrationSet:
-    """Open calibration samples, in order. Raises DataError or ImageError."""
-    samples, warnings = check_images(calibration_samples(source, limit), skip_bad)
-    return CalibrationSet(source, samples, warnings)
-
-
-def detection_task(detector: Detector, settings: StudySettings, test: TestSet | None = None) -> DetectionTask:
-    """The task for a detector; without a test set it can drive the model but not score."""
-    return DetectionTask(
-        detector.recognition.profile,
-        detector.signature,
-        categories=test.dataset.categories if test else (),
-        class_map=test.class_map if test else (),
-        confidence=settings.confidence,
-        iou=settings.iou,
-        max_detections=settings.max_detections,
-    )
-
-
-def quantization_plan(detector: Detector, settings: StudySettings) -> QuantizationPlan:
+def quantization_plan(opened: OpenedModel, settings: StudySettings) -> QuantizationPlan:
     """Where the scheme quantizes this model, which is raised to the opset that the scheme needs.
 
     Raises SettingsError when it quantizes nothing, and NumericsError when a weight is not finite.
     """
     scheme = scheme_named(settings.scheme)
-    model = raised(detector.model, scheme.min_opset)
+    model = raised(opened.model, scheme.min_opset)
     points = quant_plan(model, scheme, settings.keep_float, settings.keep_head_float)
     if not points.weights:
         raise SettingsError(
-            f"nothing in {detector.model.path.name} is quantized by scheme {scheme.name}: "
+            f"nothing in {opened.model.path.name} is quantized by scheme {scheme.name}: "
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
     require_finite_weights(model, points)
@@ -175,36 +144,34 @@ def quantization_plan(detector: Detector, settings: StudySettings) -> Quantizati
 
 
 def prepare_study(
-    detector: Detector,
-    calibration: CalibrationSet,
-    test: TestSet,
+    opened: OpenedModel,
+    calibration: SampleSet,
+    test: SampleSet,
     calibrators: Sequence[NamedCalibrator],
     runtime: Runtime,
     settings: StudySettings,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> Study:
     """Check everything that a study needs and describe it."""
-    shared = shared_images(calibration.samples, test.samples)
-    warnings = [*test.warnings, *calibration.warnings]
-    if shared:
-        warnings.append(
-            f"{len(shared)} of {len(test.samples)} test images are calibration images too, e.g. {shared[0]}; "
-            "the loss will look smaller than it is: take them out of --calib"
-        )
-    plan = quantization_plan(detector, settings)
+    shape = settings.input_shape or input_shape_in(settings.options)
+    settings = replace(settings, input_shape=shape, options=options_to_dict(opened.options))
+    definition, listener = opened.definition, progress or Silent()
+    shared = definition.in_both(calibration, test)
+    warnings = [*test.warnings, *calibration.warnings, *_on_shared(shared, test, definition)]
+    plan = quantization_plan(opened, settings)
     _require_runnable(plan.scheme, runtime)
     warnings += on_scheme(plan.scheme, runtime)
     for remark in on_graph(plan.model, plan.points):
-        progress.note(remark)
+        listener.note(remark)
     for warning in warnings:
-        progress.note(warning)
-    test_ids = ids_sha256(sample.id for sample in test.samples)
-    task = detection_task(detector, settings, test)
+        listener.note(warning)
+    task = opened.task(test)
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
-    require_same_function(plan.model, collector, lambda session: task.drive(session, calibration.samples[0]))
+    require_readable(opened, plan, task, calibration.samples[0], collector)
+    data = _data_summary(test, calibration, len(shared))
     return Study(
         plan=plan,
-        float_model=detector.model.path,
+        float_model=opened.model.path,
         task=task,
         collector=collector,
         runtime=runtime,
@@ -214,19 +181,30 @@ def prepare_study(
         settings=settings,
         context=TrialContext(
             task=task.name,
-            model_sha256=detector.model.sha256,
-            profile=asdict(detector.recognition.profile),
+            model_sha256=opened.model.sha256,
+            profile=opened.recognition.profile,
             settings=settings,
-            test_ids_sha256=test_ids,
-            truth_sha256=_truth_sha256(test.samples),
-            test_sha256=_test_sha256(test),
+            test_ids_sha256=data.test_ids_sha256,
+            truth_sha256=test.truth_sha256,
+            test_sha256=test.content_sha256,
             runtime_version=runtime.version,
         ),
-        model=model_summary(detector, plan),
-        data=_data_summary(test, test_ids, calibration, len(shared)),
+        model=model_summary(opened, plan),
+        data=data,
         warnings=tuple(warnings),
-        calibration_sha256=contents_sha256(calibration.samples),
+        calibration_sha256=calibration.content_sha256,
     )
+
+
+def _on_shared(shared: Sequence[str], test: SampleSet, definition: TaskDefinition) -> list[str]:
+    if not shared:
+        return []
+    samples = definition.words.samples
+    return [
+        f"{len(shared)} of {len(test.samples)} test {samples} are calibration {samples} too, e.g. "
+        f"{shared[0]}; "
+        "the loss will look smaller than it is: take them out of --calib"
+    ]
 
 
 def _require_runnable(scheme: Scheme, runtime: Runtime) -> None:
@@ -237,44 +215,29 @@ def _require_runnable(scheme: Scheme, runtime: Runtime) -> None:
         )
 
 
-def model_summary(detector: Detector, plan: QuantizationPlan) -> ModelSummary:
+def model_summary(opened: OpenedModel, plan: QuantizationPlan) -> ModelSummary:
     """Which model it is and what it was taken for, as results keep it."""
     return ModelSummary(
-        path=str(detector.model.path),
-        sha256=detector.model.sha256,
-        family=detector.recognition.profile.name,
-        family_reason=detector.recognition.why,
-        opset=opset_of(detector.model),
+        path=str(opened.model.path),
+        sha256=opened.model.sha256,
+        family=opened.recognition.family,
+        family_reason=opened.recognition.why,
+        opset=opset_of(opened.model),
         quantized_nodes=len({point.node for point in plan.points.weights}),
         kept_float=plan.points.kept_float,
-        profile=asdict(detector.recognition.profile),
+        profile=opened.recognition.profile,
         kept_float_reasons=plan.points.why_float,
     )
 
 
-def _data_summary(test: TestSet, test_ids: str, calibration: CalibrationSet, in_both: int) -> DataSummary:
+def _data_summary(test: SampleSet, calibration: SampleSet, in_both: int) -> DataSummary:
     return DataSummary(
-        dataset=str(test.dataset.source),
-        test_images=len(test.samples),
-        test_boxes=sum(len(sample.truth.boxes) for sample in test.samples),
-        classes=len(test.dataset.categories),
-        test_ids_sha256=test_ids,
+        dataset=test.source,
+        test_samples=len(test.samples),
+        facts=dict(test.facts),
+        test_ids_sha256=ids_sha256(sample.id for sample in test.samples),
         calibration=calibration.source,
-        calibration_images=len(calibration.samples),
+        calibration_samples=len(calibration.samples),
         calibration_ids_sha256=ids_sha256(sample.id for sample in calibration.samples),
-        images_in_both=in_both,
+        samples_in_both=in_both,
     )
-
-
-def _truth_sha256(samples: Sequence[DetectionSample]) -> str:
-    digest = hashlib.sha256()
-    for sample in samples:
-        truth = sample.truth
-        for array in (truth.boxes, truth.classes, truth.areas, truth.crowd):
-            digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _test_sha256(test: TestSet) -> str:
-    """A hash of the images' contents and of how the model's classes are read."""
-    return hashlib.sha256(f"{contents_sha256(test.samples)} {test.class_map}".encode()).hexdigest()

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from calibrant.core.metrics import Evidence
 from calibrant.core.progress import Advance
-from calibrant.core.types import Evidence
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.race import FIRST_LOOK, Lead, Race, looks, shuffled
-from calibrant.stages.recommend import shown
 from calibrant.studies.measuring import OK, STOPPED, Outcome, TestBench, unless_it_fails
 from calibrant.studies.workers import Entrant
 
@@ -28,10 +27,10 @@ def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int
     order = shuffled(len(bench.samples), seed)
     if len(entrants) < 2 or not looks(len(order)):
         return tuple(bench.outcome(entrant) for entrant in entrants)
-    course = _Course(bench, order, Race(len(entrants), len(order), error, seed))
+    course = _Course(bench, order, Race(len(entrants), len(order), error, seed, bench.metric))
     outcomes = course.first_heat(entrants)
     started = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
-    ranked = sorted(started, key=lambda index: -_value(outcomes[index]))
+    ranked = sorted(started, key=lambda index: _badness(outcomes[index]))
     runners = [_Runner(entrants[index], _evaluated(outcomes[index])) for index in ranked]
     for place, index in enumerate(ranked):
         outcomes[index] = unless_it_fails(partial(course.run_on, runners[place]))
@@ -57,9 +56,9 @@ class _Leader:
     evidence: dict[int, Evidence] = field(default_factory=dict)
 
     @property
-    def value(self) -> float:
-        """Its score."""
-        return self.evaluation.score.value
+    def badness(self) -> float:
+        """Its place among others."""
+        return self.evaluation.score.badness
 
 
 class _Course:
@@ -79,7 +78,7 @@ class _Course:
     def run_on(self, runner: _Runner) -> Outcome:
         """One model until it is beaten, or to the end, where it may take the lead."""
         outcome = self._run(runner)
-        if outcome.status == OK and (self._leader is None or _value(outcome) > self._leader.value):
+        if outcome.status == OK and (self._leader is None or _badness(outcome) < self._leader.badness):
             self._leader = _Leader(runner.entrant.name, _evaluated(outcome))
         return outcome
 
@@ -125,8 +124,10 @@ class _Course:
 
     def _words(self, lead: Lead, count: int) -> str:
         assert self._leader is not None
+        metric = self._bench.metric
         return (
-            f"beaten beyond doubt after {count} images: {shown(lead.points)} points below "
+            f"significantly worse after {self._bench.words.counted(count)}: {metric.amount(lead.loss)} "
+            "behind "
             f"{self._leader.name}, at least {lead.at_least:.2g}"
         )
 
@@ -136,5 +137,5 @@ def _evaluated(outcome: Outcome) -> Evaluation:
     return outcome.evaluation
 
 
-def _value(outcome: Outcome) -> float:
-    return _evaluated(outcome).score.value
+def _badness(outcome: Outcome) -> float:
+    return _evaluated(outcome).score.badness

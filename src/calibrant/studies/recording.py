@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
 from calibrant.studies.measuring import OK
 from calibrant.studies.optimization.deliver import RECIPE
+from calibrant.studies.optimization.result import OptimizationResult, read_optimization
 from calibrant.studies.optimization.run import RESULT as OPTIMIZATION_FILE
 from calibrant.studies.request import REQUEST, read_request
+from calibrant.studies.result import StudyResult, Trial
 from calibrant.studies.run import RESULT as STUDY_FILE
 from calibrant.studies.run_files import read_as_written
 from calibrant.studies.runs import load_run, named_runtime
@@ -27,11 +29,6 @@ from calibrant.studies.runs import load_run, named_runtime
 STUDY, OPTIMIZATION = "study", "optimization"
 RESULT_FILES = {STUDY: STUDY_FILE, OPTIMIZATION: OPTIMIZATION_FILE}
 """What kinds of run there are, and the file that each leaves in its folder."""
-
-_READABLE = 1
-"""The schema version of an optimization."""
-_FIRST_TASK = "detection"
-"""What results are of that name no task."""
 
 
 def record_run(folder: Path, progress: Progress) -> None:
@@ -69,88 +66,94 @@ def run_id(content: Mapping[str, Any]) -> str:
 
 def _record(kind: str, path: Path) -> RunRecord:
     folder = path.parent
-    content = load_run(folder).content if kind == STUDY else _optimization(path)
     with read_as_written(folder):
-        return built(RunRecord, {**_of_any(kind, content, folder), **_MAKERS[kind](content, folder)})
+        found = load_run(folder).result if kind == STUDY else read_optimization(path)
+        own = _of_study(found) if isinstance(found, StudyResult) else _of_optimization(found, folder)
+        return built(RunRecord, {**_of_any(kind, found, run_id(read_json(path)), folder), **own})
 
 
-def _optimization(path: Path) -> Mapping[str, Any]:
-    content = read_json(path)
-    if content.get("schema_version") != _READABLE:
-        raise DataError(
-            f"{path} has schema version {content.get('schema_version')}, not {_READABLE}; optimize again"
-        )
-    return content
-
-
-def _of_study(content: Mapping[str, Any], _folder: Path) -> dict[str, Any]:
-    data, chosen = content["data"], content["recommended"] or {}
-    tied = {chosen.get("calibrator"), *chosen.get("tied", ())}
+def _of_study(found: StudyResult) -> dict[str, Any]:
+    data, chosen = found.data, found.recommended
+    tied = {chosen.calibrator, *chosen.tied} if chosen else set()
     return {
-        **{name: data[name] for name in ("dataset", "test_ids_sha256", "test_images", "calibration_images")},
-        "float_map50_95": content["baseline"]["map50_95"],
-        "recommended": chosen.get("calibrator"),
-        "trials": [_study_trial(trial, trial["calibrator"] in tied) for trial in content["trials"]],
+        "dataset": data.dataset,
+        "test_ids_sha256": data.test_ids_sha256,
+        "test_samples": data.test_samples,
+        "calibration_samples": data.calibration_samples,
+        "float_value": found.baseline.score.value,
+        "recommended": chosen.calibrator if chosen else None,
+        "trials": [_study_trial(trial, trial.calibrator in tied) for trial in found.trials],
     }
 
 
-def _study_trial(trial: Mapping[str, Any], is_tied: bool) -> dict[str, Any]:
-    """Only what every study.json has is required: older ones lack some of the rest."""
-    low, high = trial.get("drop_ci95") or (None, None)
-    as_they_are = ("status", "key", "reason", "same_as", "map50_95", "map50", "drop", "images")
+def _study_trial(trial: Trial, is_tied: bool) -> dict[str, Any]:
+    lost, score = trial.loss, trial.score
     return {
-        **{name: trial[name] for name in as_they_are if name in trial},
-        "name": trial["calibrator"],
-        "drop_low": low,
-        "drop_high": high,
-        "median_ms": (trial.get("latency") or {}).get("median_ms"),
+        "name": trial.calibrator,
+        "status": trial.status,
+        "key": trial.key,
+        "reason": trial.reason,
+        "same_as": trial.same_as,
+        "value": score.value if score else None,
+        "loss": lost.value if lost else None,
+        "loss_low": lost.low if lost else None,
+        "loss_high": lost.high if lost else None,
+        "samples": trial.samples,
+        "median_ms": trial.latency.median_ms if trial.latency else None,
         "is_tied": is_tied,
+        "figures": dict(trial.figures),
     }
 
 
-def _of_optimization(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _of_optimization(found: OptimizationResult, folder: Path) -> dict[str, Any]:
     return {
         "dataset": read_request(folder).data if (folder / REQUEST).is_file() else "",
         "test_ids_sha256": "",
-        "test_images": content["report_images"],
-        "calibration_images": content["calibration_images"],
-        "float_map50_95": content["float_report"]["map50_95"],
-        "recommended": content["chosen"]["name"],
-        "trials": [*_optimization_trials(content)],
+        "test_samples": found.report_samples,
+        "calibration_samples": found.calibration_samples,
+        "float_value": found.float_report.value,
+        "recommended": found.chosen.name,
+        "trials": [*_optimization_trials(found)],
     }
 
 
-def _optimization_trials(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _optimization_trials(found: OptimizationResult) -> Iterator[dict[str, Any]]:
     """The chosen model, the best single calibrator and the rest of the front, each once."""
-    points = [content["chosen"], content["best_single"], *content["front"]]
+    points = [found.chosen, found.best_single, *found.front]
     distinct = [point for index, point in enumerate(points) if point not in points[:index]]
     for point in distinct:
-        loss = point["report"]
+        reported = point.report
         yield {
-            "name": point["name"],
+            "name": point.name,
             "status": OK,
-            "map50_95": loss["map50_95"],
-            "drop": loss["drop"],
-            "drop_low": loss["low"],
-            "drop_high": loss["high"],
-            "images": content["report_images"],
-            "median_ms": point["latency_ms"],
+            "value": reported.value if reported else None,
+            "loss": reported.loss.value if reported else None,
+            "loss_low": reported.loss.low if reported else None,
+            "loss_high": reported.loss.high if reported else None,
+            "samples": found.report_samples,
+            "median_ms": point.latency_ms,
         }
 
 
-def _of_any(kind: str, content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _of_any(
+    kind: str, found: StudyResult | OptimizationResult, identity: str, folder: Path
+) -> dict[str, Any]:
     """What results of all kinds tell alike."""
-    model, settings, environment = content["model"], content["settings"], content["environment"]
+    model, settings, environment, metric = found.model, found.settings, found.environment, found.metric
     name, *options = named_runtime(settings["runtime"])
     return {
-        "id": run_id(content),
+        "id": identity,
         "kind": kind,
-        "task": content.get("task", _FIRST_TASK),
-        "created": datetime.fromisoformat(content["created"]).astimezone(UTC),
-        "model": Path(model["path"]).name,
-        "model_path": model["path"],
-        "model_sha256": model["sha256"],
-        "family": model["family"],
+        "task": found.task,
+        "metric": metric.name,
+        "direction": metric.direction,
+        "unit": metric.unit,
+        "decimals": metric.decimals,
+        "created": datetime.fromisoformat(found.created).astimezone(UTC),
+        "model": Path(model.path).name,
+        "model_path": model.path,
+        "model_sha256": model.sha256,
+        "family": model.family,
         "scheme": settings["scheme"],
         "runtime": ":".join(filter(None, [name, ",".join(options)])),
         "runtime_version": str(environment.get(name, "")),
@@ -160,9 +163,3 @@ def _of_any(kind: str, content: Mapping[str, Any], folder: Path) -> dict[str, An
         "settings": settings,
         "environment": environment,
     }
-
-
-_MAKERS: dict[str, Callable[[Mapping[str, Any], Path], dict[str, Any]]] = {
-    STUDY: _of_study,
-    OPTIMIZATION: _of_optimization,
-}

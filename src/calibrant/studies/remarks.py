@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from calibrant.core.metrics import Score
 from calibrant.core.schemes import OPENVINO
+from calibrant.core.tasks import TaskDefinition, Words
 from calibrant.core.types import Latency, Runtime, Scheme, Statistics
 from calibrant.graph.kept_float import ASKED_FOR, reasons_in_words
 from calibrant.graph.model import Model
 from calibrant.graph.points import QuantPlan
-from calibrant.studies.result import Trial
+from calibrant.studies.result import DataSummary, Trial
 from calibrant.studies.verdict import BASELINE
 
-FEW_IMAGES = 30
-LITTLE = 1.0
-"""mAP points below which a float model finds next to nothing."""
+FEW_SAMPLES = 30
 
 
-def on_count(test_images: int) -> list[str]:
-    """Too few test images for intervals that can be believed."""
-    if test_images >= FEW_IMAGES:
-        return []
-    return [f"the test set has {test_images} images; intervals need {FEW_IMAGES} or more, better 200"]
+def on_counts(definition: TaskDefinition, data: DataSummary) -> list[str]:
+    """Too few samples or labels for figures that can be believed."""
+    words, found = definition.words, []
+    if data.test_samples < FEW_SAMPLES:
+        found.append(
+            f"the test set has {words.counted(data.test_samples)}; intervals need {FEW_SAMPLES} or more, "
+            "better 200"
+        )
+    labels = data.facts.get(words.labels)
+    if labels is not None and labels < definition.few_labels:
+        found.append(
+            f"the test set has only {labels} {words.label if labels == 1 else words.labels}: a few of "
+            "them decide "
+            f"the score; {definition.few_labels} or more tell candidates apart"
+        )
+    if data.calibration_samples == 1:
+        found.append(
+            f"one {words.sample} is no calibration set: ranges will be of this {words.sample} alone; give "
+            "100 or more"
+        )
+    return found
 
 
 def on_graph(model: Model, points: QuantPlan) -> list[str]:
@@ -40,24 +57,30 @@ def on_scheme(scheme: Scheme, runtime: Runtime) -> list[str]:
     ]
 
 
-def on_activations(statistics: Statistics, tensors: Sequence[str]) -> list[str]:
+def on_activations(statistics: Statistics, tensors: Sequence[str], words: Words) -> list[str]:
     """Quantized tensors that were zero throughout: any scale fits them, so none was measured."""
     dead = [tensor for tensor in tensors if statistics.tensors[tensor].amax == 0]
     if not dead:
         return []
     return [
         f"{len(dead)} of {len(tensors)} quantized tensors are zero in all {len(statistics.sample_ids)} "
-        f"calibration images, e.g. {dead[0]!r}, so any scale fits; calibrate with more varied images"
+        f"calibration {words.samples}, e.g. {dead[0]!r}, so any scale fits; calibrate with more varied "
+        f"{words.samples}"
     ]
 
 
-def on_score(points: float, family: str) -> list[str]:
-    """A model that finds nothing: its input, its output or the labels are misread."""
-    if points >= LITTLE:
+def on_score(score: Score, family: str) -> list[str]:
+    """A float model whose score cannot be compared with: its input, its output or the labels are misread."""
+    metric = score.metric
+    if metric.is_usable(score.value):
         return []
+    if math.isnan(score.value):
+        return [f"{metric.words} of the float model is undefined on this test set; check its labels"]
     return [
-        f"the model scores {points:.1f} mAP: if it is better than that, something is misread; check that "
-        f"{family} is its family (--family) and that the labels are its classes, in its order"
+        f"the float model scores {metric.text(metric.shown(score.value))} {metric.words}: if it is better "
+        "than that, "
+        f"something is misread; check that {family} is its family (--family) and that the labels are what it "
+        "predicts, in its order"
     ]
 
 

@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.lock import LOCK
-from calibrant.artifacts.store import read_json, remove, write_bytes, write_json
+from calibrant.artifacts.store import remove, write_bytes, write_json
+from calibrant.artifacts.versions import read_versioned
 from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
 from calibrant.core.reading import read_bytes
+from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Runtime
 from calibrant.runtimes import runtime_named
 from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import AUTO, open_calibration, open_detector, open_test_set, prepare_study
+from calibrant.studies.prepare import open_model, prepare_study
 from calibrant.studies.run import RESULT, Study
 
 REQUEST = "request.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class StudyRequest:
     calib: str
     data: str
     calibrators: tuple[str, ...]
+    task: str = AUTO
     family: str = AUTO
     limit: int | None = None
     calib_limit: int | None = None
@@ -63,10 +67,8 @@ class StudyRequest:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> StudyRequest:
         """The request that :meth:`to_dict` gave. Raises KeyError or TypeError for anything else."""
-        unknown = set(content["settings"]) - StudySettings.__dataclass_fields__.keys()
-        if unknown:
-            raise TypeError(f"settings {', '.join(sorted(unknown))} are not known")
-        return built(cls, content)
+        settings = StudySettings.from_dict(content["settings"])
+        return replace(built(cls, {**content, "settings": {}}), settings=settings)
 
 
 @contextmanager
@@ -91,12 +93,7 @@ def kept_request(folder: Path, request: StudyRequest) -> Iterator[None]:
 
 def read_request(folder: Path) -> StudyRequest:
     """The request of a run's folder. Raises DataError when it is missing, damaged or of another version."""
-    content = read_json(folder / REQUEST)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(
-            f"{folder / REQUEST} has schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
-            "run the study again"
-        )
+    content = read_versioned(folder / REQUEST, READABLE, "run the study again")
     try:
         return StudyRequest.from_dict(content)
     except (KeyError, TypeError) as error:
@@ -117,7 +114,9 @@ def open_study(
     settings = request.settings
     chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
     engine = runtime or runtime_named(settings.runtime, progress)
-    detector = open_detector(Path(request.model), request.family, settings.imgsz)
-    test = open_test_set(detector, Path(request.data), request.limit, request.skip_bad)
-    calibration = open_calibration(request.calib, request.calib_limit, request.skip_bad)
-    return prepare_study(detector, calibration, test, chosen, engine, settings, progress)
+    opened = open_model(
+        Path(request.model), request.task, request.family, settings.input_shape, settings.options
+    )
+    test = opened.test_set(request.data, Reading(request.limit, request.skip_bad))
+    calibration = opened.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))
+    return prepare_study(opened, calibration, test, chosen, engine, settings, progress)

@@ -1,16 +1,29 @@
-"""What a study found, as values and as the versioned study.json. All mAP figures are points, 0..100."""
+"""What a study found, as values and as the versioned study.json.
+
+Scores, losses and figures are as people are shown them, in the units that the result names (for mAP: points).
+Schema 1 knew one task and put its words into its keys; it is read as what schema 2 would have held.
+"""
 
 from __future__ import annotations
 
-import math
+import re
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from calibrant.core.types import Latency, Score
-from calibrant.stages.recommend import Drop
+from calibrant.core.from_json import built
+from calibrant.core.metrics import Loss, Metric, Score, badness
+from calibrant.core.tasks import TaskDefinition
+from calibrant.core.types import Latency
+from calibrant.studies.schema_1 import FIRST_TASK, study_from_schema_1
+from calibrant.tasks.registry import presented
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
+RUN = "RUN"
+"""Stands for the run's own folder, which may move, in what it advises."""
 
 
 @dataclass(frozen=True)
@@ -32,41 +45,54 @@ class ModelSummary:
     profile: Mapping[str, Any] = field(default_factory=dict)
     kept_float_reasons: Mapping[str, str] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {**asdict(self), "kept_float": list(self.kept_float)}
+
 
 @dataclass(frozen=True)
 class DataSummary:
-    """Which images took part; the hashes are over their ids, in order."""
+    """Which samples took part; the hashes are over their ids, in order. ``facts``.
+
+    Counts of the test set's.
+    """
 
     dataset: str
-    test_images: int
-    test_boxes: int
-    classes: int
+    test_samples: int
+    facts: Mapping[str, int]
     test_ids_sha256: str
     calibration: str
-    calibration_images: int
+    calibration_samples: int
     calibration_ids_sha256: str
-    images_in_both: int
+    samples_in_both: int
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """COCO figures, points 0..100; None where the data set has no such boxes."""
+class ScoreValue:
+    """A metric's name and its value, as shown; None: undefined."""
 
-    map50_95: float
-    map50: float | None
-    map_small: float | None
-    map_medium: float | None
-    map_large: float | None
+    metric: str
+    value: float | None
+
+    @classmethod
+    def of(cls, score: Score) -> ScoreValue:
+        """A task's verdict."""
+        return cls(score.metric.name, score.metric.stored(score.value))
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The float model on the same images; ``evidence`` is a file in the run's folder."""
+    """The float model on the same samples; ``evidence`` is a file in the run's folder."""
 
-    accuracy: Accuracy
+    score: ScoreValue
+    figures: Mapping[str, float | None]
     seconds: float
     latency: Latency | None = None
     evidence: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The baseline as study.json holds it."""
+        return {**asdict(self), "latency": rounded_latency(self.latency)}
 
 
 @dataclass(frozen=True)
@@ -88,59 +114,63 @@ class TrialFiles:
 class Trial:
     """One candidate: measured (``status`` "ok"), stopped or failed, with the reason.
 
-    A stopped one was beaten beyond doubt after ``images`` images: its figures are of these, and so is the
-    drop, against the float model on the same images.
+    A stopped one was significantly worse after ``samples`` samples: its figures are of these, and so is the
+    loss, against the float model on the same samples.
     ``same_as`` names an earlier trial with identical encodings, whose measurement this one shares.
-    ``seconds`` is the wall time of the evaluation.
+    ``seconds`` is the wall time of the evaluation. ``recipe``: how the model is made again.
     """
 
     calibrator: str
     key: str
     status: str
     reason: str | None = None
-    accuracy: Accuracy | None = None
-    drop: Drop | None = None
-    images: int | None = None
+    score: ScoreValue | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    loss: Loss | None = None
+    samples: int | None = None
     seconds: float | None = None
     latency: Latency | None = None
     files: TrialFiles | None = None
     same_as: str | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def value(self) -> float | None:
+        """The metric's value on all test samples; None where it is undefined or saw only some of them."""
+        return self.score.value if self.score and self.status == "ok" else None
+
+    def to_dict(self, metric: Metric) -> dict[str, Any]:
         """The trial as study.json holds it."""
+        content = asdict(self)
         return {
-            "calibrator": self.calibrator,
-            "key": self.key,
-            "status": self.status,
-            "reason": self.reason,
-            **(asdict(self.accuracy) if self.accuracy else dict.fromkeys(Accuracy.__dataclass_fields__)),
-            "drop": self.drop and _rounded(self.drop.points),
-            "drop_ci95": self.drop and [_rounded(self.drop.low), _rounded(self.drop.high)],
-            "images": self.images,
-            "seconds": self.seconds,
-            "latency": _rounded_latency(self.latency),
-            "same_as": self.same_as,
+            **content,
+            "loss": self.loss and loss_to_dict(self.loss, metric),
+            "latency": rounded_latency(self.latency),
             "files": self.files and {kind: path for kind, path in asdict(self.files).items() if path},
         }
 
 
 @dataclass(frozen=True)
 class Recommended:
-    """The calibrator to deploy and why; ``tied`` could not be told from the best.
+    """The calibrator to deploy and why; ``tied`` are indistinguishable from the best.
 
-    ``held_out_drop`` (points) is lost when the best is chosen on one half of the images and measured on
-    the other half, averaged over random splits.
+    ``held_out_loss`` is what the candidate loses that is best on one half of the samples when it is
+    measured on the other half, averaged over random splits; None: undefined.
     """
 
     calibrator: str
     reason: str
     tied: tuple[str, ...]
-    held_out_drop: float
+    held_out_loss: float | None
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A finished study. ``out`` is the folder that holds study.json and the files to deploy."""
+    """A finished study. ``out`` is the folder that holds study.json and the files to deploy.
+
+    ``unrecommended`` says why nothing can be recommended although something was measured. ``advice``: what to
+    run next, one line each; :data:`RUN` stands for the folder.
+    """
 
     out: str
     created: str
@@ -148,20 +178,23 @@ class StudyResult:
     environment: Mapping[str, str]
     settings: Mapping[str, Any]
     data: DataSummary
+    metric: Metric
     baseline: Baseline
     trials: tuple[Trial, ...]
     recommended: Recommended | None
     calibration_seconds: float
     warnings: tuple[str, ...] = ()
-    task: str = "detection"
+    task: str = FIRST_TASK
+    unrecommended: str | None = None
+    advice: tuple[str, ...] = ()
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
         """The measured trials, best first (equals in the given order), then the stopped and the failed ones.
 
-        Stopped ones saw fewer images, so that their drops are compared and not their mAP.
+        Stopped ones saw fewer samples, so that their losses are compared and not their scores.
         """
-        return tuple(sorted(self.trials, key=_rank))
+        return tuple(sorted(self.trials, key=self._place))
 
     def trial(self, calibrator: str) -> Trial:
         """The trial of one calibrator. Raises KeyError."""
@@ -170,58 +203,75 @@ class StudyResult:
                 return trial
         raise KeyError(calibrator)
 
+    @property
+    def definition(self) -> TaskDefinition:
+        """What the model is for."""
+        return presented(self.task)
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """The advice, with the folder's name in its commands."""
+        folder = shlex.quote(self.out)
+        return tuple(re.sub(rf"\b{RUN}\b", lambda _: folder, line) for line in self.advice)
+
+    @property
+    def was_measured(self) -> bool:
+        """Whether any candidate has a score or was stopped."""
+        return any(trial.status != "failed" for trial in self.trials)
+
     def to_dict(self) -> dict[str, Any]:
         """The study as study.json holds it; JSON types only."""
+        content = asdict(self)
         return {
             "schema_version": SCHEMA_VERSION,
-            "created": self.created,
-            "units": "mAP figures and drops are points, 0..100",
-            "task": self.task,
-            "model": {**asdict(self.model), "kept_float": list(self.model.kept_float)},
-            "environment": dict(self.environment),
-            "settings": dict(self.settings),
-            "data": asdict(self.data),
-            "calibration_seconds": self.calibration_seconds,
-            "baseline": {
-                **asdict(self.baseline.accuracy),
-                "seconds": self.baseline.seconds,
-                "latency": _rounded_latency(self.baseline.latency),
-                "evidence": self.baseline.evidence,
-            },
-            "trials": [trial.to_dict() for trial in self.trials],
-            "recommended": self._recommended_dict(),
+            "units": f"scores and losses: {self.metric.unit or 'as they are'}; latency: milliseconds",
+            **{name: content[name] for name in content if name != "out"},
+            "model": self.model.to_dict(),
+            "baseline": self.baseline.to_dict(),
+            "trials": [trial.to_dict(self.metric) for trial in self.trials],
+            "recommended": self.recommended
+            and {**asdict(self.recommended), "tied": list(self.recommended.tied)},
             "warnings": list(self.warnings),
+            "advice": list(self.advice),
         }
 
-    def _recommended_dict(self) -> dict[str, Any] | None:
-        if self.recommended is None:
-            return None
-        return {**asdict(self.recommended), "tied": list(self.recommended.tied)}
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], out: str | Path) -> StudyResult:
+        """A study from what study.json holds, of schema 1 or 2.
+
+        Raises KeyError or TypeError for anything else.
+        """
+        if content["schema_version"] == 1:
+            content = study_from_schema_1(content)
+        return built(cls, {**content, "out": str(out)})
+
+    def _place(self, trial: Trial) -> tuple[int, float]:
+        value = trial.value
+        if value is not None:
+            return 0, badness(value, self.metric)
+        if trial.status == "stopped" and trial.loss:
+            return 1, trial.loss.value
+        return (0, float("inf")) if trial.status == "ok" else (2, 0.0)
 
 
-def accuracy_of(score: Score) -> Accuracy:
-    """A detection score in points."""
-    points = {name: points_of(score.details.get(name, math.nan)) for name in Accuracy.__dataclass_fields__}
-    return Accuracy(**{**points, "map50_95": points_of(score.value) or 0.0})  # type: ignore[arg-type]
+def figures_of(score: Score) -> dict[str, float | None]:
+    """What a task tells beside its metric, as files hold it."""
+    return {figure.name: figure.value for figure in score.figures}
 
 
-def points_of(fraction: float) -> float | None:
-    """A fraction as points, 0..100; None where it is undefined (nan, or COCO's -1)."""
-    return None if math.isnan(fraction) or fraction < 0 else _rounded(100 * fraction)
+def loss_to_dict(loss: Loss, metric: Metric) -> dict[str, float | None]:
+    """A loss as files hold it."""
+    return {name: metric.rounded(value) if value == value else None for name, value in asdict(loss).items()}
 
 
-def _rounded_latency(latency: Latency | None) -> dict[str, Any] | None:
+def rounded_loss(loss: Loss, metric: Metric) -> Loss:
+    """A loss, as exactly as files hold it."""
+    return replace(loss, **{name: metric.rounded(value) for name, value in asdict(loss).items()})
+
+
+def rounded_latency(latency: Latency | None) -> dict[str, Any] | None:
+    """A latency as files hold it."""
     if latency is None:
         return None
     told = {name: value for name, value in asdict(latency).items() if value not in (None, ())}
-    return {name: _rounded(value) if isinstance(value, float) else value for name, value in told.items()}
-
-
-def _rounded(points: float) -> float:
-    return round(points, 4)
-
-
-def _rank(trial: Trial) -> tuple[int, float]:
-    if trial.status == "ok" and trial.accuracy:
-        return 0, -trial.accuracy.map50_95
-    return (1, trial.drop.points) if trial.drop else (2, 0.0)
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in told.items()}

@@ -18,7 +18,8 @@ from calibrant.artifacts.store import json_bytes, remove, write_bytes
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress
-from calibrant.core.types import Runtime, Sample, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Runtime, Sample, Statistics
 from calibrant.graph.model import needs_a_copy, save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, require_readable
@@ -33,11 +34,12 @@ from calibrant.studies.evidence import save_evidence
 from calibrant.studies.kept import KeptResults
 from calibrant.studies.measuring import TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
-from calibrant.studies.result import Baseline, DataSummary, ModelSummary, StudyResult, accuracy_of
+from calibrant.studies.result import Baseline, DataSummary, ModelSummary, ScoreValue, StudyResult, figures_of
 from calibrant.studies.run_files import written_files
 from calibrant.studies.trials import Deployment, kept_key, run_trials
 from calibrant.studies.verdict import BASELINE, with_verdict
 from calibrant.studies.workers import Entrant, Shared
+from calibrant.tasks.registry import presented
 
 T = TypeVar("T")
 
@@ -111,8 +113,10 @@ def run_study(
         environment=environment(study.runtime),
         settings=study.settings.to_dict(),
         data=study.data,
+        metric=study.task.metric,
         baseline=Baseline(
-            accuracy_of(baseline.score),
+            ScoreValue.of(baseline.score),
+            figures_of(baseline.score),
             round(baseline.seconds, 3),
             baseline.latency,
             save_evidence(baseline.score.evidence, out, BASELINE),
@@ -123,7 +127,7 @@ def run_study(
         warnings=(*study.warnings, *found),
         task=study.task.name,
     )
-    finished = with_verdict(result, study.calibrators, study.settings.seed, baseline, measured)
+    finished = with_verdict(result, study.calibrators, study.settings, baseline, measured)
     content = json_bytes(finished.to_dict())
     names = [STATISTICS, *written_files(finished, out), *_own_copy(float_model, out)]
     write_checksums(out, names, {RESULT: content})
@@ -140,7 +144,7 @@ def _own_copy(float_model: Path, out: Path) -> list[str]:
 
 def _bench(study: Study, kept: KeptResults, progress: Progress, executor: Executor | None) -> TestBench:
     if executor is None:
-        return TestBench(kept.framing(study.task, len(study.test)), study.test, kept, progress)
+        return TestBench(kept.remembering(study.task, len(study.test)), study.test, kept, progress)
     workers = Shared(executor, study.task, study.test)
     return TestBench(study.task, study.test, kept, progress, workers)
 
@@ -155,7 +159,7 @@ def _collected(
 ) -> Statistics:
     decided_by = {
         "model": study.context.model_sha256,
-        "imgsz": study.settings.imgsz,
+        "input_shape": study.settings.input_shape,
         "profile": study.context.profile,
         "tensors": tensors,
         "ids": [sample.id for sample in study.calibration],
@@ -190,9 +194,9 @@ def _deployment(study: Study) -> Deployment:
 
 def _remarks(study: Study, statistics: Statistics, baseline: Evaluation) -> tuple[str, ...]:
     return (
-        *remarks.on_count(len(study.test)),
-        *remarks.on_activations(statistics, study.plan.tensors),
-        *remarks.on_score(accuracy_of(baseline.score).map50_95, study.model.family),
+        *remarks.on_counts(presented(study.task.name), study.data),
+        *remarks.on_activations(statistics, study.plan.tensors, study.task.words),
+        *remarks.on_score(baseline.score, study.model.family),
     )
 
 
@@ -205,7 +209,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 @contextmanager
 def fixed_float_model(study: Study, out: Path) -> Iterator[Path]:
     """The float model's file: a copy in ``out`` where it cannot run as it is, gone if that fails."""
-    if study.settings.imgsz is None and not needs_a_copy(study.plan.model):
+    if study.settings.input_shape is None and not needs_a_copy(study.plan.model):
         yield study.float_model
         return
     copy = out / "float.onnx"

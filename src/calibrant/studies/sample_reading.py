@@ -7,9 +7,10 @@ from pathlib import Path
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import ModelError, SettingsError
+from calibrant.core.tasks import Reading
 from calibrant.runtimes import REFERENCE, runtime_named
-from calibrant.studies.prepare import open_calibration, open_detector, runnable_file
-from calibrant.tasks.detection import own_classes_task
+from calibrant.stages.sessions import drive
+from calibrant.studies.prepare import OpenedModel, runnable_file
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,28 @@ class SampleReading:
         return [f"sample  {self.sample}: {self.summary}; drawn in {self.picture}", *doubts]
 
 
-def read_sample(
-    model: Path, sample: Path, family: str, imgsz: int | None = None, out: Path | None = None
-) -> SampleReading:
-    """Run a model on one sample and draw what its profile reads.
+def read_sample(opened: OpenedModel, sample: Path, out: Path | None = None) -> SampleReading:
+    """Run a model on one sample and draw what its task reads.
 
     out: the PNG file to write (default: ``MODEL.SAMPLE.png`` in the current folder).
-    Raises CalibrantError for a model, sample or file that cannot be used.
+    Raises CalibrantError for a sample or file that cannot be used, and where the task has no picture.
     """
+    model = opened.model.path
     picture = out or Path(f"{model.stem}.{sample.stem}.png")
     _require_new(picture, model, sample)
-    detector = open_detector(model, family, imgsz)
-    task = own_classes_task(detector.recognition, detector.signature)
-    (shown, *_) = open_calibration(str(sample), 1, skip_bad=False).samples
-    with runnable_file(detector.model) as file, runtime_named(REFERENCE).open(file) as session:
-        raw = task.drive(session, shown)
+    task = opened.task()
+    (shown, *_) = opened.calibration_set(str(sample), Reading(1)).samples
+    with runnable_file(opened.model) as file, runtime_named(REFERENCE).open(file) as session:
+        raw = drive(task, session, shown)
         doubt = None
         try:
             task.check(raw, shown)
         except ModelError as error:
             doubt = str(error)
-        summary, content = task.picture(raw, shown)
+        found = task.picture(raw, shown)
+    if found is None:
+        raise SettingsError(f"task {task.name} draws no picture of a sample; leave --sample out")
+    summary, content = found
     write_bytes(picture, content)
     return SampleReading(str(sample), str(picture), summary, doubt)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from calibrant.core.types import Runtime, Sample, Task
+from calibrant.core.metrics import Loss
+from calibrant.core.tasks import Task
+from calibrant.core.types import Runtime, Sample
 from calibrant.stages.evaluate import Evaluation
-from calibrant.stages.recommend import Candidate, Drop, PairedBootstrap
+from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.stages.sessions import model_inputs
 from calibrant.studies.candidates import CandidateModel
 from calibrant.studies.deploy import (
@@ -22,7 +24,7 @@ from calibrant.studies.evidence import save_evidence
 from calibrant.studies.measuring import FAILED, OK, STOPPED, Outcome, TestBench
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256
 from calibrant.studies.racing import raced
-from calibrant.studies.result import Trial, TrialFiles, accuracy_of
+from calibrant.studies.result import ScoreValue, Trial, TrialFiles, figures_of
 from calibrant.studies.verdict import BASELINE, Measured
 from calibrant.studies.workers import Entrant
 
@@ -85,11 +87,11 @@ def run_trials(
         outcomes = bench.workers.each([partial(bench.outcome, entrant) for entrant in entrants])
     else:
         outcomes = [*raced(bench, entrants, settings.race_error, settings.seed)]
-    against = _Drops(bench, baseline, settings.seed)
-    drops = [against.of(key, outcome) for key, outcome in zip(distinct, outcomes, strict=True)]
+    against = _Losses(bench, baseline, settings.seed)
+    losses = [against.of(key, outcome) for key, outcome in zip(distinct, outcomes, strict=True)]
     measured = {
-        key: _trial(firsts[key], key, outcome, drop, out)
-        for key, outcome, drop in zip(distinct, outcomes, drops, strict=True)
+        key: _trial(firsts[key], key, outcome, loss, out)
+        for key, outcome, loss in zip(distinct, outcomes, losses, strict=True)
     }
     trials = tuple(
         _of(candidate, measured.get(key), out) for key, candidate in zip(keys, candidates, strict=True)
@@ -102,7 +104,7 @@ def run_trials(
     return trials, complete
 
 
-class _Drops:
+class _Losses:
     """What stopped candidates lose on the samples that they have seen."""
 
     def __init__(self, bench: TestBench, baseline: Evaluation, seed: int) -> None:
@@ -110,28 +112,27 @@ class _Drops:
         # Most are stopped at the same few looks.
         self._known: dict[tuple[int, ...], tuple[PairedBootstrap, Candidate]] = {}
 
-    def of(self, key: str, outcome: Outcome) -> Drop | None:
+    def of(self, key: str, outcome: Outcome) -> Loss | None:
         """None where a candidate was not stopped."""
         if outcome.status != STOPPED or outcome.evaluation is None:
             return None
         bootstrap, floats = self._on(outcome.seen)
-        own = outcome.evaluation.score
-        return bootstrap.drop(floats, Candidate(key, 0, own.value, own.evidence))
+        return bootstrap.loss(floats, Candidate(key, 0, outcome.evaluation.score))
 
     def _on(self, seen: tuple[int, ...]) -> tuple[PairedBootstrap, Candidate]:
         if seen not in self._known:
             floats = self._bench.on(seen, self._baseline).score
             self._known[seen] = (
                 PairedBootstrap(len(seen), self._seed),
-                Candidate(BASELINE, 0, floats.value, floats.evidence),
+                Candidate(BASELINE, 0, floats),
             )
         return self._known[seen]
 
 
-def _trial(candidate: CandidateModel, key: str, outcome: Outcome, drop: Drop | None, out: Path) -> Trial:
+def _trial(candidate: CandidateModel, key: str, outcome: Outcome, loss: Loss | None, out: Path) -> Trial:
     name, evaluation, files = candidate.calibrator.name, outcome.evaluation, _files(candidate, out)
     if evaluation is None:
-        return Trial(name, key, outcome.status, outcome.reason, files=files)
+        return Trial(name, key, outcome.status, outcome.reason, files=files, recipe={"calibrator": name})
     if outcome.status == OK:
         files = replace(files, evidence=save_evidence(evaluation.score.evidence, out, key[:16]))
     return Trial(
@@ -139,12 +140,14 @@ def _trial(candidate: CandidateModel, key: str, outcome: Outcome, drop: Drop | N
         key,
         outcome.status,
         outcome.reason,
-        accuracy=accuracy_of(evaluation.score),
-        drop=drop,
-        images=len(outcome.seen),
+        score=ScoreValue.of(evaluation.score),
+        figures=figures_of(evaluation.score),
+        loss=loss,
+        samples=len(outcome.seen),
         seconds=round(evaluation.seconds, 3),
         latency=evaluation.latency,
         files=files,
+        recipe={"calibrator": name},
     )
 
 
@@ -152,12 +155,14 @@ def _of(candidate: CandidateModel, measured: Trial | None, out: Path) -> Trial:
     """A candidate's own trial, or its twin's under its name."""
     name = candidate.calibrator.name
     if measured is None:
-        return Trial(name, "", FAILED, candidate.failure)
+        return Trial(name, "", FAILED, candidate.failure, recipe={"calibrator": name})
     if measured.calibrator == name:
         return measured
     evidence = measured.files.evidence if measured.files else None
     files = replace(_files(candidate, out), evidence=evidence)
-    return replace(measured, calibrator=name, files=files, same_as=measured.calibrator)
+    return replace(
+        measured, calibrator=name, files=files, same_as=measured.calibrator, recipe={"calibrator": name}
+    )
 
 
 def _files(candidate: CandidateModel, out: Path) -> TrialFiles:

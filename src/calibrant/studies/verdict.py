@@ -1,15 +1,19 @@
-"""The verdict on a study: every drop with its interval, and which calibrator to deploy."""
+"""The verdict on a study: every loss with its interval, which candidate to deploy, and what to run next."""
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from calibrant.calibrators import NamedCalibrator
+from calibrant.core.metrics import Loss, Metric
 from calibrant.stages.evaluate import Evaluation
-from calibrant.stages.recommend import Candidate, PairedBootstrap, recommend
+from calibrant.stages.recommend import Candidate, PairedBootstrap, Recommendation, recommend
 from calibrant.studies.measuring import STOPPED
-from calibrant.studies.result import Recommended, StudyResult, Trial
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.result import RUN, Recommended, StudyResult, Trial
 
 BASELINE = "fp32"
 
@@ -25,41 +29,135 @@ class Measured:
 def with_verdict(
     result: StudyResult,
     calibrators: Sequence[NamedCalibrator],
-    seed: int,
+    settings: StudySettings,
     baseline: Evaluation,
     measured: Mapping[str, Measured],
 ) -> StudyResult:
-    """Add every drop with its interval, and the recommendation. ``measured`` holds each trial by its key."""
+    """Add every loss with its interval, and the recommendation. ``measured`` holds each trial by its key.
+
+    There is none where the float model's own score cannot be compared with, where no candidate has a score,
+    and where none stays within the loss that is allowed: ``unrecommended`` says why.
+    """
     if not measured:
         return result
-    bootstrap = PairedBootstrap(len(baseline.predictions), seed)
-    reference = Candidate(BASELINE, 0, baseline.score.value, baseline.score.evidence)
+    bootstrap = PairedBootstrap(len(baseline.predictions), settings.seed)
+    reference = Candidate(BASELINE, 0, baseline.score)
+    candidates = _candidates(result, calibrators, measured)
+    losses = {key: bootstrap.loss(reference, candidate) for key, candidate in candidates.items()}
+    result = replace(
+        result,
+        trials=tuple(
+            replace(trial, loss=_known(losses.get(trial.key, trial.loss))) for trial in result.trials
+        ),
+    )
+    usable = {key: losses[key] for key in candidates if not math.isnan(losses[key].value)}
+    why_not = _why_not(reference, usable)
+    if why_not:
+        return replace(result, unrecommended=why_not, advice=_next_after_nothing(result, reference))
+    within = _within(usable, settings.max_loss)
+    if not within:
+        return _none_within(result, usable, settings.max_loss or 0.0)
+    found = recommend(
+        reference,
+        tuple(candidates[key] for key in within),
+        {candidates[key].name: losses[key] for key in within},
+        bootstrap,
+        beaten=sum(trial.status == STOPPED for trial in result.trials) + len(candidates) - len(within),
+        prefer=settings.prefer,
+    )
+    return _recommended(result, found, reference)
+
+
+def _candidates(
+    result: StudyResult, calibrators: Sequence[NamedCalibrator], measured: Mapping[str, Measured]
+) -> dict[str, Candidate]:
+    """Each measured model under the name of the simplest calibrator that makes it."""
     simplest = _simplest_names(result.trials, calibrators)
-    candidates = {
+    return {
         key: Candidate(
             simplest[key].name,
             simplest[key].simplicity,
-            m.evaluation.score.value,
-            m.evaluation.score.evidence,
+            found.evaluation.score,
             _twins(result.trials, key, simplest[key].name),
         )
-        for key, m in measured.items()
+        for key, found in measured.items()
     }
-    drops = {key: bootstrap.drop(reference, candidate) for key, candidate in candidates.items()}
-    verdict = recommend(
-        reference,
-        tuple(candidates.values()),
-        {candidates[key].name: drops[key] for key in drops},
-        bootstrap,
-        beaten=sum(trial.status == STOPPED for trial in result.trials),
+
+
+def _known(loss: Loss | None) -> Loss | None:
+    return None if loss is None or math.isnan(loss.value) else loss
+
+
+def _within(losses: Mapping[str, Loss], most: float | None) -> list[str]:
+    return [key for key, lost in losses.items() if most is None or lost.value <= most]
+
+
+def _why_not(reference: Candidate, losses: Mapping[str, Loss]) -> str | None:
+    """Why no candidate may be recommended, whatever it loses."""
+    metric, value = reference.metric, reference.score.value
+    if math.isnan(value):
+        return (
+            f"{metric.words} of the float model is undefined on this test set, so no candidate can be "
+            "compared"
+        )
+    if not metric.is_usable(value):
+        return (
+            f"the float model itself has only {metric.text(metric.shown(value))} {metric.words}, so what "
+            "a candidate "
+            "loses against it says nothing"
+        )
+    return None if losses else f"{metric.words} of every candidate is undefined on this test set"
+
+
+def _next_after_nothing(result: StudyResult, reference: Candidate) -> tuple[str, ...]:
+    labels = f"check that the labels of {result.data.dataset} are what the model predicts, in its order"
+    if math.isnan(reference.score.value):
+        return (f"{labels}, and that --limit leaves some",)
+    return (
+        f"calibrant inspect {shlex.quote(result.model.path)}: is {result.model.family} its family?",
+        labels,
     )
+
+
+def _none_within(result: StudyResult, losses: Mapping[str, Loss], most: float) -> StudyResult:
+    metric = result.metric
+    key = min(losses, key=lambda name: losses[name].value)
+    best = next(trial.calibrator for trial in result.trials if trial.key == key)
     return replace(
         result,
-        trials=tuple(replace(trial, drop=drops.get(trial.key, trial.drop)) for trial in result.trials),
-        recommended=Recommended(
-            verdict.calibrator, verdict.reason, verdict.tied, round(verdict.held_out_drop, 4)
+        unrecommended=(
+            f"no candidate loses {metric.amount(most)} of {metric.words} or less: the best, {best}, "
+            f"{metric.change(losses[key].value)}"
         ),
+        advice=(_optimize(most),),
     )
+
+
+def _recommended(result: StudyResult, found: Recommendation, reference: Candidate) -> StudyResult:
+    metric = result.metric
+    lost = result.trial(found.calibrator).loss
+    held_out = None if math.isnan(found.held_out_loss) else metric.rounded(found.held_out_loss)
+    return replace(
+        result,
+        recommended=Recommended(found.calibrator, found.reason, found.tied, held_out),
+        advice=_next(lost, reference.score.value, metric),
+    )
+
+
+def _next(lost: Loss | None, value: float, metric: Metric) -> tuple[str, ...]:
+    """What to run next where even the best candidate loses a lot."""
+    if lost is None or not lost.value > metric.a_lot(value) > 0:
+        return ()
+    return (
+        f"this is a lot: more than a tenth of the float model's {metric.text(metric.shown(value))} "
+        f"{metric.words}",
+        f"calibrant diagnose {RUN}: why it is lost",
+        f"calibrant optimize {RUN}: a model that loses less",
+    )
+
+
+def _optimize(most: float) -> str:
+    return f"calibrant optimize {RUN} --max-loss {most:g}: a model that loses less"
 
 
 def _simplest_names(

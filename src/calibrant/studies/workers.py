@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from calibrant.core.executor import Executor
-from calibrant.core.types import Session, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Session
 from calibrant.stages.evaluate import InThisProcess, Predicting
 from calibrant.stages.remote.files import NamedSamples
 from calibrant.stages.remote.predicting import ModelToOpen, SharedOut

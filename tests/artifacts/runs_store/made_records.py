@@ -11,10 +11,11 @@ from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 
-MINMAX = TrialRecord("minmax", "ok", "k1", map50_95=29.5, map50=47.7, drop=0.9, drop_low=-0.1, drop_high=1.6,
-                     images=300, median_ms=4.2, is_tied=True)  # fmt: skip
-ENTROPY = TrialRecord("entropy2", "stopped", "k2", "beaten", drop=10.5, drop_low=6.8, drop_high=14.6,
-                      map50_95=18.0, images=50)  # fmt: skip
+MINMAX = TrialRecord("minmax", "ok", "k1", value=29.5, loss=0.9, loss_low=-0.1, loss_high=1.6,
+                     figures={"map50": 47.7},
+                     samples=300, median_ms=4.2, is_tied=True)  # fmt: skip
+ENTROPY = TrialRecord("entropy2", "stopped", "k2", "beaten", loss=10.5, loss_low=6.8, loss_high=14.6,
+                      value=18.0, samples=50)  # fmt: skip
 BROKEN = TrialRecord("legacy", "failed", "", "no range")
 
 RUN = RunRecord(
@@ -32,9 +33,13 @@ RUN = RunRecord(
     device=None,
     dataset="/data/val.json",
     test_ids_sha256="cd" * 32,
-    test_images=300,
-    calibration_images=128,
-    float_map50_95=30.4,
+    test_samples=300,
+    calibration_samples=128,
+    metric="map50_95",
+    direction="maximize",
+    unit="points",
+    decimals=1,
+    float_value=30.4,
     recommended="minmax",
     host="here",
     folder="/runs/yolo",

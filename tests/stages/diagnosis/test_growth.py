@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from small_net import small_net
 
+from calibrant.core.metrics import Metric
 from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import TENSORRT
+from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
 from calibrant.graph.points import quant_plan
 from calibrant.graph.qdq import with_qdq
@@ -23,16 +26,20 @@ class Sample:
     values: NDArray[np.float32]
 
 
-class Driving:
+class Driving(Task):
     name = "driving"
+    metric = Metric("none")
 
-    def drive(self, session: Session, sample: Sample) -> Any:
-        return session.run({"x": sample.values})
+    def drive(self, sessions: Mapping[str, Session], samples: Sequence[Sample]) -> list[Any]:
+        return [sole(sessions).run({"x": sample.values}) for sample in samples]
 
     def interpret(self, raw: Any, sample: Any) -> Any:
         return raw
 
     def score(self, samples: Any, predictions: Any) -> Any:
+        raise NotImplementedError
+
+    def agreement(self, reference: Any, found: Any) -> float:
         raise NotImplementedError
 
 

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibrant.core.metrics import Loss
 from calibrant.stages.optimization.choice import (
     ITS_SPREAD,
     LOSS_PER_DISAGREEMENT,
@@ -12,7 +13,6 @@ from calibrant.stages.optimization.choice import (
     pareto_front,
 )
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.recommend import Drop
 
 FLOAT_POINTS = 30.0
 OTHERS = Outlook(LOSS_PER_DISAGREEMENT * FLOAT_POINTS, ITS_SPREAD * FLOAT_POINTS)
@@ -20,7 +20,7 @@ OTHERS = Outlook(LOSS_PER_DISAGREEMENT * FLOAT_POINTS, ITS_SPREAD * FLOAT_POINTS
 
 def option(drop: float, share: float = 1.0, agreement: float = 0.9, noise: float = 0.9) -> Option:
     recipe = Recipe(f"{drop}-{share}-{agreement}")
-    return Option(recipe, agreement, share, Drop(drop, drop - noise, drop + noise))
+    return Option(recipe, agreement, share, Loss(drop, drop - noise, drop + noise))
 
 
 options = st.lists(

@@ -45,7 +45,7 @@ def test_wider_activations_are_outside_and_the_tensor_is_named() -> None:
     first, second = found.tensors
     assert (first.tensor, first.findings) == ("wide", ("outside", "shifted"))
     assert (second.tensor, second.findings) == ("same", ())
-    assert first.images_outside == 1
+    assert first.samples_outside == 1
     assert first.excess == pytest.approx(first.compared_high / first.high - 1, rel=0.5)
     assert "1 of 2 tensors leave" in found.reasons[0]
     assert found.reasons[0].endswith(": wide")
@@ -67,7 +67,7 @@ def test_clipping_is_counted_in_both_sets() -> None:
     found = compared(summary(x=calibration), summary(x=other), ranges("x"), "test").tensors[0].clipping["c"]
     assert found.calibration_share == np.mean([abs(values) > 2 for values in calibration])
     assert found.share == np.mean([abs(values) > 2 for values in other])
-    assert found.images == 1
+    assert found.samples == 1
 
 
 def test_too_few_images_prove_nothing() -> None:

@@ -43,12 +43,12 @@ def found_by(rule: Any, seen: Evidence) -> Found:
 # --- outliers ---
 
 
-RARE = replace(PEAKS, typical_image=2.0, images_above_half=0.02)
+RARE = replace(PEAKS, typical_sample=2.0, samples_above_half=0.02)
 
 
 def test_few_images_that_exceed_all_others() -> None:
-    found = found_by(rules.few_image_outlier, evidence(peaks=RARE))
-    assert "2 of 100 calibration images" in found.text
+    found = found_by(rules.few_sample_outlier, evidence(peaks=RARE))
+    assert "2 of 100 calibration samples" in found.text
     assert "'7.jpg'" in found.text
     assert found.calibrators == ("minmax",)
 
@@ -56,14 +56,14 @@ def test_few_images_that_exceed_all_others() -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        evidence(peaks=replace(RARE, images_above_half=0.06)),
-        evidence(peaks=replace(RARE, typical_image=5.1)),
-        evidence(peaks=RARE, images=15),
+        evidence(peaks=replace(RARE, samples_above_half=0.06)),
+        evidence(peaks=replace(RARE, typical_sample=5.1)),
+        evidence(peaks=RARE, samples=15),
         evidence(peaks=None),
     ],
 )
 def test_no_outlier_image(seen: Evidence) -> None:
-    assert rules.few_image_outlier(seen) is None
+    assert rules.few_sample_outlier(seen) is None
 
 
 LOUD = replace(PEAKS, typical_channel=1.0, channels_above_half=1 / 64)
@@ -165,10 +165,12 @@ def test_no_small_negatives(low: float, facts: TensorFacts, dead: float) -> None
 def test_the_head_counts_where_it_costs() -> None:
     head, dfl = TensorFacts(head_readers=("last",)), TensorFacts(dfl_readers=("dfl",))
     costly, cheap = LayerSensitivity("last", ("t",), 0.95), LayerSensitivity("last", ("t",), 0.995)
-    assert found_by(rules.box_head, evidence(facts=head, layers=(costly,))).nodes == ("last",)
-    assert "DFL" in found_by(rules.box_head, evidence(facts=dfl, layers=(replace(costly, node="dfl"),))).text
-    assert rules.box_head(evidence(facts=head, layers=(cheap,))) is None
-    assert rules.box_head(evidence(facts=TensorFacts(), layers=(costly,))) is None
+    assert found_by(rules.output_head, evidence(facts=head, layers=(costly,))).nodes == ("last",)
+    assert (
+        "DFL" in found_by(rules.output_head, evidence(facts=dfl, layers=(replace(costly, node="dfl"),))).text
+    )
+    assert rules.output_head(evidence(facts=head, layers=(cheap,))) is None
+    assert rules.output_head(evidence(facts=TensorFacts(), layers=(costly,))) is None
 
 
 def test_a_head_that_is_clipped_is_not_to_blame() -> None:
@@ -176,7 +178,7 @@ def test_a_head_that_is_clipped_is_not_to_blame() -> None:
     seen = evidence(facts=TensorFacts(head_readers=("last",)), layers=(layer,), errors=CLIPPING)
     assert [found.kind for found in rules.findings(seen)] == ["clipped"]
     unclipped = replace(seen, losing="entropy2", winning="minmax")
-    assert [found.kind for found in rules.findings(unclipped)] == ["box-head"]
+    assert [found.kind for found in rules.findings(unclipped)] == ["output-head"]
 
 
 def test_a_constant_tensor() -> None:

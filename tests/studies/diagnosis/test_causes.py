@@ -13,9 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.metrics import Loss, Metric
+from calibrant.core.tasks import Words
 from calibrant.graph.model import load_model
-from calibrant.stages.recommend import Drop
-from calibrant.studies.diagnosis.case import Case, Trialed, case_of
+from calibrant.studies.diagnosis.case import DiagnosedCandidate, DiagnosisInput, case_of
 from calibrant.studies.diagnosis.causes import causes_of
 from calibrant.studies.diagnosis.result import (
     Cause,
@@ -29,12 +30,13 @@ from calibrant.studies.diagnosis.result import (
     SwapTest,
     TensorDiagnosis,
 )
+from calibrant.studies.result import Recommended, Trial
 
 TENSORS = ("a", "b", "c", "d", "e")
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
+def case(tmp_path: Path) -> DiagnosisInput:
     """A chain of five convolutions over the tensors a, b, c, d and e."""
     names = (*TENSORS, "y")
     nodes = [
@@ -52,10 +54,14 @@ def case(tmp_path: Path) -> Case:
     study = SimpleNamespace(
         plan=SimpleNamespace(model=load_model(path)),
         calibration=[None] * 20,
+        task=SimpleNamespace(words=Words(), metric=Metric("map50_95", "mAP")),
         data=SimpleNamespace(calibration="calib", dataset="labels.json"),
     )
-    trials = {name: Trialed(name, {}, drop) for name, drop in (("minmax", 9.0), ("mse", 3.0), ("best", 1.0))}
-    return Case(cast(Any, study), cast(Any, None), trials, "minmax", "best")
+    trials = {
+        name: DiagnosedCandidate(name, {}, drop)
+        for name, drop in (("minmax", 9.0), ("mse", 3.0), ("best", 1.0))
+    }
+    return DiagnosisInput(cast(Any, study), cast(Any, None), trials, "minmax", "best")
 
 
 def clipped(tensor: str) -> TensorDiagnosis:
@@ -72,35 +78,35 @@ def alone(**losses: float) -> Sensitivity:
 
 
 def swap(**gained: float) -> SwapTest:
-    none = Drop(0.0, 0.0, 0.0)
+    none = Loss(0.0, 0.0, 0.0)
     steps = (SwapStep(n, (), 1.0, 2.0, 0.0, 0.9, 30.0, none, points, 0.0) for n, points in gained.items())
-    return SwapTest("minmax", "best", 300, Drop(8.0, 6.0, 10.0), none, True, tuple(steps), "")
+    return SwapTest("minmax", "best", 300, Loss(8.0, 6.0, 10.0), none, True, tuple(steps), "")
 
 
-def found(case: Case, *args: Any) -> tuple[Cause, ...]:
+def found(case: DiagnosisInput, *args: Any) -> tuple[Cause, ...]:
     return causes_of(case, "runs/it", [clipped(name) for name in TENSORS], {}, *args)
 
 
-def test_what_the_swap_test_charges_most_comes_first(case: Case) -> None:
+def test_what_the_swap_test_charges_most_comes_first(case: DiagnosisInput) -> None:
     causes = found(case, [], swap(b=1.0, a=5.0, c=0.1))
     assert [(cause.tensor, cause.cost) for cause in causes[:2]] == [("a", 5.0), ("b", 1.0)]
     assert "c" not in {cause.tensor for cause in causes}  # less than 3 % of the gap
 
 
-def test_a_layer_that_costs_nothing_has_no_cause(case: Case) -> None:
+def test_a_layer_that_costs_nothing_has_no_cause(case: DiagnosisInput) -> None:
     causes = found(case, [alone(a=0.2, b=0.001, c=0.0, d=0.0, e=0.0)], None)
     assert [cause.tensor for cause in causes] == ["a"]
     assert causes[0].loss_alone == pytest.approx(0.2)
     assert causes[0].cost is None
 
 
-def test_without_measurements_all_that_rules_find_counts_three_of_a_kind(case: Case) -> None:
+def test_without_measurements_all_that_rules_find_counts_three_of_a_kind(case: DiagnosisInput) -> None:
     causes = found(case, [], None)
     assert [cause.kind for cause in causes] == ["clipped"] * 3
     assert "2 other tensors" in causes[-1].text
 
 
-def test_without_prices_the_layer_behind_which_the_error_grows_comes_first(case: Case) -> None:
+def test_without_prices_the_layer_behind_which_the_error_grows_comes_first(case: DiagnosisInput) -> None:
     levels = {"a": 40.0, "b": 38.0, "c": 20.0, "d": 15.0, "e": 15.5}
     points = (NoisePoint(i, f"conv {name}", "", db) for i, (name, db) in enumerate(levels.items()))
     causes = found(case, [], None, [NoiseGrowth("minmax", 8, tuple(points))])
@@ -108,11 +114,11 @@ def test_without_prices_the_layer_behind_which_the_error_grows_comes_first(case:
     assert [cause.tensor for cause in causes] == ["c", "d", "a"]
 
 
-def test_what_does_not_hurt_the_losing_candidate_is_no_cause(case: Case) -> None:
+def test_what_does_not_hurt_the_losing_candidate_is_no_cause(case: DiagnosisInput) -> None:
     assert found(replace(case, losing="mse"), [alone(a=0.5)], None) == ()
 
 
-def test_remedies_are_commands_that_a_shell_takes(case: Case) -> None:
+def test_remedies_are_commands_that_a_shell_takes(case: DiagnosisInput) -> None:
     (cause,) = found(case, [alone(a=0.2, b=0, c=0, d=0, e=0)], None)
     commands = [remedy.command for remedy in cause.remedies]
     assert commands[0] is not None
@@ -121,11 +127,11 @@ def test_remedies_are_commands_that_a_shell_takes(case: Case) -> None:
     assert commands[1] == "calibrant optimize runs/it"
 
 
-def test_width_is_no_reason_where_the_winner_is_wider(case: Case) -> None:
+def test_width_is_no_reason_where_the_winner_is_wider(case: DiagnosisInput) -> None:
     peaks = Peaks("7.jpg", None, 3, 0.9, 1.0, 64, 0.01, 1 / 64)
     outlier = replace(clipped("a"), peaks=peaks)
 
-    def kinds(known: Case) -> set[str]:
+    def kinds(known: DiagnosisInput) -> set[str]:
         causes = causes_of(known, "runs/it", [outlier], {}, [alone(a=0.2)], None)
         return {cause.kind for cause in causes}
 
@@ -133,10 +139,10 @@ def test_width_is_no_reason_where_the_winner_is_wider(case: Case) -> None:
     assert kinds(replace(case, losing="best", winning="minmax")) == {"channel-outlier"}
 
 
-def test_a_layer_left_in_float_says_what_was_measured(case: Case) -> None:
+def test_a_layer_left_in_float_says_what_was_measured(case: DiagnosisInput) -> None:
     peaks = Peaks("7.jpg", None, 3, 0.9, 1.0, 64, 0.01, 1 / 64)
     outlier = replace(clipped("a"), peaks=peaks)
-    layer = LayerSensitivity("conv a", ("a",), 0.5, rest_drop=Drop(1.25, 0.5, 2.0))
+    layer = LayerSensitivity("conv a", ("a",), 0.5, lost_without=Loss(1.25, 0.5, 2.0))
     known = replace(case, losing="best", winning="minmax")
     (cause,) = causes_of(known, "runs/it", [outlier], {}, [Sensitivity("best", 24, 0.5, (layer,))], None)
     assert "leave 'conv a' in float: best then loses 1.2 points (95 % interval 0.5 to 2.0)" in {
@@ -144,26 +150,26 @@ def test_a_layer_left_in_float_says_what_was_measured(case: Case) -> None:
     }
 
 
-CONTENT = {
-    "trials": [
-        {"calibrator": "minmax", "drop": 2.0},
-        {"calibrator": "mse", "drop": 9.0},
-        {"calibrator": "lost", "drop": 20.0},
-        {"calibrator": "failed", "drop": None},
-    ],
-    "recommended": {"calibrator": "minmax"},
-}
+def trial(name: str, lost: float | None) -> Trial:
+    return Trial(name, name, "ok", loss=None if lost is None else Loss(lost, lost, lost))
+
+
+TRIALS = (trial("minmax", 2.0), trial("mse", 9.0), trial("lost", 20.0), trial("failed", None))
+RECOMMENDED = Recommended("minmax", "", (), 0.0)
 ENCODINGS: dict[str, dict[str, Any]] = {"minmax": {}, "mse": {}, "failed": {}}
 
 
-def chosen(content: dict[str, Any] = CONTENT, **names: str) -> Case:
-    return case_of(cast(Any, None), cast(Any, None), ENCODINGS, content, **names)
+def chosen(
+    trials: tuple[Trial, ...] = TRIALS, recommended: Recommended | None = RECOMMENDED, **names: str
+) -> DiagnosisInput:
+    result = cast(Any, SimpleNamespace(trials=trials, recommended=recommended))
+    return case_of(cast(Any, None), cast(Any, None), ENCODINGS, result, **names)
 
 
 def test_the_worst_candidate_with_encodings_is_held_against_the_recommended() -> None:
     assert (chosen().losing, chosen().winning) == ("mse", "minmax")
     assert chosen(losing="minmax", winning="mse").losing == "minmax"
-    assert chosen({**CONTENT, "recommended": None}).winning == "minmax"
+    assert chosen(recommended=None).winning == "minmax"
     assert [trial.calibrator for trial in chosen(losing="minmax").held] == ["minmax"]
 
 
@@ -171,4 +177,4 @@ def test_names_that_were_not_measured_are_refused() -> None:
     with pytest.raises(SettingsError, match="measured no 'failed'; it has minmax, mse"):
         chosen(losing="failed")
     with pytest.raises(DataError, match="measured no candidate"):
-        chosen({"trials": [CONTENT["trials"][3]]})  # type: ignore[index]
+        chosen(TRIALS[3:])

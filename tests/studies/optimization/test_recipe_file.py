@@ -22,7 +22,7 @@ recipes = st.builds(
 
 
 def file_of(recipe: Recipe) -> RecipeFile:
-    return RecipeFile(recipe, "m.onnx", "ab", "tensorrt", "cd", "float: 0 of 2 layers", ("keep",), 320)
+    return RecipeFile(recipe, "m.onnx", "ab", "tensorrt", "cd", "float: 0 of 2 layers", ("keep",), (320, 320))
 
 
 @given(recipes)

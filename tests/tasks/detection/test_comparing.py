@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrant.tasks.detection.comparing import Scored, detection_differences
+from calibrant.core.tasks import Evaluated
+from calibrant.tasks.detection.comparing import detection_differences
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.operating import threshold_curve
 from calibrant.tasks.detection.score import score
@@ -40,7 +41,7 @@ FP32 = (found(CAT, DOG), found(SMALL_CAT))
 
 
 def compared(*int8: Detections) -> DetectionDifferences:
-    before, after = (Scored(each, score(SAMPLES, each, CATEGORIES)) for each in (FP32, int8))
+    before, after = (Evaluated(each, score(SAMPLES, each, CATEGORIES)) for each in (FP32, int8))
     return detection_differences("mse", SAMPLES, before, after, CATEGORIES)
 
 

@@ -14,6 +14,7 @@ import pytest
 from onnx_heads import BOXES, HEIGHT, KINDS, SCORES, WIDTH, Head
 
 from calibrant.core.errors import ModelError
+from calibrant.core.tasks import MODEL
 from calibrant.core.types import ModelSignature
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
@@ -71,7 +72,7 @@ def image(tmp_path: Path) -> DetectionSample:
 def found_by(model: Path, signature: ModelSignature, sample: DetectionSample) -> Detections:
     task = DetectionTask(recognise(signature).profile, signature, categories=CATEGORIES, class_map=(0, 1, 2))
     with OnnxRuntime(1).open(model) as session:
-        return task.interpret(task.drive(session, sample), sample)
+        return task.interpret(task.drive({MODEL: session}, [sample])[0], sample)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -112,7 +113,7 @@ def test_nothing_speaks_against_the_right_family(name: str, tmp_path: Path, imag
     signature = signature_of(load_model(path))
     task = DetectionTask(recognise(signature).profile, signature)
     with OnnxRuntime(1).open(path) as session:
-        task.check(task.drive(session, image), image)
+        task.check(task.drive({MODEL: session}, [image])[0], image)
 
 
 WRONG = {
@@ -135,7 +136,7 @@ def test_a_wrong_family_is_refused_by_what_the_outputs_hold(
     signature = signature_of(load_model(path))
     task = DetectionTask(family_named(family), signature)
     with OnnxRuntime(1).open(path) as session:
-        raw = task.drive(session, image)
+        raw = task.drive({MODEL: session}, [image])[0]
     with pytest.raises(
         ModelError, match=rf"not those of {family}: .*({fact}).* name another --family"
     ) as found:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import CATEGORIES, pycocotools_numbers, scene
 
-from calibrant.core.types import Score
+from calibrant.core.metrics import Score
+from calibrant.core.tasks import MODEL
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.datasets import open_dataset
@@ -26,8 +27,12 @@ NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.z
 
 def numbers(found: Score) -> list[float]:
     """All twelve, with -1 where undefined, as COCO gives them."""
-    values = [found.value, *(found.details[name] for name in DETAILS)]
+    values = [found.value, *(_fraction(found.figure(name)) for name in DETAILS)]
     return [-1 if math.isnan(value) else value for value in values]
+
+
+def _fraction(points: float | None) -> float:
+    return math.nan if points is None else points / 100
 
 
 @settings(max_examples=30)
@@ -55,7 +60,9 @@ def test_twelve_numbers_equal_pycocotools_on_a_real_detector(shared: Path) -> No
     profile = recognise(signature).profile
     task = DetectionTask(profile, signature, categories=dataset.categories, class_map=range(80))
     with OnnxRuntime(1).open(model) as session:
-        found = [task.interpret(task.drive(session, sample), sample) for sample in dataset.samples]
+        found = [
+            task.interpret(task.drive({MODEL: session}, [sample])[0], sample) for sample in dataset.samples
+        ]
     assert sum(sample.truth.crowd.sum() for sample in dataset.samples) > 0
 
     ours = task.score(dataset.samples, found)
@@ -74,8 +81,8 @@ def test_a_perfect_detector_scores_one_and_a_blind_one_zero() -> None:
     ]
     assert score(samples, perfect, CATEGORIES).value > 0.999
     blind = score(samples, [NOTHING] * len(samples), CATEGORIES)
-    assert blind.metric == "map50_95"
-    assert blind.value == blind.details["ar_100"] == 0
+    assert blind.metric.name == "map50_95"
+    assert blind.value == blind.figure("ar_100") == 0
 
 
 def test_what_no_box_defines_is_nan() -> None:
@@ -84,4 +91,4 @@ def test_what_no_box_defines_is_nan() -> None:
     assert len(unlabelled) > 0
     nothing = score(unlabelled, [NOTHING] * len(unlabelled), CATEGORIES)
     assert math.isnan(nothing.value)
-    assert all(math.isnan(value) for value in nothing.details.values())
+    assert all(figure.value is None for figure in nothing.figures)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from calibrant.core.tasks import MODEL
 from calibrant.core.types import ModelSignature
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
@@ -45,5 +46,5 @@ def test_detectors_score_as_measured(shared: Path, name: str) -> None:
         class_map=match_categories(dataset.categories, 80, found.class_names),
     )
     with OnnxRuntime(1).open(model) as session:
-        detections = [task.interpret(task.drive(session, s), s) for s in dataset.samples]
+        detections = [task.interpret(task.drive({MODEL: session}, [s])[0], s) for s in dataset.samples]
     assert task.score(dataset.samples, detections).value == pytest.approx(DETECTORS[name][1], abs=0.003)

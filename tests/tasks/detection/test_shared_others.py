@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calibrant.core.errors import ModelError
+from calibrant.core.tasks import MODEL
 from calibrant.core.types import FloatArray
 from calibrant.graph.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
@@ -25,7 +26,7 @@ def found_in(model: Path, images: list[Path], confidence: float = 0.3) -> list[D
     task = DetectionTask(recognise(signature).profile, signature, class_map=range(100), confidence=confidence)
     samples = [CalibrationSample(image.name, image) for image in images]
     with OnnxRuntime(1).open(model) as session:
-        raw = [task.drive(session, sample) for sample in samples]
+        raw = [*task.drive({MODEL: session}, samples)]
         for outputs, sample in zip(raw, samples, strict=True):
             task.check(outputs, sample)
         return [task.interpret(outputs, sample) for outputs, sample in zip(raw, samples, strict=True)]

@@ -33,6 +33,8 @@ class TestDetectionTask(TaskConformance):
         family_named("yolox"), SIGNATURE, categories=(Category(1, "a"), Category(7, "b")), class_map=(0, 1)
     )
 
+    best, worst = 1.0, 0.0
+
     def samples(self) -> Sequence[DetectionSample]:
         return [_sample(index) for index in range(7)]
 

@@ -1,4 +1,4 @@
-"""What the store keeps of a run. All mAP figures are points, 0..100."""
+"""What the store keeps of a run. Values and losses are in the metric's unit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 class TrialRecord:
     """One quantized model of a run; None: not known.
 
-    ``drop`` is against the float model, with its 95 % interval from ``drop_low`` to ``drop_high``.
-    ``images``: how many test images the figures are of. ``is_tied``: it could not be told from the best.
-    ``median_ms``: latency of one image on the run's runtime.
+    ``loss`` is against the float model, with its 95 % interval from ``loss_low`` to ``loss_high``.
+    ``samples``: how many test samples the figures are of. ``is_tied``: it is indistinguishable from the best.
+    ``median_ms``: latency of one sample on the run's runtime. ``figures``: what else the task tells, by name.
     """
 
     name: str
@@ -22,14 +22,14 @@ class TrialRecord:
     key: str = ""
     reason: str | None = None
     same_as: str | None = None
-    map50_95: float | None = None
-    map50: float | None = None
-    drop: float | None = None
-    drop_low: float | None = None
-    drop_high: float | None = None
-    images: int | None = None
+    value: float | None = None
+    loss: float | None = None
+    loss_low: float | None = None
+    loss_high: float | None = None
+    samples: int | None = None
     median_ms: float | None = None
     is_tied: bool = False
+    figures: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class RunRecord:
     ``id`` is a hash of the run's result file, so that a run that is recorded twice is one record. ``kind`` is
     "study" or "optimization". ``created`` is aware, UTC. ``runtime`` is a name, and after a colon the options
     that change what it computes. ``test_ids_sha256`` tells test sets apart; empty: not known.
-    ``recommended`` names a trial; None: none could be measured.
+    ``metric``, ``direction``, ``unit`` and ``decimals`` say what is measured and how it is told.
+    ``float_value`` is the float model's; None: undefined. ``recommended`` names a trial; None: there is
+    none to recommend.
     """
 
     id: str
@@ -56,9 +58,13 @@ class RunRecord:
     device: str | None
     dataset: str
     test_ids_sha256: str
-    test_images: int
-    calibration_images: int
-    float_map50_95: float
+    test_samples: int
+    calibration_samples: int
+    metric: str
+    direction: str
+    unit: str
+    decimals: int
+    float_value: float | None
     recommended: str | None
     host: str
     folder: str

@@ -33,7 +33,7 @@ from calibrant.artifacts.runs_store.migrating import (
 )
 from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
 from calibrant.artifacts.runs_store.setting import OFF, VARIABLE, is_off
-from calibrant.artifacts.runs_store.tables import RUNS, TRIALS
+from calibrant.artifacts.runs_store.tables import FIGURES, RUNS, TRIALS
 from calibrant.core.errors import StoreError
 
 SHORTEST_ID = 4
@@ -87,15 +87,20 @@ class RunsStore:
     def put(self, run: RunRecord) -> None:
         """Record a run; one that is known under its id is replaced."""
         values = {column.name: getattr(run, column.name) for column in RUNS.columns}
-        trials = [
-            {"run_id": run.id, "position": position, **asdict(trial)}
-            for position, trial in enumerate(run.trials)
+        places = [{"run_id": run.id, "position": position} for position in range(len(run.trials))]
+        trials = [{**place, **_columns(trial)} for place, trial in zip(places, run.trials, strict=True)]
+        figures = [
+            {**place, "metric": name, "value": value}
+            for place, trial in zip(places, run.trials, strict=True)
+            for name, value in trial.figures.items()
         ]
         with self._writing() as connection:
             _delete(connection, run.id)
             connection.execute(insert(RUNS).values(values))
             if trials:
                 connection.execute(insert(TRIALS), trials)
+            if figures:
+                connection.execute(insert(FIGURES), figures)
 
     def get(self, start_of_id: str) -> RunRecord:
         """The one run whose id begins so. Raises StoreError where there is none, or several."""
@@ -114,13 +119,13 @@ class RunsStore:
         return self._runs(select(RUNS).where(*wanted.conditions()).order_by(*newest_first).limit(limit))
 
     def best(self, wanted: Wanted = Wanted()) -> tuple[RunRecord, ...]:
-        """For each model, scheme, runtime and kind of run the one on the most test images, else the newest.
+        """For each model, scheme, runtime and kind of run the one on the most test samples, else the newest.
 
         Runs that recommend nothing are left out. Sorted by model, scheme and runtime.
         """
         place = func.row_number().over(
             partition_by=(RUNS.c.model_sha256, RUNS.c.scheme, RUNS.c.runtime, RUNS.c.kind),
-            order_by=(RUNS.c.test_images.desc(), RUNS.c.created.desc(), RUNS.c.id),
+            order_by=(RUNS.c.test_samples.desc(), RUNS.c.created.desc(), RUNS.c.id),
         )
         usable = (*wanted.conditions(), RUNS.c.recommended.is_not(None))
         placed = select(RUNS.c.id, place.label("place")).where(*usable).subquery()
@@ -144,11 +149,17 @@ class RunsStore:
     def _runs(self, chosen: Select[Any]) -> tuple[RunRecord, ...]:
         ids = select(chosen.subquery().c.id)
         trials = select(TRIALS).where(TRIALS.c.run_id.in_(ids)).order_by(TRIALS.c.run_id, TRIALS.c.position)
+        figures = select(FIGURES).where(FIGURES.c.run_id.in_(ids))
         with self._reading() as connection:
             runs = connection.execute(chosen).mappings().all()
             rows = connection.execute(trials).mappings().all()
+            told = connection.execute(figures).mappings().all()
+        of_trial: dict[tuple[str, int], dict[str, float | None]] = {}
+        for row in told:
+            of_trial.setdefault((row["run_id"], row["position"]), {})[row["metric"]] = row["value"]
         of_run = {
-            run_id: tuple(map(_trial, group)) for run_id, group in groupby(rows, lambda row: row["run_id"])
+            run_id: tuple(_trial(row, of_trial.get((run_id, row["position"]), {})) for row in group)
+            for run_id, group in groupby(rows, lambda row: row["run_id"])
         }
         return tuple(RunRecord(**run, trials=of_run.get(run["id"], ())) for run in runs)
 
@@ -191,6 +202,7 @@ def open_store() -> RunsStore:
 
 
 def _delete(connection: Connection, run_id: str) -> None:
+    connection.execute(delete(FIGURES).where(FIGURES.c.run_id == run_id))
     connection.execute(delete(TRIALS).where(TRIALS.c.run_id == run_id))
     connection.execute(delete(RUNS).where(RUNS.c.id == run_id))
 
@@ -201,5 +213,11 @@ def _begins_with(column: ColumnElement[str], start: str) -> ColumnElement[bool]:
     return column.startswith(start, autoescape=True) if len(start) >= SHORTEST_ID else column == start
 
 
-def _trial(row: Any) -> TrialRecord:
-    return TrialRecord(**{name: row[name] for name in TrialRecord.__dataclass_fields__})
+def _columns(trial: TrialRecord) -> dict[str, Any]:
+    """What the table of trials holds of one."""
+    return {name: value for name, value in asdict(trial).items() if name != "figures"}
+
+
+def _trial(row: Any, figures: dict[str, float | None]) -> TrialRecord:
+    named = {name: row[name] for name in TrialRecord.__dataclass_fields__ if name != "figures"}
+    return TrialRecord(**named, figures=figures)

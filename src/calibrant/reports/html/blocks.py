@@ -140,7 +140,10 @@ class DrawnBox:
 
 @dataclass(frozen=True)
 class Photo:
-    """One image with the boxes of both models. ``source`` is a data: address, None where there is no file."""
+    """One sample with the boxes of both models. ``source`` is a data.
+
+    Address, None where there is no file.
+    """
 
     name: str
     summary: str
@@ -153,7 +156,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Photos:
-    """Images side by side, FP32 at the left and ``candidate`` at the right."""
+    """Samples side by side, FP32 at the left and ``candidate`` at the right."""
 
     template: ClassVar[str] = "photos.html"
     candidate: str

@@ -15,7 +15,7 @@ from calibrant.reports.html.blocks import Plot, Section
 from calibrant.reports.html.sections import sections_of
 from calibrant.reports.material import Material
 from calibrant.reports.verdict import headline, verdict
-from calibrant.reports.words import interval, points
+from calibrant.reports.words import interval, shown
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,13 +60,13 @@ def report_html(material: Material) -> str:
     study = material.study
     return page_html(
         Page(
-            kind=f"study of {study['created'][:10]}",
+            kind=f"study of {study.created[:10]}",
             heading=material.model_name,
             facts=(
-                study["model"]["family"],
-                f"{study['model']['quantized_nodes']} layers in INT8",
-                f"{study['data']['calibration_images']} calibration images",
-                f"{study['data']['test_images']:,} test images with {study['data']['test_boxes']:,} boxes",
+                study.model.family,
+                f"{study.model.quantized_nodes} layers in INT8",
+                f"{study.data.calibration_samples} calibration {material.words.samples}",
+                _test_set(material),
                 material.run.runtime,
             ),
             headline=headline(material),
@@ -96,17 +96,25 @@ def page_html(page: Page) -> str:
     )
 
 
+def _test_set(material: Material) -> str:
+    words, data = material.words, material.study.data
+    labels = data.facts.get(words.labels)
+    labelled = "" if labels is None else f" with {labels:,} {words.labels}"
+    return f"{data.test_samples:,} test {words.samples}{labelled}"
+
+
 def _figures(material: Material) -> tuple[Figure, ...]:
     """FP32's score, the recommended candidate's, and what is lost."""
-    full = Figure("FP32", points(material.study["baseline"]["map50_95"]), "mAP50-95")
+    metric = material.metric
+    full = Figure("FP32", shown(material.study.baseline.score.value, metric), metric.column)
     chosen = material.recommended
-    if chosen is None:
+    if chosen is None or chosen.loss is None:
         return (full,)
-    within = f"95 % interval {interval(*chosen['drop_ci95'])}"
+    within = f"95 % interval {interval(chosen.loss.low, chosen.loss.high, metric)}"
     return (
         full,
-        Figure(f"INT8, {chosen['calibrator']}", points(chosen["map50_95"]), "mAP50-95"),
-        Figure("lost", points(chosen["drop"]), within),
+        Figure(f"INT8, {chosen.calibrator}", shown(chosen.value, metric), metric.column),
+        Figure("lost", shown(chosen.loss.value, metric), within),
     )
 
 
@@ -123,7 +131,10 @@ def _script_safe(content: Any) -> Markup:
 
 
 def _policy(scripts: list[str]) -> str:
-    """A Content-Security-Policy: these scripts, inline styles, embedded images, and nothing from anywhere."""
+    """A Content-Security-Policy.
+
+    These scripts, inline styles, embedded samples, and nothing from anywhere.
+    """
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "

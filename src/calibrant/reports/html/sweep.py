@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from calibrant.core.metrics import Metric
 from calibrant.reports.html.blocks import Cell, Column, Paragraph, Section, Table
 from calibrant.reports.html.page import Figure, Page, page_html
 from calibrant.reports.sweep_words import sweep_headline, sweep_verdict, telling_axes
-from calibrant.reports.words import NOTHING, listed, points
+from calibrant.reports.words import NOTHING, listed, shown
 from calibrant.studies.sweep.result import SWEEP, CalibratorSummary, Row, SweepResult
 
 _FACTS = {"models": "model", "data": "dataset", "schemes": "scheme", "runtimes": "runtime"}
@@ -52,7 +53,7 @@ def _sections(result: SweepResult) -> list[Section]:
     sections = [
         Section("runs", "Runs", (_runs_table(result.rows),)),
         Section("calibrators", "Calibrators", (_summary_table(result.calibrators),)),
-        Section("drops", "Points lost", (_drops_table(result),)),
+        Section("drops", "Lost", (_drops_table(result),)),
     ]
     if result.failed:
         reasons = tuple(Paragraph(f"`{row.run}`: {row.reason}") for row in result.failed)
@@ -61,7 +62,7 @@ def _sections(result: SweepResult) -> list[Section]:
 
 
 def _runs_table(rows: Sequence[Row]) -> Table:
-    numbers = ("FP32", "mAP50-95", "lost", "from", "to")
+    numbers = ("FP32", "INT8", "lost", "from", "to")
     axes = telling_axes(rows)
     columns = (
         *map(Column, axes),
@@ -70,23 +71,24 @@ def _runs_table(rows: Sequence[Row]) -> Table:
         Column("tied with it"),
     )
     cells = tuple(_run_cells(row, tuple(axes.values())) for row in rows)
-    return Table("What to deploy, in mAP points", columns, cells, is_open=True)
+    return Table("What to deploy", columns, cells, is_open=True)
 
 
 def _run_cells(row: Row, axes: Sequence[str]) -> tuple[Cell, ...]:
     chosen = row.chosen
-    low, high = chosen.drop_ci95 if chosen and chosen.drop_ci95 else (None, None)
-    value, drop = (chosen.map50_95, chosen.drop) if chosen else (None, None)
+    lost = chosen.loss if chosen else None
+    value = chosen.value if chosen else None
+    losses = (lost.value, lost.low, lost.high) if lost else (None, None, None)
     return (
         *_axis_cells(row, axes),
         Cell(row.recommended or row.status),
-        *map(_number, (row.fp32, value, drop, low, high)),
+        *(_number(figure, row.metric) for figure in (row.fp32, value, *losses)),
         Cell(", ".join(row.tied)),
     )
 
 
 def _summary_table(summaries: Sequence[CalibratorSummary]) -> Table:
-    numbers = ("runs", "recommended", "tied", "beaten early", "failed", "median lost", "most lost")
+    numbers = ("runs", "recommended", "tied", "stopped early", "failed", "median lost", "most lost")
     columns = (Column("calibrator"), *(Column(title, "number") for title in numbers), Column("in", "name"))
     rows = tuple(
         (
@@ -101,8 +103,8 @@ def _summary_table(summaries: Sequence[CalibratorSummary]) -> Table:
                     summary.failed,
                 )
             ),
-            _number(summary.median_drop),
-            _number(summary.worst_drop),
+            _number(summary.median_loss, summary.metric),
+            _number(summary.worst_loss, summary.metric),
             Cell(summary.worst_run or ""),
         )
         for summary in summaries
@@ -111,18 +113,18 @@ def _summary_table(summaries: Sequence[CalibratorSummary]) -> Table:
 
 
 def _drops_table(result: SweepResult) -> Table:
-    names = [summary.calibrator for summary in result.calibrators]
+    names = list(dict.fromkeys(summary.calibrator for summary in result.calibrators))
     axes = telling_axes(result.rows)
     columns = (*map(Column, axes), *(Column(name, "number") for name in names))
     rows = tuple(
         (
             *_axis_cells(row, tuple(axes.values())),
-            *(_number(found.drop if (found := row.of(name)) else None) for name in names),
+            *(_number(_lost(row, name), row.metric) for name in names),
         )
         for row in result.rows
     )
     return Table(
-        "Points lost by each calibrator; of one beaten early, on the images that it has seen", columns, rows
+        "Lost by each calibrator; of one stopped early, on the samples that it has seen", columns, rows
     )
 
 
@@ -130,5 +132,10 @@ def _axis_cells(row: Row, axes: Sequence[str]) -> tuple[Cell, ...]:
     return tuple(Cell(getattr(row, axis)) for axis in axes)
 
 
-def _number(value: float | None) -> Cell:
-    return Cell(NOTHING if value is None else points(value), value)
+def _lost(row: Row, calibrator: str) -> float | None:
+    found = row.of(calibrator)
+    return found.loss.value if found and found.loss else None
+
+
+def _number(value: float | None, metric: Metric | None) -> Cell:
+    return Cell(NOTHING if value is None or metric is None else shown(value, metric), value)

@@ -1,1 +1,1 @@
-"""Do the calibration images represent what the model will see: summaries, distances, selection."""
+"""Do the calibration samples represent what the model will see: summaries, distances, selection."""

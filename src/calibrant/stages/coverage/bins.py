@@ -1,6 +1,6 @@
 """The bins of activations' summaries: eighths of an octave of the magnitude, with its sign.
 
-They need no anchor, so that summaries of any images add up exactly.
+They need no anchor, so that summaries of any samples add up exactly.
 """
 
 OCTAVES, BINS_PER_OCTAVE, LOWEST_EXPONENT = 64, 8, -31

@@ -1,4 +1,4 @@
-"""Is a difference between two sets of images more than chance? Without any assumption about distributions."""
+"""Is a difference between two sets of samples more than chance? Nothing is assumed of distributions."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def js_distance(first: NDArray[np.int64], second: NDArray[np.int64], amax: float
 
 
 def exceedance_probability(seen: int, new: int, exceeding: int) -> float:
-    """How probable it is that ``exceeding`` or more of ``new`` images exceed the largest of ``seen`` ones.
+    """How probable it is that ``exceeding`` or more of ``new`` samples exceed the largest of ``seen`` ones.
 
     It holds for any distribution, as long as both sets come from the same one: the product over
-    i < exceeding of (new - i) / (seen + new - i). One new image exceeds with probability 1 / (seen + 1).
+    i < exceeding of (new - i) / (seen + new - i). One new sample exceeds with probability 1 / (seen + 1).
     Source: E. Gumbel and H. von Schelling, The distribution of the number of exceedances, 1950.
     """
     i = np.arange(exceeding)

@@ -1,4 +1,4 @@
-"""Images that are nearly the same: pairs of hashes that differ in few bits."""
+"""Samples that are nearly the same: pairs of hashes that differ in few bits."""
 
 from __future__ import annotations
 

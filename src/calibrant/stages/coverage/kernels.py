@@ -1,4 +1,4 @@
-"""The loop that summarises one tensor of one image: compiled, or numba's (core/kernel_choice.py)."""
+"""The loop that summarises one tensor of one sample: compiled, or numba's (core/kernel_choice.py)."""
 
 from __future__ import annotations
 

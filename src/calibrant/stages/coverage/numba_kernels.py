@@ -1,4 +1,4 @@
-"""The loop that summarises one tensor of one image: reference of _kernels.c, and what stands in for it."""
+"""The loop that summarises one tensor of one sample: reference of _kernels.c, and what stands in for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several passes over images through one open model: growing statistics, or a summary of each image."""
+"""Several passes over samples through one open model: growing statistics, or a summary of each sample."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from calibrant.core.errors import NumericsError
 from calibrant.core.progress import Progress
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import Observer, Range, Runtime, Sample, Session, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Observer, Range, Runtime, Sample, Session, Statistics
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder
 from calibrant.stages.coverage.summary import TensorSummary, summary_of
 from calibrant.stages.parallel import in_order, workers_of
+from calibrant.stages.sessions import drive
 
 
 class Passes:
@@ -93,16 +95,16 @@ class Passes:
         if rest:
             recorder = growth.continued()
 
-            def drive(sample: Sample) -> None:
+            def run(sample: Sample) -> None:
                 recorder.begin(sample)
                 self._show(sample, recorder.observe)
 
-            yield from in_order(drive, rest, workers)
+            yield from in_order(run, rest, workers)
             growth.add(recorder)
 
     def _show(self, sample: Sample, observe: Observer) -> None:
         self._board.connect(observe)
-        self._task.drive(self._session, sample)
+        drive(self._task, self._session, sample)
 
 
 class _Board:
@@ -153,7 +155,7 @@ class _Growth:
 
 @contextmanager
 def open_passes(model: Model, tensors: Sequence[str], task: Task, runtime: Runtime) -> Iterator[Passes]:
-    """Open a float model once, with ``tensors`` to be recorded, for several passes over images.
+    """Open a float model once, with ``tensors`` to be recorded, for several passes over samples.
 
     Raises RuntimeFailedError.
     """

@@ -1,4 +1,4 @@
-"""What is kept of each image's activations, and of a set of images: extremes and coarse histograms."""
+"""What is kept of each sample's activations, and of a set of samples: extremes and coarse histograms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calibrant.stages.coverage.bins import BINS
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """One tensor of one image, or of several.
+    """One tensor of one sample, or of several.
 
     low, high: extremes, real units. counts: int64 (BINS,). outside: int64 (R,), values outside each of R
     ranges.
@@ -29,11 +29,11 @@ class TensorSummary:
 
 @dataclass(frozen=True)
 class SetSummary:
-    """All images of a set, tensors in the order of ``tensors``.
+    """All samples of a set, tensors in the order of ``tensors``.
 
-    lows, highs: float32 (N, T), each image's extremes. counts: int64 (T, BINS), all images together.
-    outside: int64 (T, R), values outside each range, and images_outside (T, R) images with any. halves:
-    int64 (S, T, BINS), the counts of one half of the images in each of S random splits.
+    lows, highs: float32 (N, T), each sample's extremes. counts: int64 (T, BINS), all samples together.
+    outside: int64 (T, R), values outside each range, and samples_outside (T, R) samples with any. halves:
+    int64 (S, T, BINS), the counts of one half of the samples in each of S random splits.
     """
 
     tensors: tuple[str, ...]
@@ -41,12 +41,12 @@ class SetSummary:
     highs: NDArray[np.float32]
     counts: NDArray[np.int64]
     outside: NDArray[np.int64]
-    images_outside: NDArray[np.int64]
+    samples_outside: NDArray[np.int64]
     halves: NDArray[np.int64]
 
     @property
-    def images(self) -> int:
-        """How many images were summarised."""
+    def samples(self) -> int:
+        """How many samples were summarised."""
         return len(self.lows)
 
 
@@ -71,45 +71,45 @@ def summary_of(parts: Sequence[NDArray[np.float32]], ranges: Sequence[Range]) ->
 
 def summarised(
     tensors: Sequence[str],
-    images: Iterable[Mapping[str, TensorSummary]],
+    samples: Iterable[Mapping[str, TensorSummary]],
     ranges: int,
     splits: NDArray[np.bool_],
 ) -> SetSummary:
-    """Add up the images' summaries as they come.
+    """Add up the samples' summaries as they come.
 
-    ranges: how many ranges the summaries know. splits: bool (S, N), which of N images are in the first half
+    ranges: how many ranges the summaries know. splits: bool (S, N), which of N samples are in the first half
     of each split.
     """
     counts = np.zeros((len(tensors), BINS), np.int64)
-    outside, images_outside = (np.zeros((len(tensors), ranges), np.int64) for _ in range(2))
+    outside, samples_outside = (np.zeros((len(tensors), ranges), np.int64) for _ in range(2))
     halves = np.zeros((len(splits), len(tensors), BINS), np.int64)
     lows: list[list[float]] = []
     highs: list[list[float]] = []
-    for position, image in enumerate(images):
-        rows = [image[tensor] for tensor in tensors]
+    for position, sample in enumerate(samples):
+        rows = [sample[tensor] for tensor in tensors]
         lows.append([row.low for row in rows])
         highs.append([row.high for row in rows])
-        of_image = np.stack([row.counts for row in rows])
-        counts += of_image
-        halves[splits[:, position]] += of_image
+        of_sample = np.stack([row.counts for row in rows])
+        counts += of_sample
+        halves[splits[:, position]] += of_sample
         beyond = np.stack([row.outside for row in rows])
         outside += beyond
-        images_outside += beyond > 0
+        samples_outside += beyond > 0
     return SetSummary(
         tuple(tensors),
         np.array(lows, np.float32).reshape(-1, len(tensors)),
         np.array(highs, np.float32).reshape(-1, len(tensors)),
         counts,
         outside,
-        images_outside,
+        samples_outside,
         halves,
     )
 
 
-def random_halves(images: int, splits: int, seed: int) -> NDArray[np.bool_]:
-    """Which of ``images`` images are in the first half of each of ``splits`` random splits: (S, N)."""
+def random_halves(samples: int, splits: int, seed: int) -> NDArray[np.bool_]:
+    """Which of ``samples`` samples are in the first half of each of ``splits`` random splits: (S, N)."""
     rng = np.random.default_rng(seed)
-    rows = np.zeros((splits, images), np.bool_)
+    rows = np.zeros((splits, samples), np.bool_)
     for row in rows:
-        row[rng.permutation(images)[: images // 2]] = True
+        row[rng.permutation(samples)[: samples // 2]] = True
     return rows

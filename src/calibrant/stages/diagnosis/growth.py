@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from calibrant.core.types import Feeds, Runtime, Sample, Session, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Feeds, Runtime, Sample, Session
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.probe import with_outputs
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 
 def noise_by_tensor(
@@ -48,7 +49,7 @@ def _probed(model: Model, tensors: Sequence[str], runtime: Runtime, path: Path) 
 
 def _runs(session: Session, task: Task, sample: Sample) -> list[Feeds]:
     seen: list[Feeds] = []
-    task.drive(WatchedSession(session, watch_outputs=seen.append), sample)
+    drive(task, WatchedSession(session, watch_outputs=seen.append), sample)
     return seen
 
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calibrant.core.metrics import Loss
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.recommend import Drop
 
-# The share of the float model's mAP that is lost for each share of its detections on which the two disagree,
-# and how far that differs from detector to detector (standard deviation): docs/adr/0010.
+# The share of the float model's metric that is lost for each share of its predictions on which the two
+# disagree, and how far that differs from model to model (standard deviation): docs/adr/0010.
 LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.2, 0.12
 # The loss is told from models that disagree at most so many times as much as the closest one.
 NEARBY = 1.5
@@ -21,16 +21,16 @@ _INTERVAL_WIDTHS = 2 * 1.96
 
 @dataclass(frozen=True)
 class Option:
-    """A model that was measured on the images to select by.
+    """A model that was measured on the samples to select by.
 
-    agreement: with the float model, on other images, 0..1. int8_share: of all multiply-accumulates of
+    agreement: with the float model, on other samples, 0..1. int8_share: of all multiply-accumulates of
     convolutions and matrix products, 0..1.
     """
 
     recipe: Recipe
     agreement: float
     int8_share: float
-    drop: Drop
+    loss: Loss
 
     @property
     def disagreement(self) -> float:
@@ -39,44 +39,45 @@ class Option:
 
     @property
     def noise(self) -> float:
-        """The standard deviation of its measured drop, points: what as many other images would have, too."""
-        return (self.drop.high - self.drop.low) / _INTERVAL_WIDTHS
+        """The standard deviation of its measured loss: what as many other samples would have, too."""
+        return (self.loss.high - self.loss.low) / _INTERVAL_WIDTHS
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What models are expected to lose on images not seen, by how far they disagree with the float model.
+    """What models are expected to lose on samples not seen, by how far they disagree with the float model.
 
-    slope: points for a disagreement of 1. spread: its standard deviation.
+    slope: the loss for a disagreement of 1. spread: its standard deviation.
     """
 
     slope: float
     spread: float
 
     def expected(self, option: Option) -> float:
-        """Points that an option will lose. Never less than its own measurement leaves possible."""
-        return max(self.slope * option.disagreement, option.drop.low)
+        """What an option will lose. Never less than its own measurement leaves possible."""
+        return max(self.slope * option.disagreement, option.loss.low)
 
     def at_most(self, option: Option) -> float:
-        """Points that it will hardly exceed when it is measured on as many other images."""
+        """What it will hardly lose more than when it is measured on as many other samples."""
         deviation = math.hypot(self.spread * option.disagreement, option.noise)
-        return max(self.slope * option.disagreement + CAUTION * deviation, option.drop.low)
+        return max(self.slope * option.disagreement + CAUTION * deviation, option.loss.low)
 
 
-def outlook(options: Sequence[Option], float_points: float) -> Outlook:
-    """What disagreement costs this detector: what it costs others, corrected by what was measured here.
+def outlook(options: Sequence[Option], whole: float) -> Outlook:
+    """What disagreement costs this model: what it costs others, corrected by what was measured here.
 
-    float_points: the float model's mAP. There is at least one option. Each option's measured drop has much
-    noise, and all have it in common, as they are scored on the same images: that is why a handful of them
-    count as one measurement, whose weight is what its interval allows.
+    whole: what a model that predicts nothing right would lose, as shown. There is at least one option. Each
+    option's measured loss has much noise, and all have it in common, as they are scored on the same
+    samples: that is why a handful of them count as one measurement, whose weight is what its interval
+    allows.
     """
-    prior, spread = LOSS_PER_DISAGREEMENT * float_points, ITS_SPREAD * float_points
+    prior, spread = LOSS_PER_DISAGREEMENT * whole, ITS_SPREAD * whole
     nearest = min(option.disagreement for option in options)
     near = [option for option in options if option.disagreement <= NEARBY * nearest]
     disagreement = sum(option.disagreement for option in near)
     if disagreement == 0 or spread == 0:
         return Outlook(prior, spread)
-    found = max(sum(option.drop.points for option in near) / disagreement, 0.0)
+    found = max(sum(option.loss.value for option in near) / disagreement, 0.0)
     noise = sum(option.noise for option in near) / disagreement
     weight = spread**2 / (spread**2 + noise**2)
     return Outlook((1 - weight) * prior + weight * found, spread * (1 - weight) ** 0.5)
@@ -84,14 +85,14 @@ def outlook(options: Sequence[Option], float_points: float) -> Outlook:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a user allows: points of mAP lost, and a share of the multiply-accumulates in float, 0..1."""
+    """What a user allows: what may be lost, and a share of the multiply-accumulates in float, 0..1."""
 
-    drop: float
+    loss: float
     float_share: float
 
     def used_up(self, option: Option, expected: Outlook) -> float:
         """How much of both an option takes, 0..2: what the user allows says what each is worth."""
-        return _ratio(expected.at_most(option), self.drop) + _ratio(1 - option.int8_share, self.float_share)
+        return _ratio(expected.at_most(option), self.loss) + _ratio(1 - option.int8_share, self.float_share)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -101,11 +102,11 @@ def _ratio(part: float, whole: float) -> float:
 def chosen(options: Sequence[Option], tolerance: Tolerance, expected: Outlook) -> Option:
     """The option to deploy. There is at least one.
 
-    Of those that will hardly lose more than the tolerated points, the one that uses up least of the whole
+    Of those that will hardly lose more than is tolerated, the one that uses up least of the whole
     tolerance: a share of a percent in float is worth it where it makes the target much surer, and not
     where it wins nothing. Where there is none, the one that is expected to lose least.
     """
-    able = [option for option in options if expected.at_most(option) <= tolerance.drop]
+    able = [option for option in options if expected.at_most(option) <= tolerance.loss]
     if not able:
         return min(options, key=expected.expected)
     return min(able, key=lambda option: (tolerance.used_up(option, expected), expected.expected(option)))

@@ -20,7 +20,7 @@ class Equalize:
     """Cross-layer equalization: see graph.mending.equalize.
 
     Depthwise convolutions' inputs always; strength: how much of the others' migrates into their weights, 0 to
-    1. channels: a channel is as large as it ever becomes ("peak") or as in all but few images ("typical").
+    1. channels: a channel is as large as it ever becomes ("peak") or as in all but few samples ("typical").
     least_gain: leave alone what is expected to win less, in bits. multiply: also where the
     scale cannot be folded into the layer before, and costs a Mul.
     """

@@ -12,7 +12,8 @@ from calibrant.core.closing import ClosesOnExit
 from calibrant.core.executor import Executor, completed
 from calibrant.core.progress import Advance, Progress
 from calibrant.core.statistics import TensorStatistics
-from calibrant.core.types import FloatArray, Observer, Sample, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import FloatArray, Observer, Sample, Statistics
 from calibrant.graph.model import Model, save_model
 from calibrant.graph.points import upper_bounds
 from calibrant.graph.probe import with_outputs
@@ -21,7 +22,7 @@ from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder, anchored, requ
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.remote.files import KEPT_OPEN, NamedFile, NamedSamples, shards_of
 from calibrant.stages.remote.packing import PackedStatistics
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +83,12 @@ class LaterShard:
         probe, collection = _probe_of(self.collection, is_first=False), self.collection
         recorder = Recorder(collection.tensors, collection.bounds, self.anchors)
 
-        def drive(sample: Sample) -> None:
+        def run(sample: Sample) -> None:
             recorder.begin(sample)
-            collection.task.drive(probe.session, sample)
+            drive(collection.task, probe.session, sample)
 
         with probe.showing(recorder.observe):
-            for _ in in_order(drive, self.samples.checked(collection.task), workers_of(probe.session)):
+            for _ in in_order(run, self.samples.checked(collection.task), workers_of(probe.session)):
                 pass
         return _counted(recorder, self.anchors, len(self.samples))
 
@@ -155,7 +156,7 @@ def _probe_of(collection: Collection, *, is_first: bool = True) -> _Probe:
     def opened() -> _Probe:
         probe = _Probe(collection)
         if not is_first:
-            collection.task.drive(probe.session, collection.first)
+            drive(collection.task, probe.session, collection.first)
         return probe
 
     return KEPT_OPEN.get((collection.model, collection.tensors, collection.runtime), opened)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, TypeVar, cast
 
 from calibrant.core.errors import DataError
-from calibrant.core.types import Task
+from calibrant.core.tasks import Task
 from calibrant.graph.files import sha256_of
 
 T = TypeVar("T", bound=AbstractContextManager[object])
@@ -54,45 +54,36 @@ class NamedFile:
         return path
 
 
-@runtime_checkable
-class DigestingTask(Task, Protocol):
-    """A task whose samples lie in files."""
-
-    def digest(self, sample: Any) -> bytes:
-        """A hash of a sample's content; of a file that cannot be read it is that of nothing."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class NamedSamples:
-    """Samples, and a hash of what each must hold; none where the task cannot tell."""
+    """Samples, and a hash of what each must hold; None where the task cannot tell."""
 
     samples: tuple[Any, ...]
-    digests: tuple[bytes, ...]
+    digests: tuple[bytes | None, ...]
 
     @classmethod
     def of(cls, samples: Sequence[Any], task: Task) -> NamedSamples:
         """The samples as they are now."""
-        digests = map(task.digest, samples) if isinstance(task, DigestingTask) else ()
-        return cls(tuple(samples), tuple(digests))
+        return cls(tuple(samples), tuple(map(task.digest, samples)))
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def at(self, positions: Sequence[int]) -> NamedSamples:
         """Some of them."""
-        chosen = tuple(self.digests[position] for position in positions) if self.digests else ()
-        return NamedSamples(tuple(self.samples[position] for position in positions), chosen)
+        return NamedSamples(
+            tuple(self.samples[position] for position in positions),
+            tuple(self.digests[position] for position in positions),
+        )
 
     def checked(self, task: Task) -> tuple[Any, ...]:
         """The samples. Raises DataError where this machine has other files in their places."""
-        if self.digests and isinstance(task, DigestingTask):
-            for sample, digest in zip(self.samples, self.digests, strict=True):
-                if task.digest(sample) != digest:
-                    raise DataError(
-                        f"sample {sample.id!r} on machine {socket.gethostname()} is not the one that was "
-                        "sent for; workers need the same files at the same paths, e.g. on a shared disk"
-                    )
+        for sample, digest in zip(self.samples, self.digests, strict=True):
+            if digest is not None and task.digest(sample) != digest:
+                raise DataError(
+                    f"sample {sample.id!r} on machine {socket.gethostname()} is not the one that was "
+                    "sent for; workers need the same files at the same paths, e.g. on a shared disk"
+                )
         return self.samples
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.executor import Executor, completed
-from calibrant.core.types import Deployable, Latency, QuantizingRuntime, Session, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Deployable, Latency, QuantizingRuntime, Session
 from calibrant.runtimes import gpus_of, on_one_core, runtime_named
 from calibrant.stages.evaluate import FirstInputs, predictions_of
 from calibrant.stages.remote.files import KEPT_OPEN, NamedFile, NamedSamples, shards_of

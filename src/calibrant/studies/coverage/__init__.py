@@ -1,1 +1,1 @@
-"""Is the calibration set any good? Does it represent, how many images are enough, and which ones."""
+"""Is the calibration set any good? Does it represent, how many samples are enough, and which ones."""

@@ -1,4 +1,4 @@
-"""What the activations of all sets say: every pass over images through the open model."""
+"""What the activations of all sets say: every pass over samples through the open model."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def observe_sets(study: CoverageStudy, shown: Shown, progress: Progress) -> Acti
             candidate_ranges = observer.collected(study.pool.samples, "pool")
             representation = representation or compared(own, candidates, observer.ranges, "pool")
         kept = list(shown.kept)
-        cover = covering(
-            plan.tensors, candidates.lows[kept], candidates.highs[kept], shown.candidate_contents
-        )
+        cover = covering(plan.tensors, candidates.lows[kept], candidates.highs[kept], shown.candidate_looks)
         chosen = [shown.candidates[index] for index, _ in cover.chosen]
         selected = observer.collected(chosen, "selection") if chosen else {}
         return Activations(grown, representation, cover, candidate_ranges, selected)
@@ -70,17 +68,17 @@ class _Observer:
         role: str,
         halves: np.ndarray[tuple[int, int], np.dtype[np.bool_]] | None = None,
     ) -> SetSummary:
-        """The activations of a set of images, with the values outside every calibrator's range."""
+        """The activations of a set of samples, with the values outside every calibrator's range."""
         tensors = self.study.plan.tensors
         per_tensor: dict[str, list[Range]] = {
             tensor: [chosen[tensor] for chosen in self.ranges.values()] for tensor in tensors
         }
-        images = self.passes.summaries(samples, per_tensor, self.progress, f"Comparing {role}")
+        seen = self.passes.summaries(samples, per_tensor, self.progress, f"Comparing {role}")
         splits = np.zeros((0, len(samples)), np.bool_) if halves is None else halves
-        return summarised(tensors, images, len(self.ranges), splits)
+        return summarised(tensors, seen, len(self.ranges), splits)
 
     def collected(self, samples: Sequence[Sample], role: str) -> dict[str, Ranges]:
-        """Every calibrator's ranges from these images alone."""
+        """Every calibrator's ranges from these samples alone."""
         (statistics,) = self.passes.growing(samples, (len(samples),), self.progress, f"Calibrating {role}")
         spec, ties = self.study.plan.scheme.activations, self.study.plan.ties
         return {c.name: ranges_from(statistics, c, spec, ties) for c in self.study.calibrators}

@@ -1,11 +1,9 @@
-"""What the images show: classes, sizes and brightness; and which images show the same."""
+"""What the samples show, as their task tells it; and which samples show the same."""
 
 from __future__ import annotations
 
-import filecmp
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,183 +11,136 @@ import numpy as np
 
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
-from calibrant.core.types import IntArray, Runtime
+from calibrant.core.tasks import Look, Task
+from calibrant.core.types import Runtime
 from calibrant.graph.model import Model
 from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.parallel import in_order
 from calibrant.studies.coverage.result import Feature, SimilarPair
 from calibrant.studies.prepare import runnable_file
-from calibrant.tasks.detection import Category, Detections, DetectionTask, GroundTruth
-from calibrant.tasks.media.appearance import (
-    BRIGHTNESS_BANDS,
-    SAME_PICTURE_BITS,
-    Appearance,
-    appearance_of,
-)
 
-FOUND_SCORE = 0.3
-"""The float model's detections count as seen from this score on."""
-SIZES = ("small", "medium", "large")
-_AREAS = (32.0**2, 96.0**2)  # square pixels, COCO's limits between the three
-
-CLASS, SIZE, BRIGHTNESS = "class", "size", "brightness"
 SAME_FILE, NEAR = "same file", "near-duplicate"
 
 
-class HasPath(Protocol):
-    """A sample that may have an image."""
+class HasId(Protocol):
+    """A sample."""
 
     @property
     def id(self) -> str:
         """Unique in its set."""
         ...
 
-    @property
-    def path(self) -> Path | None:
-        """The image's file."""
-        ...
 
+def looked_at(
+    task: Task, samples: Sequence[Any], predictions: Sequence[Any] | None, progress: Progress, title: str
+) -> tuple[Look | None, ...]:
+    """What each sample shows: by its labels, or by what a model predicts. Raises DataError."""
+    predicted = predictions if predictions is not None else [None] * len(samples)
 
-@dataclass(frozen=True, eq=False)
-class ImageContent:
-    """One image: how often each feature occurs in it, by (kind, name), and how it looks."""
-
-    features: Mapping[tuple[str, str], int]
-    appearance: Appearance
-
-
-def looked_at(samples: Sequence[HasPath], progress: Progress, title: str) -> tuple[Appearance, ...]:
-    """How each image looks. Raises ImageError."""
-
-    def look(sample: HasPath) -> Appearance:
-        assert sample.path is not None
-        return appearance_of(sample.path)
+    def look(pair: tuple[Any, Any]) -> Look | None:
+        return task.describe(*pair)
 
     with progress.stage(title, len(samples)) as advance:
         found = []
-        for appearance in in_order(look, samples, usable_cores()):
-            found.append(appearance)
+        for seen in in_order(look, [*zip(samples, predicted, strict=True)], usable_cores()):
+            found.append(seen)
             advance()
     return tuple(found)
 
 
-def detected(
-    model: Model,
-    task: DetectionTask,
-    runtime: Runtime,
-    samples: Sequence[Any],
-    progress: Progress,
-    title: str,
-) -> tuple[Detections, ...]:
-    """What the float model finds in each image. Raises RuntimeFailedError."""
+def predicted(
+    model: Model, task: Task, runtime: Runtime, samples: Sequence[Any], progress: Progress, title: str
+) -> tuple[Any, ...]:
+    """What the float model predicts for each sample. Raises RuntimeFailedError."""
     found = []
     with (
         runnable_file(model) as file,
         runtime.open(file) as session,
         progress.stage(title, len(samples)) as advance,
     ):
-        for detections in predictions_of(session, task, samples):
-            found.append(detections)
+        for prediction in predictions_of(session, task, samples):
+            found.append(prediction)
             advance()
     return tuple(found)
 
 
-def contents_by_detection(
-    found: Sequence[Detections], looks: Sequence[Appearance], categories: Sequence[Category]
-) -> tuple[ImageContent, ...]:
-    """Images described by what a model finds in them with a score of :data:`FOUND_SCORE` or more."""
-    return tuple(
-        _content(detections.classes[sure], _areas(detections)[sure], look, categories)
-        for detections, look in zip(found, looks, strict=True)
-        for sure in [detections.scores >= FOUND_SCORE]
-    )
-
-
-def contents_by_label(
-    truths: Sequence[GroundTruth], looks: Sequence[Appearance], categories: Sequence[Category]
-) -> tuple[ImageContent, ...]:
-    """Images described by their labelled boxes, crowds left out."""
-    return tuple(
-        _content(truth.classes[~truth.crowd], truth.areas[~truth.crowd], look, categories)
-        for truth, look in zip(truths, looks, strict=True)
-    )
-
-
 def features_of(
-    calibration: Sequence[ImageContent], other: Sequence[ImageContent], categories: Sequence[Category]
+    calibration: Sequence[Look], other: Sequence[Look], order: Mapping[str, Sequence[str]]
 ) -> tuple[Feature, ...]:
-    """Every feature that occurs in either set, with how often: sizes, brightness, then classes."""
-    names = {
-        SIZE: SIZES,
-        BRIGHTNESS: BRIGHTNESS_BANDS,
-        CLASS: tuple(category.name for category in categories),
-    }
-    (mine, my_images), (theirs, their_images) = _counted(calibration), _counted(other)
+    """Every feature that occurs in either set, with how often.
+
+    In the order of the task's names, then by name.
+    """
+    (mine, my_samples), (theirs, their_samples) = _counted(calibration), _counted(other)
+    keys = {*my_samples, *their_samples}
     return tuple(
-        Feature(kind, name, mine[key], my_images[key], theirs[key], their_images[key])
-        for kind, of_kind in names.items()
-        for name in dict.fromkeys(of_kind)
-        for key in [(kind, name)]
-        if my_images[key] or their_images[key]
+        Feature(*key, mine[key], my_samples[key], theirs[key], their_samples[key])
+        for key in sorted(keys, key=lambda key: _place(key, order))
+        if my_samples[key] or their_samples[key]
     )
 
 
-def duplicates_in(samples: Sequence[HasPath], looks: Sequence[Appearance]) -> tuple[SimilarPair, ...]:
-    """Pairs of calibration images that show the same, the nearest first."""
-    if not samples:
+def duplicates_in(
+    samples: Sequence[HasId], looks: Sequence[Look], task: Task, same_bits: int
+) -> tuple[SimilarPair, ...]:
+    """Pairs of calibration samples that show the same, the nearest first."""
+    prints = _fingerprints(looks)
+    if prints is None:
         return ()
-    pairs = near_pairs_within(_hashes(looks), SAME_PICTURE_BITS)
-    return tuple(_similar(samples[i], samples[j], "calibration", bits) for i, j, bits in pairs)
+    pairs = near_pairs_within(prints, same_bits)
+    return tuple(_similar(task, samples[i], samples[j], "calibration", bits) for i, j, bits in pairs)
 
 
 def leaks_between(
-    samples: Sequence[HasPath],
-    looks: Sequence[Appearance],
-    test: Sequence[HasPath],
-    test_looks: Sequence[Appearance],
+    samples: Sequence[HasId],
+    looks: Sequence[Look],
+    test: Sequence[HasId],
+    test_looks: Sequence[Look],
+    task: Task,
+    same_bits: int,
 ) -> tuple[SimilarPair, ...]:
-    """Pairs of a calibration image and a test image that show the same, the nearest first."""
-    if not samples or not test:
+    """Pairs of a calibration sample and a test sample that show the same, the nearest first."""
+    mine, theirs = _fingerprints(looks), _fingerprints(test_looks)
+    if mine is None or theirs is None:
         return ()
-    pairs = near_pairs(_hashes(looks), _hashes(test_looks), SAME_PICTURE_BITS)
-    return tuple(_similar(samples[i], test[j], "test", bits) for i, j, bits in pairs)
+    pairs = near_pairs(mine, theirs, same_bits)
+    return tuple(_similar(task, samples[i], test[j], "test", bits) for i, j, bits in pairs)
 
 
-def _content(
-    classes: IntArray, areas: np.ndarray[Any, Any], look: Appearance, categories: Sequence[Category]
-) -> ImageContent:
-    sizes = np.searchsorted(_AREAS, areas, side="right")
-    features = Counter((CLASS, categories[index].name) for index in classes)
-    features.update((SIZE, SIZES[index]) for index in sizes)
-    features[BRIGHTNESS, look.band] += 1
-    return ImageContent(features, look)
+def path_of(sample: Any) -> Path | None:
+    """A sample's file; None where it has none."""
+    path = getattr(sample, "path", None)
+    return path if isinstance(path, Path) else None
 
 
-def _areas(found: Detections) -> np.ndarray[Any, Any]:
-    sides = np.maximum(found.boxes[:, 2:] - found.boxes[:, :2], 0)
-    areas: np.ndarray[Any, Any] = sides[:, 0] * sides[:, 1]
-    return areas
+def _place(key: tuple[str, str], order: Mapping[str, Sequence[str]]) -> tuple[int, int, str]:
+    kind, name = key
+    kinds = list(order)
+    names = list(order.get(kind, ()))
+    return (
+        kinds.index(kind) if kind in kinds else len(kinds),
+        names.index(name) if name in names else len(names),
+        "" if name in names else name,
+    )
 
 
-def _counted(
-    images: Sequence[ImageContent],
-) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
-    """How often each feature occurs, and in how many images."""
+def _counted(looks: Sequence[Look]) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """How often each feature occurs, and in how many samples."""
     total: Counter[tuple[str, str]] = Counter()
     present: Counter[tuple[str, str]] = Counter()
-    for image in images:
-        total.update(image.features)
-        present.update(image.features.keys())
+    for look in looks:
+        total.update(look.features)
+        present.update(look.features.keys())
     return total, present
 
 
-def _hashes(looks: Sequence[Appearance]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.stack([look.hash for look in looks])
+def _fingerprints(looks: Sequence[Look]) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+    """One row a sample; None where there are none."""
+    prints = [look.fingerprint for look in looks if look.fingerprint is not None]
+    return np.stack(prints) if prints and len(prints) == len(looks) else None
 
 
-def _similar(first: HasPath, second: HasPath, second_set: str, bits: int) -> SimilarPair:
-    assert first.path is not None
-    assert second.path is not None
-    same = bits == 0 and filecmp.cmp(first.path, second.path, shallow=False)
+def _similar(task: Task, first: HasId, second: HasId, second_set: str, bits: int) -> SimilarPair:
+    same = bits == 0 and task.digest(first) == task.digest(second)
     return SimilarPair(SAME_FILE if same else NEAR, first.id, second.id, second_set, bits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress
 from calibrant.core.types import Range, Sample
 from calibrant.stages.calibrate import ranges_from
@@ -19,23 +20,28 @@ Ranges = Mapping[str, Range]
 SMALLEST = 2
 TOLERANCE = 0.02
 """Random subsets whose thresholds differ by less (a fraction, standard deviation) count as the same."""
-_FEWEST_SIZES = 3  # of sets below 16 images nothing can be said
-MAP_TOLERANCE = 0.5
-"""mAP points within which a subset is as good as all images."""
+_FEWEST_SIZES = 3  # of sets below 16 samples nothing can be said
+SCORE_TOLERANCE = 0.005
+"""Share of the metric's scale within which a subset is as good as all samples."""
+
+
+def score_tolerance(metric: Metric) -> float:
+    """What a subset's score may differ from all samples', as shown."""
+    return SCORE_TOLERANCE * metric.scale
 
 
 @dataclass(frozen=True)
 class Subset:
-    """The first ``images`` images in one order under one calibrator; ``seed`` None: the order as given."""
+    """The first ``samples`` samples in one order under one calibrator; ``seed`` None: the order as given."""
 
     calibrator: str
-    images: int
+    samples: int
     seed: int | None
 
 
 @dataclass(frozen=True)
 class Grown:
-    """The ranges of every subset. ``first`` names each order's first image."""
+    """The ranges of every subset. ``first`` names each order's first sample."""
 
     calibrators: tuple[str, ...]
     seeds: tuple[int | None, ...]
@@ -44,7 +50,7 @@ class Grown:
     first: Mapping[int | None, str]
 
     def whole(self, calibrator: str, seed: int | None = None) -> Subset:
-        """All images in one order."""
+        """All samples in one order."""
         return Subset(calibrator, self.sizes[-1], seed)
 
     def widths(self, calibrator: str) -> NDArray[np.float64]:
@@ -62,10 +68,10 @@ class Grown:
         return tuple(self.ranges[self.whole(self.calibrators[0])])
 
 
-def sizes_for(images: int) -> tuple[int, ...]:
-    """Powers of two from 2 up, then all images."""
-    sizes = [size for size in (SMALLEST * 2**k for k in range(images.bit_length())) if size < images]
-    return (*sizes, images)
+def sizes_for(samples: int) -> tuple[int, ...]:
+    """Powers of two from 2 up, then all samples."""
+    sizes = [size for size in (SMALLEST * 2**k for k in range(samples.bit_length())) if size < samples]
+    return (*sizes, samples)
 
 
 def grow(study: CoverageStudy, passes: Passes, progress: Progress) -> Grown:
@@ -106,7 +112,7 @@ def changes(widths: NDArray[np.float64], reference: NDArray[np.float64]) -> NDAr
 
 
 def learning_points(grown: Grown, maps: Mapping[Subset, float]) -> tuple[LearningPoint, ...]:
-    """Every subset, with its mAP where that was measured."""
+    """Every subset, with its score where that was measured."""
     points = []
     for calibrator in grown.calibrators:
         widths = grown.widths(calibrator)
@@ -144,21 +150,23 @@ def spreads(grown: Grown, maps: Mapping[Subset, float]) -> tuple[Spread, ...]:
     return tuple(found)
 
 
-def enough(grown: Grown, found: Sequence[Spread], maps: Mapping[Subset, float]) -> tuple[Enough, ...]:
-    """From how many images on it no longer matters which they are, for every calibrator."""
+def enough(
+    grown: Grown, found: Sequence[Spread], maps: Mapping[Subset, float], tolerance: float
+) -> tuple[Enough, ...]:
+    """From how many samples on it no longer matters which they are, for every calibrator."""
     half = grown.sizes[-1] / 2
     results = []
     for calibrator in grown.calibrators:
-        # Larger subsets share most of their images: that they agree means nothing.
-        own = [spread for spread in found if spread.calibrator == calibrator and spread.images <= half]
-        verdicts = [(spread.images, spread.median < TOLERANCE) for spread in own]
+        # Larger subsets share most of their samples: that they agree means nothing.
+        own = [spread for spread in found if spread.calibrator == calibrator and spread.samples <= half]
+        verdicts = [(spread.samples, spread.median < TOLERANCE) for spread in own]
         by_threshold = _from_which_on(verdicts) if len(verdicts) >= _FEWEST_SIZES else None
-        results.append(Enough(calibrator, by_threshold, _enough_by_map(grown, calibrator, maps)))
+        results.append(Enough(calibrator, by_threshold, _enough_by_score(grown, calibrator, maps, tolerance)))
     return tuple(results)
 
 
 def order_spreads(grown: Grown) -> tuple[OrderSpread, ...]:
-    """What the order of all images alone changes, for every calibrator."""
+    """What the order of all samples alone changes, for every calibrator."""
     found = []
     for calibrator in grown.calibrators:
         widths = grown.widths(calibrator)[:, -1]
@@ -185,14 +193,16 @@ def extreme_orders(grown: Grown, calibrator: str) -> tuple[int | None, int | Non
     return grown.seeds[int(means.argmin())], grown.seeds[int(means.argmax())]
 
 
-def _enough_by_map(grown: Grown, calibrator: str, maps: Mapping[Subset, float]) -> int | None:
+def _enough_by_score(
+    grown: Grown, calibrator: str, maps: Mapping[Subset, float], tolerance: float
+) -> int | None:
     whole = maps.get(grown.whole(calibrator))
     if whole is None:
         return None
     verdicts = []
     for size in grown.sizes[:-1]:
         measured = [maps[s] for seed in grown.seeds if (s := Subset(calibrator, size, seed)) in maps]
-        good = bool(measured) and all(abs(points - whole) <= MAP_TOLERANCE for points in measured)
+        good = bool(measured) and all(abs(points - whole) <= tolerance for points in measured)
         verdicts.append((size, good))
     return _from_which_on(verdicts)
 

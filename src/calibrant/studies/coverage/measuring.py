@@ -1,4 +1,4 @@
-"""mAP of candidates from subsets, as far as the time budget goes: what tells most comes first."""
+"""Scores of candidates from subsets, as far as the time budget goes: what tells most comes first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
+from calibrant.core.tasks import SampleSet
 from calibrant.graph.model import save_model
 from calibrant.graph.qdq import with_qdq
 from calibrant.stages.calibrate import encodings_from
@@ -17,19 +18,18 @@ from calibrant.studies.coverage.growth import Grown, Ranges, Subset, extreme_ord
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import OrderSpread
 from calibrant.studies.plan import encodings_sha256
-from calibrant.studies.prepare import TestSet
 
 ORDER_MATTERS = 0.001
 """Orders whose ranges differ by less (a fraction) in 95 % of the tensors are not measured."""
 
 
-class MapMeter:
+class Meter:
     """Measures candidates on the test set until the time is up; equal candidates are measured once.
 
     A measurement is begun where as much time is left as the longest so far took.
     """
 
-    def __init__(self, study: CoverageStudy, test: TestSet, clock: Clock, progress: Progress) -> None:
+    def __init__(self, study: CoverageStudy, test: SampleSet, clock: Clock, progress: Progress) -> None:
         self._study, self._test, self._clock, self._progress = study, test, clock, progress
         self._longest = 0.0
         self._known: dict[str, float] = {}
@@ -41,7 +41,7 @@ class MapMeter:
         return len(self._known)
 
     def points(self, ranges: Ranges, title: str) -> float | None:
-        """The candidate's mAP, points 0..100; None where no time is left. Raises RuntimeFailedError."""
+        """The candidate's score, as shown; None where no time is left. Raises RuntimeFailedError."""
         encodings = encodings_from(ranges, self._study.plan.scheme.activations)
         key = encodings_sha256(encodings)
         self.wanted.add(key)
@@ -56,19 +56,19 @@ class MapMeter:
             opened = partial(self._study.runtime.open, file)
             found = evaluate(opened, self._study.task, self._test.samples, title, self._progress)
         self._longest = max(self._longest, self._clock.spent - started)
-        self._known[key] = 100 * found.score.value
+        self._known[key] = found.score.metric.shown(found.score.value)
         return self._known[key]
 
 
-def measure_whole(grown: Grown, meter: MapMeter) -> dict[Subset, float]:
-    """All images in their own order, for every calibrator."""
+def measure_whole(grown: Grown, meter: Meter) -> dict[Subset, float]:
+    """All samples in their own order, for every calibrator."""
     return _measured(grown, (grown.whole(calibrator) for calibrator in grown.calibrators), meter)
 
 
 def measure_extremes(
-    grown: Grown, ranked: Sequence[str], orders: Mapping[str, OrderSpread], meter: MapMeter
+    grown: Grown, ranked: Sequence[str], orders: Mapping[str, OrderSpread], meter: Meter
 ) -> dict[Subset, float]:
-    """All images in the orders of narrowest and widest ranges, where the order matters."""
+    """All samples in the orders of narrowest and widest ranges, where the order matters."""
     sensitive = (calibrator for calibrator in ranked if orders[calibrator].p95 > ORDER_MATTERS)
     extremes = (
         grown.whole(calibrator, seed)
@@ -79,7 +79,7 @@ def measure_extremes(
 
 
 def measure_subsets(
-    grown: Grown, ranked: Sequence[str], seeds: Sequence[int | None], meter: MapMeter
+    grown: Grown, ranked: Sequence[str], seeds: Sequence[int | None], meter: Meter
 ) -> dict[Subset, float]:
     """One shuffle after the other; in each all sizes of the first calibrator, then of the next."""
     subsets = (
@@ -89,16 +89,16 @@ def measure_subsets(
 
 
 def measure_ranges(
-    ranges: Mapping[str, Ranges], calibrators: Sequence[str], what: str, meter: MapMeter
+    ranges: Mapping[str, Ranges], calibrators: Sequence[str], what: str, meter: Meter
 ) -> dict[str, float | None]:
-    """Ranges from other images than subsets of the calibration set, by calibrator."""
+    """Ranges from other samples than subsets of the calibration set, by calibrator."""
     return {name: meter.points(ranges[name], f"{name}, {what}") for name in calibrators if name in ranges}
 
 
-def _measured(grown: Grown, subsets: Iterable[Subset], meter: MapMeter) -> dict[Subset, float]:
+def _measured(grown: Grown, subsets: Iterable[Subset], meter: Meter) -> dict[Subset, float]:
     found = {}
     for subset in subsets:
-        title = f"{subset.calibrator}, {subset.images} images"
+        title = f"{subset.calibrator}, {subset.samples} samples"
         points = meter.points(grown.ranges[subset], title)
         if points is not None:
             found[subset] = points

@@ -15,11 +15,11 @@ from calibrant.studies.coverage.result import Clipping, Representation, TensorCo
 OUTSIDE, SHIFTED = "outside", "shifted"
 FALSE_ALARMS = 0.01
 """How often chance alone may find a tensor "outside", over all tensors together."""
-FEWEST_IMAGES = 8
+FEWEST_SAMPLES = 8
 SPLITS = 19
 """Random halves of the calibration set: a distance above all of them is beyond chance (1 in 20)."""
 
-REPRESENTS, DOES_NOT, TOO_FEW = "represents", "does not represent", "too few images"
+REPRESENTS, DOES_NOT, TOO_FEW = "represents", "does not represent", "too few samples"
 _NAMED = 3
 
 
@@ -38,14 +38,14 @@ def compared(
     ranges: Mapping[str, Mapping[str, Range]],
     compared_with: str,
 ) -> Representation:
-    """Compare two sets of images; ``ranges`` are by calibrator, then by tensor, in the summaries' order.
+    """Compare two sets of samples; ``ranges`` are by calibrator, then by tensor, in the summaries' order.
 
     The calibration set's summary has its random halves.
     """
     pairs = [_Pair(calibration, other, column) for column in range(len(calibration.tensors))]
     tensors = sorted((_tensor(pair, ranges) for pair in pairs), key=_badness)
-    verdict, reasons = _verdict(tensors, calibration.images, compared_with)
-    return Representation(compared_with, verdict, reasons, 1 / (calibration.images + 1), tuple(tensors))
+    verdict, reasons = _verdict(tensors, calibration.samples, compared_with)
+    return Representation(compared_with, verdict, reasons, 1 / (calibration.samples + 1), tuple(tensors))
 
 
 def _tensor(pair: _Pair, ranges: Mapping[str, Mapping[str, Range]]) -> TensorCoverage:
@@ -57,7 +57,7 @@ def _tensor(pair: _Pair, ranges: Mapping[str, Mapping[str, Range]]) -> TensorCov
     noise = [js_distance(half, mine.counts[column] - half, amax) for half in mine.halves[:, column]]
     distance = js_distance(mine.counts[column], others.counts[column], amax)
     # Either end may be left: twice the probability of the less probable one is an upper bound.
-    sides = [exceedance_probability(mine.images, others.images, int(side.sum())) for side in (below, above)]
+    sides = [exceedance_probability(mine.samples, others.samples, int(side.sum())) for side in (below, above)]
     probability = min(1.0, 2 * min(sides))
     tensor = mine.tensors[column]
     return TensorCoverage(
@@ -66,7 +66,7 @@ def _tensor(pair: _Pair, ranges: Mapping[str, Mapping[str, Range]]) -> TensorCov
         high=high,
         compared_low=other_low,
         compared_high=other_high,
-        images_outside=float((below | above).mean()),
+        samples_outside=float((below | above).mean()),
         probability=probability,
         excess=max(low - other_low, other_high - high, 0.0) / amax if amax else 0.0,
         distance=distance,
@@ -91,8 +91,8 @@ def _clipping(pair: _Pair, index: int, chosen: Range) -> Clipping:
         float(summary.outside[column, index] / summary.counts[column].sum())
         for summary in (pair.calibration, pair.compared)
     ]
-    images = float(pair.compared.images_outside[column, index] / pair.compared.images)
-    return Clipping(chosen.low, chosen.high, shares[0], shares[1], images)
+    samples = float(pair.compared.samples_outside[column, index] / pair.compared.samples)
+    return Clipping(chosen.low, chosen.high, shares[0], shares[1], samples)
 
 
 def _badness(tensor: TensorCoverage) -> tuple[float, float, float]:
@@ -101,7 +101,7 @@ def _badness(tensor: TensorCoverage) -> tuple[float, float, float]:
 
 
 def _verdict(
-    tensors: Sequence[TensorCoverage], images: int, compared_with: str
+    tensors: Sequence[TensorCoverage], samples: int, compared_with: str
 ) -> tuple[str, tuple[str, ...]]:
     found = {kind: [tensor for tensor in tensors if kind in tensor.findings] for kind in (OUTSIDE, SHIFTED)}
     reasons = tuple(
@@ -109,8 +109,11 @@ def _verdict(
     )
     if found[OUTSIDE] or len(found[SHIFTED]) > len(tensors) / 20:
         return DOES_NOT, reasons
-    if images < FEWEST_IMAGES:
-        few = f"{images} calibration images cannot show a difference from chance; use {FEWEST_IMAGES} or more"
+    if samples < FEWEST_SAMPLES:
+        few = (
+            f"{samples} calibration samples cannot show a difference from chance; use {FEWEST_SAMPLES} or "
+            "more"
+        )
         return TOO_FEW, (*reasons, few)
     return REPRESENTS, reasons
 
@@ -118,10 +121,10 @@ def _verdict(
 def _reason(kind: str, which: Sequence[TensorCoverage], of: int, compared_with: str) -> str:
     names = ", ".join(tensor.tensor for tensor in which[:_NAMED])
     if kind == OUTSIDE:
-        worst = max(which, key=lambda tensor: tensor.images_outside)
+        worst = max(which, key=lambda tensor: tensor.samples_outside)
         return (
-            f"{len(which)} of {of} tensors leave their calibrated range in more {compared_with} images than "
-            f"chance explains, up to {worst.images_outside:.0%} of them: {names}"
+            f"{len(which)} of {of} tensors leave their calibrated range in more {compared_with} samples than "
+            f"chance explains, up to {worst.samples_outside:.0%} of them: {names}"
         )
     worst = max(which, key=lambda tensor: tensor.distance)
     return (

@@ -1,26 +1,33 @@
 """What a coverage study found, as values and as the versioned coverage.json.
 
-mAP figures are points, 0..100; shares, changes and distances are fractions (0.01 is one per cent).
+Scores are as shown, in the metric's unit; shares, changes and distances are fractions (0.01 is one per cent).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.versions import read_versioned
+from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
+from calibrant.core.metrics import Metric
 from calibrant.studies.result import ModelSummary
+from calibrant.studies.schema_1 import FIRST_TASK, coverage_from_schema_1
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """Which images took part. ``role`` is "calibration", "test" or "pool"; the hash is over their ids."""
+class SourceSet:
+    """Which samples took part. ``role`` is "calibration", "test" or "pool"; the hash is over their ids."""
 
     role: str
     source: str
-    images: int
+    samples: int
     ids_sha256: str
 
 
@@ -31,23 +38,23 @@ class ImageSet:
 class Clipping:
     """What one calibrator's range (``low`` to ``high``, real units) cuts off a tensor.
 
-    Shares of the values outside, in the calibration and in the compared images; ``images`` is the share of
-    the compared images that have at least one.
+    Shares of the values outside, in the calibration and in the compared samples; ``samples`` is the share of
+    the compared samples that have at least one.
     """
 
     low: float
     high: float
     calibration_share: float
     share: float
-    images: float
+    samples: float
 
 
 @dataclass(frozen=True)
 class TensorCoverage:
-    """One tensor in the calibration images and in the compared ones.
+    """One tensor in the calibration samples and in the compared ones.
 
     ``low``, ``high``: the calibrated range (all values seen), ``compared_low``, ``compared_high``: theirs.
-    ``images_outside`` is the share of the compared images that leave the calibrated range, ``probability``
+    ``samples_outside`` is the share of the compared samples that leave the calibrated range, ``probability``
     how probable so many are if both sets come from one source, and ``excess`` the larger of the two ends'
     overshoot, relative to the calibrated largest magnitude. ``distance`` is the Jensen-Shannon distance
     (0..1) between the two distributions; ``noise`` and ``largest_noise`` are the median and the largest one
@@ -60,7 +67,7 @@ class TensorCoverage:
     high: float
     compared_low: float
     compared_high: float
-    images_outside: float
+    samples_outside: float
     probability: float
     excess: float
     distance: float
@@ -72,11 +79,11 @@ class TensorCoverage:
 
 @dataclass(frozen=True)
 class Representation:
-    """How well the calibration set stands for the images of ``compared_with`` ("test" or "pool").
+    """How well the calibration set stands for the samples of ``compared_with`` ("test" or "pool").
 
-    ``verdict`` is "represents", "does not represent" or "too few images"; ``reasons`` say why, a sentence
-    each. ``expected_outside`` is the share of images that exceed one end of a tensor's calibrated range by
-    chance alone: 1 / (calibration images + 1). Tensors come worst first.
+    ``verdict`` is "represents", "does not represent" or "too few samples"; ``reasons`` say why, a sentence
+    each. ``expected_outside`` is the share of samples that exceed one end of a tensor's calibrated range by
+    chance alone: 1 / (calibration samples + 1). Tensors come worst first.
     """
 
     compared_with: str
@@ -91,24 +98,24 @@ class Representation:
 
 @dataclass(frozen=True)
 class LearningPoint:
-    """The first ``images`` of one shuffle of the calibration set, under one calibrator.
+    """The first ``samples`` of one shuffle of the calibration set, under one calibrator.
 
-    ``seed`` is the shuffle's; None is the order as given. Changes are |width / width from all images in the
+    ``seed`` is the shuffle's; None is the order as given. Changes are |width / width from all samples in the
     same order - 1| of the chosen ranges (of symmetric ones: of the thresholds): the median tensor's and the
-    95th percentile's. ``map50_95`` is None where it was not measured.
+    95th percentile's. ``value`` is None where it was not measured.
     """
 
     calibrator: str
-    images: int
+    samples: int
     seed: int | None
     median_change: float
     p95_change: float
-    map50_95: float | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far random subsets of ``images`` images disagree under one calibrator.
+    """How far random subsets of ``samples`` samples disagree under one calibrator.
 
     Of each tensor the standard deviation of its range's width over the shuffles, relative to its mean: the
     median tensor's and the 95th percentile's, and the tensor of the largest. ``map_low`` and ``map_high``
@@ -116,7 +123,7 @@ class Spread:
     """
 
     calibrator: str
-    images: int
+    samples: int
     median: float
     p95: float
     largest: float
@@ -128,11 +135,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Enough:
-    """From how many images on a calibrator's result no longer depends on which they are.
+    """From how many samples on a calibrator's result no longer depends on which they are.
 
     ``by_threshold``: the smallest measured size from which on, up to half of the set, random subsets spread
     by less than ``tolerance`` (Spread.median); ``by_map``: from which on every measured subset scores within
-    ``map_tolerance`` points of all images. None: not reached, or not measured.
+    ``map_tolerance`` points of all samples. None: not reached, or not measured.
     """
 
     calibrator: str
@@ -142,10 +149,10 @@ class Enough:
 
 @dataclass(frozen=True)
 class Learning:
-    """Thresholds, and mAP as far as the time budget went, against the number of calibration images.
+    """Thresholds, and the score as far as the time budget went, against the number of calibration samples.
 
     ``sizes`` are nested: each shuffle's smaller subsets lie in its larger ones. ``planned`` and ``measured``
-    count the evaluations of mAP (equal candidates share one).
+    count the evaluations of the score (equal candidates share one).
     """
 
     sizes: tuple[int, ...]
@@ -160,17 +167,17 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class OrderMap:
-    """The mAP of all calibration images in one order: ``seed`` None is the order as given."""
+class OrderScore:
+    """The the score of all calibration samples in one order: ``seed`` None is the order as given."""
 
     seed: int | None
-    first_image: str
-    map50_95: float
+    first_sample: str
+    value: float
 
 
 @dataclass(frozen=True)
 class OrderSpread:
-    """What the order of the same images changes under one calibrator: its histogram begins with the first.
+    """What the order of the same samples changes under one calibrator: its histogram begins with the first.
 
     Of each tensor (largest - smallest range) / mean over the orders: the median tensor's, the 95th
     percentile's, the largest and its tensor. ``maps`` are the measured orders; the extreme ones come first.
@@ -182,17 +189,17 @@ class OrderSpread:
     p95: float
     largest: float
     largest_tensor: str
-    maps: tuple[OrderMap, ...] = ()
+    maps: tuple[OrderScore, ...] = ()
 
 
-# --- which images? ---------------------------------------------------------------------------------
+# --- which samples? ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SimilarPair:
-    """Two images that are the same, or nearly; ``bits`` of 128 differ between their difference hashes.
+    """Two samples that are the same, or nearly; ``bits`` of 128 differ between their difference hashes.
 
-    ``kind`` is "same file" (equal bytes) or "near-duplicate". ``first`` is a calibration image, ``second``
+    ``kind`` is "same file" (equal bytes) or "near-duplicate". ``first`` is a calibration sample, ``second``
     lies in ``second_set``: "calibration" for a duplicate, "test" for a leak.
     """
 
@@ -205,27 +212,27 @@ class SimilarPair:
 
 @dataclass(frozen=True)
 class Feature:
-    """How often something occurs in both sets; ``kind`` is "class", "size" or "brightness".
+    """How often something occurs in both sets; ``kind`` is the task's, e.g. "class".
 
-    Counts are of boxes for classes and sizes, of images for brightness; ``images`` those it occurs in.
+    Counts are of labels, or of what a model found; ``samples`` those it occurs in.
     """
 
     kind: str
     name: str
     calibration: int
-    calibration_images: int
+    calibration_samples: int
     compared: int
-    compared_images: int
+    compared_samples: int
 
     @property
     def is_absent(self) -> bool:
         """Whether the calibration set lacks what the other set has."""
-        return self.calibration_images == 0 and self.compared_images > 0
+        return self.calibration_samples == 0 and self.compared_samples > 0
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What the images show. The sources say where boxes come from: labels or the float model's detections."""
+    """What the samples show. The sources say who told: labels or the float model's predictions."""
 
     calibration_source: str
     compared_source: str
@@ -234,8 +241,8 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class ChosenImage:
-    """One image of the selection; ``adds`` names what it is the first to cover, a few words each."""
+class ChosenSample:
+    """One sample of the selection; ``adds`` names what it is the first to cover, a few words each."""
 
     path: str
     adds: tuple[str, ...]
@@ -245,14 +252,14 @@ class ChosenImage:
 class SelectionCheck:
     """How one calibrator's thresholds from the selection differ from those of the whole pool, as fractions.
 
-    ``map50_95`` of the selection and of the whole pool, points; None: not measured.
+    ``value`` of the selection and of the whole pool, points; None: not measured.
     """
 
     calibrator: str
     median_change: float
     p95_change: float
-    map50_95: float | None = None
-    pool_map50_95: float | None = None
+    value: float | None = None
+    pool_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -264,11 +271,11 @@ class Selection:
     """
 
     pool: str
-    pool_images: int
+    pool_samples: int
     wanted: int
     source: str
     list_file: str
-    chosen: tuple[ChosenImage, ...]
+    chosen: tuple[ChosenSample, ...]
     checks: tuple[SelectionCheck, ...]
 
 
@@ -280,7 +287,7 @@ class CoverageResult:
     """A finished coverage study. ``out`` is the folder that holds coverage.json and the list file.
 
     ``representation`` and ``contents`` are None where nothing was given to compare with, ``learning`` and
-    ``order`` say nothing of a set of one image, ``float_map`` (points) is None without labels.
+    ``order`` say nothing of a set of one sample, ``float_value`` (points) is None without labels.
     """
 
     out: str
@@ -288,8 +295,8 @@ class CoverageResult:
     model: ModelSummary
     environment: Mapping[str, str]
     settings: Mapping[str, Any]
-    sets: tuple[ImageSet, ...]
-    float_map: float | None
+    sets: tuple[SourceSet, ...]
+    float_value: float | None
     representation: Representation | None
     learning: Learning | None
     order: tuple[OrderSpread, ...]
@@ -298,14 +305,33 @@ class CoverageResult:
     contents: Contents | None
     selection: Selection | None
     seconds: Mapping[str, float]
+    metric: Metric
     warnings: tuple[str, ...] = ()
+    task: str = FIRST_TASK
 
     def to_dict(self) -> dict[str, Any]:
         """The study as coverage.json holds it; JSON types only."""
         content = asdict(self)
         del content["out"]
-        units = "mAP: points, 0..100; shares, changes and distances: fractions; thresholds: real units"
+        unit = self.metric.unit or "as they are"
+        units = f"scores: {unit}; shares, changes and distances: fractions; thresholds: real units"
         return {"schema_version": SCHEMA_VERSION, "units": units, **_plain(content)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], out: str | Path) -> CoverageResult:
+        """A study from what coverage.json holds, of schema 1 or 2. Raises KeyError or TypeError otherwise."""
+        if content["schema_version"] == 1:
+            content = coverage_from_schema_1(content)
+        return built(cls, {**content, "out": str(out)})
+
+
+def read_coverage(path: Path) -> CoverageResult:
+    """Read coverage.json. Raises DataError when it is missing, damaged or of another version."""
+    content = read_versioned(path, READABLE, "make it again: calibrant coverage")
+    try:
+        return CoverageResult.from_dict(content, path.parent)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no coverage: {error}; make it again: calibrant coverage") from error
 
 
 def _plain(value: Any) -> Any:

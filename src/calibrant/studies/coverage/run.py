@@ -1,7 +1,8 @@
-"""Running a coverage study: what the images show, what the activations say, and which images suffice."""
+"""Running a coverage study: what the samples show, what the activations say, and which samples suffice."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,12 +10,13 @@ from pathlib import Path
 
 from calibrant.artifacts.store import write_json
 from calibrant.core.clock import Clock
+from calibrant.core.metrics import Metric, badness
 from calibrant.core.progress import Progress
+from calibrant.core.tasks import SampleSet
 from calibrant.core.types import Sample
 from calibrant.stages.evaluate import evaluate
 from calibrant.studies.coverage.activations import Activations, observe_sets
 from calibrant.studies.coverage.growth import (
-    MAP_TOLERANCE,
     TOLERANCE,
     Grown,
     Subset,
@@ -22,10 +24,11 @@ from calibrant.studies.coverage.growth import (
     extreme_orders,
     learning_points,
     order_spreads,
+    score_tolerance,
     spreads,
 )
 from calibrant.studies.coverage.measuring import (
-    MapMeter,
+    Meter,
     measure_extremes,
     measure_ranges,
     measure_subsets,
@@ -34,18 +37,18 @@ from calibrant.studies.coverage.measuring import (
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import (
     CoverageResult,
-    ImageSet,
     Learning,
-    OrderMap,
+    OrderScore,
     OrderSpread,
     Selection,
     SelectionCheck,
+    SourceSet,
 )
 from calibrant.studies.coverage.selection import LIST_FILE, check_of, written
-from calibrant.studies.coverage.shown import DETECTIONS, Shown, look_at_sets
+from calibrant.studies.coverage.shown import PREDICTIONS, Shown, look_at_sets
 from calibrant.studies.environment import environment
 from calibrant.studies.plan import ids_sha256
-from calibrant.studies.prepare import TestSet, model_summary, runnable_file
+from calibrant.studies.prepare import model_summary, runnable_file
 
 RESULT = "coverage.json"
 
@@ -54,7 +57,7 @@ RESULT = "coverage.json"
 class _Maps:
     """What was measured, points 0..100: the float model, subsets, and selection and pool by calibrator."""
 
-    float_map: float | None
+    float_value: float | None
     subsets: Mapping[Subset, float]
     selected: Mapping[str, float | None]
     candidates: Mapping[str, float | None]
@@ -66,7 +69,7 @@ _NOTHING = _Maps(None, {}, {}, {}, 0, 0)
 
 
 def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> CoverageResult:
-    """Run ``study`` and write coverage.json and the list of chosen images into ``out``.
+    """Run ``study`` and write coverage.json and the list of chosen samples into ``out``.
 
     Raises CalibrantError.
     """
@@ -81,20 +84,22 @@ def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> Coverag
     result = CoverageResult(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=model_summary(study.detector, study.plan),
+        model=model_summary(study.opened, study.plan),
         environment=environment(study.runtime),
         settings=study.settings.to_dict(),
         sets=_sets(study),
-        float_map=maps.float_map,
+        float_value=maps.float_value,
         representation=seen.representation,
-        learning=_learning(seen.grown, maps),
+        learning=_learning(seen.grown, maps, study.task.metric),
         order=tuple(replace(order, maps=_order_maps(seen.grown, order, maps)) for order in orders.values()),
         duplicates=shown.duplicates,
         leaks=shown.leaks,
         contents=shown.contents,
-        selection=_selection(study, shown, seen, maps, out) if shown.candidate_contents else None,
+        selection=_selection(study, shown, seen, maps, out) if shown.candidate_looks else None,
         seconds=clock.seconds,
+        metric=study.task.metric,
         warnings=study.warnings,
+        task=study.task.name,
     )
     write_json(out / RESULT, result.to_dict())
     return result
@@ -102,28 +107,32 @@ def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> Coverag
 
 def _maps(
     study: CoverageStudy,
-    test: TestSet,
+    test: SampleSet,
     seen: Activations,
     orders: Mapping[str, OrderSpread],
     progress: Progress,
 ) -> _Maps:
     if study.settings.budget == 0:
         return _NOTHING
-    meter = MapMeter(study, test, Clock(study.settings.budget), progress)
-    with runnable_file(study.detector.model) as file:
+    meter = Meter(study, test, Clock(study.settings.budget), progress)
+    with runnable_file(study.opened.model) as file:
         in_float = evaluate(
             lambda: study.runtime.open(file), study.task, test.samples, "Evaluating FP32", progress
         )
-    return _measured_within(meter, seen, orders, 100 * in_float.score.value)
+    return _measured_within(
+        meter, seen, orders, study.task.metric, study.task.metric.shown(in_float.score.value)
+    )
 
 
 def _measured_within(
-    meter: MapMeter, seen: Activations, orders: Mapping[str, OrderSpread], float_map: float
+    meter: Meter, seen: Activations, orders: Mapping[str, OrderSpread], metric: Metric, float_value: float
 ) -> _Maps:
     """What tells most comes first: every calibrator once, and then the best one's."""
     grown = seen.grown
     whole = measure_whole(grown, meter)
-    ranked = sorted(grown.calibrators, key=lambda name: -whole.get(grown.whole(name), 0.0))
+    ranked = sorted(
+        grown.calibrators, key=lambda name: badness(whole.get(grown.whole(name), math.nan), metric)
+    )
     first, later = grown.seeds[:2], grown.seeds[2:]
     candidates = measure_ranges(seen.candidate_ranges, ranked[:1], "pool", meter)
     selected = measure_ranges(seen.selected_ranges, ranked[:1], "selection", meter)
@@ -135,31 +144,32 @@ def _measured_within(
     candidates |= measure_ranges(seen.candidate_ranges, ranked[1:], "pool", meter)
     selected |= measure_ranges(seen.selected_ranges, ranked[1:], "selection", meter)
     subsets |= measure_subsets(grown, ranked, later, meter)
-    return _Maps(float_map, subsets, selected, candidates, len(meter.wanted), meter.measured)
+    return _Maps(float_value, subsets, selected, candidates, len(meter.wanted), meter.measured)
 
 
-def _learning(grown: Grown, maps: _Maps) -> Learning | None:
+def _learning(grown: Grown, maps: _Maps, metric: Metric) -> Learning | None:
     if len(grown.sizes) == 1:
         return None
+    tolerance = score_tolerance(metric)
     found = spreads(grown, maps.subsets)
     return Learning(
         grown.sizes,
         grown.seeds,
         TOLERANCE,
-        MAP_TOLERANCE,
+        tolerance,
         learning_points(grown, maps.subsets),
         found,
-        enough(grown, found, maps.subsets),
+        enough(grown, found, maps.subsets, tolerance),
         maps.planned,
         maps.measured,
     )
 
 
-def _order_maps(grown: Grown, order: OrderSpread, maps: _Maps) -> tuple[OrderMap, ...]:
+def _order_maps(grown: Grown, order: OrderSpread, maps: _Maps) -> tuple[OrderScore, ...]:
     """The measured orders, the narrowest and the widest first."""
     extremes = extreme_orders(grown, order.calibrator)
     return tuple(
-        OrderMap(seed, grown.first[seed], points)
+        OrderScore(seed, grown.first[seed], points)
         for seed in dict.fromkeys([*extremes, *grown.seeds])
         if (points := maps.subsets.get(grown.whole(order.calibrator, seed))) is not None
     )
@@ -169,26 +179,26 @@ def _selection(study: CoverageStudy, shown: Shown, seen: Activations, maps: _Map
     source = (study.pool or study.calibration).source
     checks = tuple(_check(name, seen, maps) for name in seen.selected_ranges)
     chosen = written(out, source, shown.candidates, seen.cover)
-    return Selection(source, len(shown.candidates), seen.cover.wanted, DETECTIONS, LIST_FILE, chosen, checks)
+    return Selection(source, len(shown.candidates), seen.cover.wanted, PREDICTIONS, LIST_FILE, chosen, checks)
 
 
 def _check(calibrator: str, seen: Activations, maps: _Maps) -> SelectionCheck:
     found = check_of(calibrator, seen.selected_ranges[calibrator], seen.candidate_ranges[calibrator])
     return replace(
         found,
-        map50_95=maps.selected.get(calibrator),
-        pool_map50_95=maps.candidates.get(calibrator),
+        value=maps.selected.get(calibrator),
+        pool_value=maps.candidates.get(calibrator),
     )
 
 
-def _sets(study: CoverageStudy) -> tuple[ImageSet, ...]:
-    sets = [_image_set("calibration", study.calibration.source, study.calibration.samples)]
+def _sets(study: CoverageStudy) -> tuple[SourceSet, ...]:
+    sets = [_sample_set("calibration", study.calibration.source, study.calibration.samples)]
     if study.test:
-        sets.append(_image_set("test", str(study.test.dataset.source), study.test.samples))
+        sets.append(_sample_set("test", study.test.source, study.test.samples))
     if study.pool:
-        sets.append(_image_set("pool", study.pool.source, study.pool.samples))
+        sets.append(_sample_set("pool", study.pool.source, study.pool.samples))
     return tuple(sets)
 
 
-def _image_set(role: str, source: str, samples: Sequence[Sample]) -> ImageSet:
-    return ImageSet(role, source, len(samples), ids_sha256(sample.id for sample in samples))
+def _sample_set(role: str, source: str, samples: Sequence[Sample]) -> SourceSet:
+    return SourceSet(role, source, len(samples), ids_sha256(sample.id for sample in samples))

@@ -1,28 +1,24 @@
-"""What the images of all sets show, and which show the same."""
+"""What the samples of all sets show, and which show the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from calibrant.core.progress import Progress
+from calibrant.core.tasks import Look
 from calibrant.studies.coverage.contents import (
-    FOUND_SCORE,
-    ImageContent,
-    contents_by_detection,
-    contents_by_label,
-    detected,
     duplicates_in,
     features_of,
     leaks_between,
     looked_at,
+    predicted,
 )
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.result import Contents, SimilarPair
-from calibrant.tasks.detection import CalibrationSample
-from calibrant.tasks.media.appearance import Appearance
 
-DETECTIONS = f"detections of the float model with a score of {FOUND_SCORE} or more"
+PREDICTIONS = "predictions of the float model"
 LABELS = "labels"
 
 
@@ -31,73 +27,83 @@ class Shown:
     """What was seen.
 
     ``candidates`` are the pool's samples (the calibration set's where there is no pool) without those that
-    are test images too; ``kept`` are their positions, and ``candidate_contents`` what they show.
+    are test samples too; ``kept`` are their positions, and ``candidate_looks`` what they show.
     """
 
     contents: Contents | None
     duplicates: tuple[SimilarPair, ...]
     leaks: tuple[SimilarPair, ...]
     kept: tuple[int, ...]
-    candidates: tuple[CalibrationSample, ...]
-    candidate_contents: tuple[ImageContent, ...]
+    candidates: tuple[Any, ...]
+    candidate_looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True)
 class _Looked:
-    samples: tuple[CalibrationSample, ...]
-    looks: tuple[Appearance, ...]
-    contents: tuple[ImageContent, ...]
+    samples: tuple[Any, ...]
+    looks: tuple[Look, ...]
 
 
-_NOTHING = _Looked((), (), ())
+_NOTHING = _Looked((), ())
 
 
 def look_at_sets(study: CoverageStudy, progress: Progress) -> Shown:
-    """Look at every image of every set once; preprocessed arrays show nothing.
+    """Look at every sample of every set once; what a task cannot look at shows nothing.
 
-    Raises ImageError or RuntimeFailedError.
+    Raises DataError or RuntimeFailedError.
     """
-    own, pool = _NOTHING, None
-    if study.shows_images:
-        own = _looked(study, study.calibration.samples, "calibration", progress)
-    else:
-        progress.note("preprocessed arrays cannot be looked at: no duplicates, leaks or classes are searched")
-    if study.pool:
-        pool = _looked(study, study.pool.samples, "pool", progress)
-    test = study.test.samples if study.test else ()
-    test_looks = looked_at(test, progress, "Looking at test")
-    among = pool or own
-    leaked = {pair.first for pair in leaks_between(among.samples, among.looks, test, test_looks)}
+    own = _looked(study, study.calibration.samples, "calibration", progress)
+    if not own.samples:
+        samples = study.task.words.samples
+        progress.note(f"these {samples} cannot be looked at: no duplicates, leaks or contents are searched")
+    pool = _looked(study, study.pool.samples, "pool", progress) if study.pool else None
+    test = _labelled(study, progress)
+    same_bits, among = study.opened.definition.same_bits, pool or own
+    leaked = {pair.first for pair in _leaks(study, among, test)}
     kept = tuple(index for index, sample in enumerate(among.samples) if sample.id not in leaked)
     return Shown(
-        _contents(study, own, pool, test_looks) if study.shows_images else None,
-        duplicates_in(own.samples, own.looks),
-        leaks_between(own.samples, own.looks, test, test_looks),
+        _contents(study, own, pool, test) if own.samples else None,
+        duplicates_in(own.samples, own.looks, study.task, same_bits) if own.samples else (),
+        _leaks(study, own, test),
         kept,
         tuple(among.samples[index] for index in kept),
-        tuple(among.contents[index] for index in kept),
+        tuple(among.looks[index] for index in kept),
     )
 
 
-def _looked(
-    study: CoverageStudy, samples: tuple[CalibrationSample, ...], role: str, progress: Progress
-) -> _Looked:
-    looks = looked_at(samples, progress, f"Looking at {role}")
-    found = detected(
-        study.detector.model, study.task, study.runtime, samples, progress, f"Detecting in {role}"
-    )
-    return _Looked(samples, looks, contents_by_detection(found, looks, study.task.categories))
+def _leaks(study: CoverageStudy, among: _Looked, test: _Looked) -> tuple[SimilarPair, ...]:
+    if not among.samples or not test.samples:
+        return ()
+    same_bits = study.opened.definition.same_bits
+    return leaks_between(among.samples, among.looks, test.samples, test.looks, study.task, same_bits)
 
 
-def _contents(
-    study: CoverageStudy, own: _Looked, pool: _Looked | None, test_looks: Sequence[Appearance]
-) -> Contents | None:
-    categories = study.task.categories
-    if study.test:
-        truths = [sample.truth for sample in study.test.samples]
-        labelled = contents_by_label(truths, test_looks, categories)
-        return Contents(DETECTIONS, LABELS, "test", features_of(own.contents, labelled, categories))
+def _looked(study: CoverageStudy, samples: Sequence[Any], role: str, progress: Progress) -> _Looked:
+    """Samples by what the float model predicts; nothing where the task cannot look at them."""
+    if study.task.describe(samples[0]) is None:
+        return _NOTHING
+    found = predicted(study.opened.model, study.task, study.runtime, samples, progress, f"Predicting {role}")
+    looks = looked_at(study.task, samples, found, progress, f"Looking at {role}")
+    return _whole(samples, looks)
+
+
+def _labelled(study: CoverageStudy, progress: Progress) -> _Looked:
+    if study.test is None:
+        return _NOTHING
+    looks = looked_at(study.task, study.test.samples, None, progress, "Looking at test")
+    return _whole(study.test.samples, looks)
+
+
+def _whole(samples: Sequence[Any], looks: Sequence[Look | None]) -> _Looked:
+    """Samples with their looks, where each has one."""
+    seen = tuple(look for look in looks if look is not None)
+    return _Looked(tuple(samples), seen) if len(seen) == len(samples) else _NOTHING
+
+
+def _contents(study: CoverageStudy, own: _Looked, pool: _Looked | None, test: _Looked) -> Contents | None:
+    order = study.opened.definition.features
+    if test.samples:
+        return Contents(PREDICTIONS, LABELS, "test", features_of(own.looks, test.looks, order))
     if pool:
-        features = features_of(own.contents, pool.contents, categories)
-        return Contents(DETECTIONS, DETECTIONS, "pool", features)
+        return Contents(PREDICTIONS, PREDICTIONS, "pool", features_of(own.looks, pool.looks, order))
     return None

@@ -1,1 +1,1 @@
-"""Why calibrators lose: the tensors, the layers, the images, and what can be done about it."""
+"""Why calibrators lose: the tensors, the layers, the samples, and what can be done about it."""

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from calibrant.core.types import FloatArray
 from calibrant.graph.tensor_facts import equalizing_bits, facts_of
-from calibrant.stages.recommend import shown
-from calibrant.studies.diagnosis.case import Case
+from calibrant.studies.commands import study_command
+from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.result import (
     Cause,
     LayerSensitivity,
@@ -22,6 +23,7 @@ from calibrant.studies.diagnosis.result import (
     TensorDiagnosis,
 )
 from calibrant.studies.diagnosis.rules import Evidence, Found, findings
+from calibrant.studies.request import REQUEST, read_request
 
 LEAST_LOSS = 0.01
 """Agreement that a layer by itself has to lose so that its tensors' peculiarities are called causes."""
@@ -34,9 +36,9 @@ OF_A_KIND = 3
 SAME_WIDTH = 0.99
 """A range narrower than this share of the winner's cannot lose by its width."""
 _OF_WIDE_RANGES = frozenset({
-    "few-image-outlier", "channel-outlier", "shared-scale", "small-negatives", "coarse",
+    "few-sample-outlier", "channel-outlier", "shared-scale", "small-negatives", "coarse",
 })  # fmt: skip
-_OF_THE_LAYER = frozenset({"box-head", "raw-input"})  # no other range of theirs is the remedy
+_OF_THE_LAYER = frozenset({"output-head", "raw-input"})  # no other range of theirs is the remedy
 _FREE_KINDS = frozenset({"constant-tensor"})  # told whatever they cost: nothing can be measured of them
 
 
@@ -54,7 +56,7 @@ class _Priced:
 
 
 def causes_of(
-    case: Case,
+    case: DiagnosisInput,
     folder: str,
     tensors: Sequence[TensorDiagnosis],
     channel_amax: Mapping[str, FloatArray],
@@ -80,7 +82,8 @@ def causes_of(
         seen = Evidence(
             tensor=tensor,
             facts=known,
-            images=len(case.study.calibration),
+            samples=len(case.study.calibration),
+            words=case.study.task.words,
             channel_amax=amax,
             equalizing_bits=equalizing_bits(case.study.plan.model, known, amax) if amax is not None else 0.0,
             layers=read,
@@ -108,8 +111,8 @@ def _priced(
     fall: float | None,
 ) -> _Priced:
     """A finding with the points and the agreement that it costs; None: not measured."""
-    drops = [layer.drop_alone.points for layer in read if layer.drop_alone is not None]
-    cost = step.gained if step is not None and found.kind not in _OF_THE_LAYER else max(drops, default=None)
+    lost = [layer.lost_alone.value for layer in read if layer.lost_alone is not None]
+    cost = step.gained if step is not None and found.kind not in _OF_THE_LAYER else max(lost, default=None)
     return _Priced(found, tensor, cost, max((layer.loss_alone for layer in read), default=None), fall)
 
 
@@ -127,7 +130,7 @@ def _counts(each: _Priced, swap: SwapTest | None) -> bool:
     """Whether a finding costs something, or may, for all that is known."""
     if each.cost is None and each.loss_alone is None:
         return each.fall is None or each.fall >= LEAST_FALL
-    is_gap = swap is not None and each.cost is not None and each.cost >= LEAST_SHARE * swap.gap.points
+    is_gap = swap is not None and each.cost is not None and each.cost >= LEAST_SHARE * swap.gap.value
     return is_gap or (each.loss_alone is not None and each.loss_alone >= LEAST_LOSS)
 
 
@@ -176,7 +179,7 @@ def _cause(each: _Priced, others: int, remedies: _Remedies) -> Cause:
 class _Remedies:
     """What Calibrant can apply, as commands for this study."""
 
-    def __init__(self, case: Case, folder: str, layers: Mapping[str, LayerSensitivity]) -> None:
+    def __init__(self, case: DiagnosisInput, folder: str, layers: Mapping[str, LayerSensitivity]) -> None:
         self._case, self._folder, self._layers = case, folder, layers
         self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy]] = {
             "winner": self._winner,
@@ -194,7 +197,7 @@ class _Remedies:
 
     def _other_calibrator(self, _nodes: Sequence[str], found: Found) -> Remedy:
         hurt = {*found.calibrators}
-        ranked = sorted(self._case.candidates.values(), key=lambda trial: trial.drop)
+        ranked = sorted(self._case.candidates.values(), key=lambda found: found.lost)
         spared = [trial.calibrator for trial in ranked if trial.calibrator not in hurt]
         if not spared:
             return Remedy("every calibrator of the study is hurt; try one that clips more", None)
@@ -213,10 +216,13 @@ class _Remedies:
 
     def _measured(self, nodes: Sequence[str]) -> str:
         """What leaving a single layer in float was measured to bring."""
-        drop = self._layers[nodes[0]].rest_drop if len(nodes) == 1 and nodes[0] in self._layers else None
-        if drop is None:
+        lost = self._layers[nodes[0]].lost_without if len(nodes) == 1 and nodes[0] in self._layers else None
+        if lost is None:
             return ""
-        return f": {self._case.losing} then loses {shown(drop.points)} points (95 % interval {drop})"
+        metric = self._case.study.task.metric
+        return (
+            f": {self._case.losing} then {metric.change(lost.value)} (95 % interval {lost.interval(metric)})"
+        )
 
     def _keep_head_float(self, _nodes: Sequence[str], _found: Found) -> Remedy:
         return Remedy("leave the head's last layers in float", self._study("--keep-head-float"))
@@ -235,13 +241,18 @@ class _Remedies:
         study = self._case.study
         parts = ["calibrant", "coverage", str(study.plan.model.path), "--calib", study.data.calibration,
                  "--data", study.data.dataset]  # fmt: skip
-        return Remedy("see whether other calibration images change it", shlex.join(parts))
+        return Remedy(
+            f"see whether other calibration {study.task.words.samples} change it", shlex.join(parts)
+        )
 
     def _optimize(self) -> str:
         return shlex.join(["calibrant", "optimize", self._folder])
 
     def _study(self, *options: str) -> str:
         study = self._case.study
+        asked = read_request(Path(self._folder)) if (Path(self._folder) / REQUEST).is_file() else None
+        if asked is not None:
+            return study_command(asked, *options)
         parts = ["calibrant", "study", str(study.plan.model.path), "--calib", study.data.calibration,
                  "--data", study.data.dataset, *options]  # fmt: skip
         return shlex.join(parts)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from calibrant.artifacts.store import read_json, write_json
+from calibrant.artifacts.store import write_json
+from calibrant.artifacts.versions import read_versioned
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
-from calibrant.studies.diagnosis.result import SCHEMA_VERSION, Diagnosis
+from calibrant.studies.diagnosis.result import READABLE, SCHEMA_VERSION, Diagnosis
+from calibrant.studies.schema_1 import first_metric, renamed
+from calibrant.tasks.registry import task_named
 
 DIAGNOSIS = "diagnosis.json"
 UNITS = (
-    "mAP, AP and drops: points, 0..100; shares, agreement, scores, F1 and IoU: fractions; SQNR: dB; "
-    "ranges: the tensors' real units"
+    "scores and losses: the metric's; shares and agreement: fractions; SQNR: dB; ranges: the tensors' "
+    "real units"
 )
 
 
@@ -25,8 +28,12 @@ def diagnosis_to_dict(found: Diagnosis) -> dict[str, Any]:
 
 
 def diagnosis_from_dict(content: Mapping[str, Any]) -> Diagnosis:
-    """The diagnosis that :func:`diagnosis_to_dict` gave. Raises KeyError or TypeError for anything else."""
-    return built(Diagnosis, content)
+    """A diagnosis of schema 1 or 2. Raises KeyError or TypeError for anything else."""
+    if content["schema_version"] == 1:
+        content = {**renamed(content), "metric": asdict(first_metric())}
+    found = built(Diagnosis, content)
+    kind = task_named(found.task).differences
+    return replace(found, differences=tuple(built(kind, each) for each in found.differences) if kind else ())
 
 
 def write_diagnosis(found: Diagnosis, folder: Path) -> None:
@@ -37,12 +44,7 @@ def write_diagnosis(found: Diagnosis, folder: Path) -> None:
 def read_diagnosis(folder: Path) -> Diagnosis:
     """Read a run's diagnosis.json. Raises DataError when it is missing, damaged or of another version."""
     path = folder / DIAGNOSIS
-    content = read_json(path)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} has schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
-            f"make it again: calibrant diagnose {folder}"
-        )
+    content = read_versioned(path, READABLE, f"make it again: calibrant diagnose {folder}")
     try:
         return diagnosis_from_dict(content)
     except (KeyError, TypeError) as error:

@@ -14,8 +14,8 @@ from calibrant.graph.walk import name_of
 from calibrant.stages.diagnosis.growth import noise_by_tensor
 from calibrant.stages.diagnosis.range_errors import decibels
 from calibrant.stages.diagnosis.subsets import layers_of, only, tensors_read, without
-from calibrant.studies.diagnosis.case import Case, Trialed
-from calibrant.studies.diagnosis.laboratory import Laboratory, spread
+from calibrant.studies.diagnosis.case import DiagnosedCandidate, DiagnosisInput
+from calibrant.studies.diagnosis.evaluator import Evaluator, spread
 from calibrant.studies.diagnosis.result import (
     LayerSensitivity,
     NoiseGrowth,
@@ -23,15 +23,20 @@ from calibrant.studies.diagnosis.result import (
     Sensitivity,
 )
 
-GROWTH_IMAGES = 8
+GROWTH_SAMPLES = 8
 ALONE_SHARE = 0.4
 """The layers by themselves end at this share of the budget, so that there is time for the swap test."""
 WORST_LAYERS = 3
-"""So many layers are measured by mAP, too."""
+"""So many layers are measured by the metric, too."""
 
 
 def sensitivity_of(
-    case: Case, trial: Trialed, order: Sequence[str], laboratory: Laboratory, clock: Clock, progress: Progress
+    case: DiagnosisInput,
+    trial: DiagnosedCandidate,
+    order: Sequence[str],
+    evaluator: Evaluator,
+    clock: Clock,
+    progress: Progress,
 ) -> Sensitivity | None:
     """Quantize each layer by itself, in ``order`` as far as the time goes; None where none was measured."""
     points = case.study.plan.points
@@ -40,17 +45,17 @@ def sensitivity_of(
         for node in order:
             if not clock.allows(share=ALONE_SHARE):
                 break
-            alone = laboratory.agreement(only(points, node), trial.encodings)
+            alone = evaluator.agreement(only(points, node), trial.encodings)
             layers[node] = LayerSensitivity(node, tensors_read(points, node), alone)
             advance()
     if not layers:
         return None
-    whole = laboratory.agreement(points, trial.encodings)
-    return Sensitivity(trial.calibrator, laboratory.proxy_images, whole, _in_order(layers, points))
+    whole = evaluator.agreement(points, trial.encodings)
+    return Sensitivity(trial.calibrator, evaluator.proxy_samples, whole, _in_order(layers, points))
 
 
 def with_rests(
-    found: Sensitivity, case: Case, laboratory: Laboratory, clock: Clock, progress: Progress
+    found: Sensitivity, case: DiagnosisInput, evaluator: Evaluator, clock: Clock, progress: Progress
 ) -> Sensitivity:
     """Add what is gained by leaving one layer in float, the worst layers first, as far as the time goes."""
     points, trial = case.study.plan.points, case.candidates[found.calibrator]
@@ -59,7 +64,7 @@ def with_rests(
         for layer in found.worst:
             if not clock.allows():
                 break
-            rest = laboratory.agreement(without(points, {layer.node}), trial.encodings)
+            rest = evaluator.agreement(without(points, {layer.node}), trial.encodings)
             layers[layer.node] = replace(
                 layer, agreement_without=rest, gain_without=rest - found.agreement_all
             )
@@ -67,43 +72,45 @@ def with_rests(
     return replace(found, layers=_in_order(layers, points))
 
 
-def with_drops(found: Sensitivity, case: Case, laboratory: Laboratory, clock: Clock) -> Sensitivity:
-    """Add the mAP that the worst layers cost, and that is lost without them, as far as the time goes."""
+def with_drops(found: Sensitivity, case: DiagnosisInput, evaluator: Evaluator, clock: Clock) -> Sensitivity:
+    """Add what the worst layers cost by the metric, and what is lost without them, while there is time."""
     points, trial = case.study.plan.points, case.candidates[found.calibrator]
     layers = {layer.node: layer for layer in found.layers}
     for layer in found.worst[:WORST_LAYERS]:
         subsets = {"alone": only(points, layer.node), "in float": without(points, {layer.node})}
-        drops = {
-            kind: laboratory.drop(
-                laboratory.fp32(),
-                laboratory.scored(f"{trial.calibrator}, {layer.node} {kind}", trial.encodings, subset),
+        losses = {
+            kind: evaluator.loss(
+                evaluator.fp32(),
+                evaluator.scored(f"{trial.calibrator}, {layer.node} {kind}", trial.encodings, subset),
             )
             for kind, subset in subsets.items()
             if clock.allows()
         }
-        layers[layer.node] = replace(layer, drop_alone=drops.get("alone"), rest_drop=drops.get("in float"))
+        layers[layer.node] = replace(
+            layer, lost_alone=losses.get("alone"), lost_without=losses.get("in float")
+        )
     return replace(found, layers=_in_order(layers, points))
 
 
-def growth_of(case: Case, trial: Trialed, folder: Path) -> NoiseGrowth:
-    """Compare the activations behind every quantized layer with FP32's, on few test images."""
+def growth_of(case: DiagnosisInput, trial: DiagnosedCandidate, folder: Path) -> NoiseGrowth:
+    """Compare the activations behind every quantized layer with FP32's, on few test samples."""
     study = case.study
     plan = study.plan
     nodes = {name_of(node): node for node in plan.model.ir.graph}
     outputs = {name: name_of(nodes[name].outputs[0]) for name in layers_of(plan.points)}
     quantized = replace(plan.model, ir=with_qdq(plan.model, plan.points, trial.encodings, plan.scheme))
-    images = spread(study.test, GROWTH_IMAGES)
+    samples = spread(study.test, GROWTH_SAMPLES)
     found = noise_by_tensor(
-        plan.model, quantized, tuple(outputs.values()), study.task, study.collector, images, folder
+        plan.model, quantized, tuple(outputs.values()), study.task, study.collector, samples, folder
     )
     points = tuple(
         NoisePoint(position, node, tensor, decibels(*found[tensor]))
         for position, (node, tensor) in enumerate(outputs.items())
     )
-    return NoiseGrowth(trial.calibrator, len(images), points)
+    return NoiseGrowth(trial.calibrator, len(samples), points)
 
 
-def suspects_first(case: Case, errors: Mapping[str, float | None]) -> tuple[str, ...]:
+def suspects_first(case: DiagnosisInput, errors: Mapping[str, float | None]) -> tuple[str, ...]:
     """Layers in the order of the SQNR of what they read, the lowest first: the likely culprits.
 
     errors: SQNR by tensor, dB.

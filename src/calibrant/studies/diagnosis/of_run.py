@@ -40,7 +40,7 @@ def diagnose_run(
     with read_as_written(folder):
         known = {name: run.encodings(name) for name in run.names[1:]}
         encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
-        case = case_of(opened, run.statistics(), encodings, run.content, losing, winning)
+        case = case_of(opened, run.statistics(), encodings, run.result, losing, winning)
     found = diagnose(case, folder, budget, progress)
     write_diagnosis(found, folder)
     return found
@@ -65,7 +65,7 @@ def _opened(run: Run, progress: Progress) -> Study:
     """The run's study, on the reference runtime: what is diagnosed needs no other."""
     # No calibrator is asked again, so that functions of the user's are not missed.
     study = open_study(run.request(), progress, calibrators=(), runtime=runtime_named(REFERENCE))
-    if study.plan.model.sha256 != run.content["model"]["sha256"]:
+    if study.plan.model.sha256 != run.result.model.sha256:
         raise DataError(
             f"{study.plan.model.path} is no longer the model of {run.folder}; put that back, or run the "
             "study again"

@@ -1,27 +1,29 @@
 """What a diagnosis found, as values and as the versioned diagnosis.json.
 
-mAP figures and drops are points, 0..100, with 95 % intervals (:class:`Drop`). Shares and agreements are
+Scores and losses are as shown, in the unit of the metric, with 95 % intervals. Shares and agreements are
 fractions 0..1. Ranges and magnitudes are in the tensors' own real units, SQNR in dB (10 log10 of signal power
 over error power; None: there is no error, or no signal). Layers are ONNX node names, tensors ONNX value
-names. How detections differ is a matter of the task: tasks/detection/differences.py.
+names. How predictions differ is a matter of the task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from calibrant.stages.recommend import Drop
-from calibrant.tasks.detection.differences import DetectionDifferences
+from calibrant.core.metrics import Loss, Metric
+from calibrant.studies.schema_1 import FIRST_TASK
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
 
 # --- tensors: what a range does to the values seen --------------------------------------------------
 
 
 @dataclass(frozen=True)
 class RangeError:
-    """What one calibrator's range does to one tensor, computed from the calibration images' histogram.
+    """What one calibrator's range does to one tensor, computed from the calibration samples' histogram.
 
     ``low``, ``high``: the range that is kept. ``ratio`` is its larger side relative to the largest magnitude
     seen, which minmax keeps (1: nothing is clipped). ``clipped``: share of the values that lie outside.
@@ -44,20 +46,21 @@ class RangeError:
 
 @dataclass(frozen=True)
 class Peaks:
-    """Where a tensor's largest magnitudes lie, over the calibration images.
+    """Where a tensor's largest magnitudes lie, over the calibration samples.
 
-    ``image`` is the id of the image with the largest magnitude, ``path`` its file (None for an array) and
-    ``channel`` the channel, counted from 0. ``typical_image``: the median over images of each image's largest
-    magnitude; ``images_above_half``: share of the images that reach half of the largest magnitude of all.
-    ``channels``: how many there are; ``typical_channel``: the median over channels of each channel's largest
-    magnitude; ``channels_above_half``: share of the channels that reach half of the largest of all.
+    ``sample`` is the id of the sample with the largest magnitude, ``path`` its file (None for an array) and
+    ``channel`` the channel, counted from 0. ``typical_sample``: the median over samples of each sample's
+    largest magnitude; ``samples_above_half``: share of the samples that reach half of the largest magnitude
+    of all. ``channels``: how many there are; ``typical_channel``: the median over channels of each
+    channel's largest magnitude; ``channels_above_half``: share of the channels that reach half of the
+    largest of all.
     """
 
-    image: str
+    sample: str
     path: str | None
     channel: int
-    typical_image: float
-    images_above_half: float
+    typical_sample: float
+    samples_above_half: float
     channels: int
     typical_channel: float
     channels_above_half: float
@@ -119,7 +122,7 @@ class LayerSensitivity:
 
     ``agreement_alone``: only this layer (its weight and its input) is INT8. ``agreement_without``: all but
     this layer. ``loss_alone`` is 1 - agreement_alone, and ``gain_without`` is agreement_without minus the
-    agreement with all layers in INT8; None: the time budget left it out. ``drop_alone`` and ``rest_drop``
+    agreement with all layers in INT8; None: the time budget left it out. ``lost_alone`` and ``lost_without``
     (only this layer, all but it; against FP32) are mAP over the whole test set, for the worst layers only.
     """
 
@@ -128,8 +131,8 @@ class LayerSensitivity:
     agreement_alone: float
     agreement_without: float | None = None
     gain_without: float | None = None
-    drop_alone: Drop | None = None
-    rest_drop: Drop | None = None
+    lost_alone: Loss | None = None
+    lost_without: Loss | None = None
 
     @property
     def loss_alone(self) -> float:
@@ -141,13 +144,12 @@ class LayerSensitivity:
 class Sensitivity:
     """Every layer's share in one candidate's loss, by agreement with the FP32 model's own predictions.
 
-    Agreement (detection): a Dice coefficient over ``images`` test images, 2 x the sum of IoU x both scores of
-    matched boxes / the sum of all squared scores of both models; 1: the same boxes and scores.
+    Agreement is the task's own, over ``samples`` test samples, 0..1; 1: the same predictions.
     ``agreement_all`` is of the whole candidate. Layers come in topological order.
     """
 
     calibrator: str
-    images: int
+    samples: int
     agreement_all: float
     layers: tuple[LayerSensitivity, ...]
 
@@ -159,7 +161,7 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class NoisePoint:
-    """How far the INT8 candidate's activations are from FP32's behind one layer, over the same images.
+    """How far the INT8 candidate's activations are from FP32's behind one layer, over the same samples.
 
     ``position`` counts the quantized layers from 0 in topological order; ``tensor`` is the layer's output.
     """
@@ -172,10 +174,10 @@ class NoisePoint:
 
 @dataclass(frozen=True)
 class NoiseGrowth:
-    """Where along the network one candidate's error arises and grows, on the first ``images`` test images."""
+    """Where along the network one candidate's error arises and grows, on the first ``samples`` samples."""
 
     calibrator: str
-    images: int
+    samples: int
     points: tuple[NoisePoint, ...]
 
 
@@ -187,7 +189,7 @@ class SwapStep:
     """One more tensor of the losing candidate was given the winner's range; the earlier ones keep it.
 
     ``losing`` and ``winning`` are the widths of both ranges' larger sides (amax). ``clipped``: share of the
-    values that the losing range clips. ``agreement`` (see :class:`Sensitivity`), ``map50_95`` and ``drop``
+    values that the losing range clips. ``agreement`` (see :class:`Sensitivity`), ``value`` and ``drop``
     (against the winning candidate: what is left of the gap) are measured after the step. ``gained``: points
     that this step brought. ``explained``: share of the gap closed so far, 0..1 (beyond 1: better than it).
     """
@@ -198,8 +200,8 @@ class SwapStep:
     winning: float
     clipped: float
     agreement: float
-    map50_95: float
-    drop: Drop
+    value: float | None
+    loss: Loss
     gained: float
     explained: float
 
@@ -208,16 +210,16 @@ class SwapStep:
 class SwapTest:
     """Which tensors account for what ``losing`` loses against ``winning``; the steps in order of the test.
 
-    ``gap``: the drop of the losing against the winning candidate, over ``images`` test images. ``explained``:
-    the points that all steps closed, with their interval. ``is_complete``: 90 % of the gap is explained.
-    ``sentence`` says it in words.
+    ``gap``: the drop of the losing against the winning candidate, over ``samples`` test samples.
+    ``explained``: the points that all steps closed, with their interval. ``is_complete``: 90 % of the gap
+    is explained. ``sentence`` says it in words.
     """
 
     losing: str
     winning: str
-    images: int
-    gap: Drop
-    explained: Drop
+    samples: int
+    gap: Loss
+    explained: Loss
     is_complete: bool
     steps: tuple[SwapStep, ...]
     sentence: str
@@ -238,8 +240,8 @@ class Remedy:
 class Cause:
     """One reason in the user's terms, from measured evidence only; the gravest first.
 
-    ``kind``: "few-image-outlier", "channel-outlier", "shared-scale", "raw-input", "small-negatives",
-    "box-head", "constant-tensor", "clipped" or "coarse". ``text``: one or two sentences with the figures.
+    ``kind``: "few-sample-outlier", "channel-outlier", "shared-scale", "raw-input", "small-negatives",
+    "output-head", "constant-tensor", "clipped" or "coarse". ``text``: one or two sentences with the figures.
     ``calibrators``: whom it hurts. ``cost``: points of mAP that the swap test or the layer's own drop
     ascribes to it, and ``loss_alone``: agreement that its layer alone costs; None: not measured.
     """
@@ -265,7 +267,8 @@ class Diagnosis:
 
     ``losing`` and ``winning`` are the candidates held against each other: by default the worst and the
     recommended one. ``verdict``: up to three sentences, the short answer. ``sensitivity`` and ``growth``:
-    of the losing candidate first, then of the winning one. ``detections``: likewise. ``budget_seconds`` was
+    of the losing candidate first, then of the winning one. ``differences``: likewise,
+    as the task tells them. ``budget_seconds`` was
     given (None: no limit) and ``seconds`` were used, by part.
     """
 
@@ -279,10 +282,12 @@ class Diagnosis:
     sensitivity: tuple[Sensitivity, ...]
     growth: tuple[NoiseGrowth, ...]
     swap: SwapTest | None
-    detections: tuple[DetectionDifferences, ...]
+    differences: tuple[Any, ...]
     left_out: tuple[str, ...]
     budget_seconds: float | None
     seconds: Mapping[str, float]
+    metric: Metric
+    task: str = FIRST_TASK
 
     def tensor(self, name: str) -> TensorDiagnosis | None:
         """What is known of one tensor; None where it is not quantized."""

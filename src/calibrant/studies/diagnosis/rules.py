@@ -11,27 +11,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calibrant.core.formats import INT8
+from calibrant.core.tasks import Words
 from calibrant.core.types import FloatArray
 from calibrant.graph.tensor_facts import TensorFacts
 from calibrant.studies.diagnosis.result import LayerSensitivity, RangeError, TensorDiagnosis
 
 FEW = 0.05
-"""Share of images or channels that are few."""
+"""Share of samples or channels that are few."""
 STEPS = int(INT8.highest)
 """Steps of INT8 on one side of zero."""
 
 
+_WORDS = Words()
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one tensor. ``images``: calibration images; ``channel_amax``: None: not measured.
+    """All that is known of one tensor. ``samples``: calibration samples; ``channel_amax``: None.
 
+    Not measured.
     ``layers``: those that read it, measured by themselves under the losing candidate. ``equalizing_bits``:
     see graph.tensor_facts. ``losing`` and ``winning``: the calibrators that are held against each other.
     """
 
     tensor: TensorDiagnosis
     facts: TensorFacts = field(default_factory=TensorFacts)
-    images: int = 0
+    samples: int = 0
+    words: Words = _WORDS
     channel_amax: FloatArray | None = None
     layers: tuple[LayerSensitivity, ...] = ()
     equalizing_bits: float = 0.0
@@ -66,27 +72,29 @@ class Found:
     evidence: Mapping[str, float | str] = field(default_factory=dict)
 
 
-def few_image_outlier(seen: Evidence) -> Found | None:
-    """At most 5 % of 16 images or more reach half of the largest magnitude, twice a typical image's or more.
+def few_sample_outlier(seen: Evidence) -> Found | None:
+    """At most 5 % of 16 samples or more reach half of the largest magnitude, twice a typical one's or more.
 
-    It hurts calibrators that keep 90 % of the range or more: the other images are left with half the steps.
+    It hurts calibrators that keep 90 % of the range or more: the other samples are left with half the steps.
     """
     peaks = seen.tensor.peaks
-    if peaks is None or seen.images < 16 or peaks.images_above_half > FEW:
+    if peaks is None or seen.samples < 16 or peaks.samples_above_half > FEW:
         return None
-    if seen.amax < 2 * peaks.typical_image:
+    if seen.amax < 2 * peaks.typical_sample:
         return None
-    count = max(1, round(peaks.images_above_half * seen.images))
+    count = max(1, round(peaks.samples_above_half * seen.samples))
     return Found(
-        "few-image-outlier",
-        "An outlier in few images",
-        f"{count} of {seen.images} calibration images, first of all {peaks.image!r}, reach {seen.amax:.3g} "
-        f"where a typical image reaches {peaks.typical_image:.3g}: a range that keeps them leaves a typical "
-        f"image {STEPS * peaks.typical_image / seen.amax:.0f} of {STEPS} steps",
+        "few-sample-outlier",
+        f"An outlier in few {seen.words.samples}",
+        f"{count} of {seen.samples} calibration {seen.words.samples}, first of all {peaks.sample!r}, reach "
+        f"{seen.amax:.3g} where a typical {seen.words.sample} reaches {peaks.typical_sample:.3g}: a range "
+        "that "
+        f"keeps them leaves a typical {seen.words.sample} {STEPS * peaks.typical_sample / seen.amax:.0f} of "
+        f"{STEPS} steps",
         seen.calibrators(lambda error: error.ratio >= 0.9),
         ("other-calibrator", "coverage", "ranges"),
-        evidence={"image": peaks.image, "largest": seen.amax, "typical_image": peaks.typical_image,
-                  "images_above_half": peaks.images_above_half},
+        evidence={"sample": peaks.sample, "largest": seen.amax, "typical_sample": peaks.typical_sample,
+                  "samples_above_half": peaks.samples_above_half},
     )  # fmt: skip
 
 
@@ -212,7 +220,7 @@ def small_negatives(seen: Evidence) -> Found | None:
     )
 
 
-def box_head(seen: Evidence) -> Found | None:
+def output_head(seen: Evidence) -> Found | None:
     """A last layer before the output, or a DFL decoder, takes 1 % of the agreement or more by itself."""
     heads = (*seen.facts.dfl_readers, *seen.facts.head_readers)
     ours = [layer for layer in seen.layers if layer.node in heads]
@@ -220,9 +228,9 @@ def box_head(seen: Evidence) -> Found | None:
     if layer is None or layer.loss_alone < 0.01:
         return None
     is_dfl = layer.node in seen.facts.dfl_readers
-    what = "decodes the boxes' distributions (DFL)" if is_dfl else "gives boxes and scores directly"
+    what = "decodes distributions (DFL)" if is_dfl else "gives the outputs directly"
     return Found(
-        "box-head",
+        "output-head",
         "The head's last layer",
         f"{layer.node!r} {what}: in INT8 by itself it takes {layer.loss_alone:.1%} of agreement with FP32",
         (),
@@ -233,14 +241,15 @@ def box_head(seen: Evidence) -> Found | None:
 
 
 def constant_tensor(seen: Evidence) -> Found | None:
-    """One and the same value in all calibration images: no range can be told from it."""
+    """One and the same value in all calibration samples: no range can be told from it."""
     if seen.tensor.low != seen.tensor.high:
         return None
     return Found(
         "constant-tensor",
         "A tensor that never changes",
-        f"it is {seen.tensor.low:.3g} in all {seen.images} calibration images, so nothing tells its range; "
-        "other images may move it",
+        f"it is {seen.tensor.low:.3g} in all {seen.samples} calibration {seen.words.samples}, so nothing "
+        "tells its range; "
+        f"other {seen.words.samples} may move it",
         (),
         ("coverage", "keep-float"),
         evidence={"value": seen.tensor.low},
@@ -288,12 +297,12 @@ def coarse(seen: Evidence) -> Found | None:
 
 
 RULES = (
-    few_image_outlier, depthwise_outlier, channel_outlier, shared_scale, raw_input, small_negatives,
-    box_head, constant_tensor, clipped, coarse,
+    few_sample_outlier, depthwise_outlier, channel_outlier, shared_scale, raw_input, small_negatives,
+    output_head, constant_tensor, clipped, coarse,
 )  # fmt: skip
 _EXPLAINS = {
-    "coarse": frozenset({"few-image-outlier", "channel-outlier"}),
-    "box-head": frozenset({"few-image-outlier", "channel-outlier", "shared-scale", "clipped", "coarse"}),
+    "coarse": frozenset({"few-sample-outlier", "channel-outlier"}),
+    "output-head": frozenset({"few-sample-outlier", "channel-outlier", "shared-scale", "clipped", "coarse"}),
 }
 """A kind is not told of a tensor of which one of these says more: a head that is clipped is not to blame."""
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibrant.core.clock import Clock
-from calibrant.core.errors import CalibrantError, OutputError, SettingsError
+from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
-from calibrant.core.types import ComparingTask, FloatArray
-from calibrant.studies.diagnosis.case import Case
+from calibrant.core.tasks import Differences
+from calibrant.core.types import FloatArray
+from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.causes import causes_of
-from calibrant.studies.diagnosis.laboratory import Laboratory
+from calibrant.studies.diagnosis.evaluator import Evaluator
 from calibrant.studies.diagnosis.layers import (
     growth_of,
     sensitivity_of,
@@ -32,13 +33,11 @@ from calibrant.studies.diagnosis.result import (
 from calibrant.studies.diagnosis.swaps import SwapTester
 from calibrant.studies.diagnosis.tensors import channels_of, tensors_of, weights_diagnosed, with_peaks
 from calibrant.studies.diagnosis.verdict import verdict_of
-from calibrant.tasks.detection.differences import DetectionDifferences
-from calibrant.tasks.detection.task import DetectionTask
 
-_RANGES, _PEAKS, _GROWTH, _ALONE, _DETECTIONS, _SWAP, _REST, _DROPS, _WINNERS_GROWTH = (
-    "ranges and weights", "channels and images of the largest values", "where the error grows",
-    "layers by themselves", "detections against FP32", "the swap test", "all but one layer",
-    "the worst layers by mAP", "where the winner's error grows",
+_RANGES, _PEAKS, _GROWTH, _ALONE, _DIFFERENCES, _SWAP, _REST, _DROPS, _WINNERS_GROWTH = (
+    "ranges and weights", "channels and samples of the largest values", "where the error grows",
+    "layers by themselves", "predictions against FP32", "the swap test", "all but one layer",
+    "the worst layers by the metric", "where the winner's error grows",
 )  # fmt: skip
 
 
@@ -51,39 +50,38 @@ class _Findings:
     channel_amax: Mapping[str, FloatArray] = field(default_factory=dict)
     growth: list[NoiseGrowth] = field(default_factory=list)
     sensitivity: list[Sensitivity] = field(default_factory=list)
-    detections: list[DetectionDifferences] = field(default_factory=list)
+    differences: list[Differences] = field(default_factory=list)
     swap: SwapTest | None = None
     left_out: list[str] = field(default_factory=list)
 
 
-def diagnose(case: Case, folder: Path, budget: float | None, progress: Progress) -> Diagnosis:
+def diagnose(case: DiagnosisInput, folder: Path, budget: float | None, progress: Progress) -> Diagnosis:
     """Diagnose a study. folder: the run's. budget: seconds; what it does not reach is said in ``left_out``.
 
-    A part that fails is left out with its reason. Raises SettingsError where the task cannot compare models.
+    A part that fails is left out with its reason.
     """
-    task = case.study.task
-    if not isinstance(task, ComparingTask):
-        raise SettingsError(f"task {task.name} cannot compare models, so nothing can be diagnosed")
     clock = Clock(budget)
     with tempfile.TemporaryDirectory(prefix="calibrant-") as scratch:
-        laboratory = Laboratory(case.study, task, Path(scratch), progress)
-        found = _Investigation(case, laboratory, clock, Path(scratch), progress).findings()
+        evaluator = Evaluator(case.study, Path(scratch), progress)
+        found = _Investigation(case, evaluator, clock, Path(scratch), progress).findings()
     causes = causes_of(case, str(folder), found.tensors, found.channel_amax, found.sensitivity, found.swap)
     return Diagnosis(
         model=str(case.study.plan.model.path),
         losing=case.losing,
         winning=case.winning,
-        verdict=verdict_of(case, causes, found.swap, found.sensitivity, found.detections, found.growth),
+        verdict=verdict_of(case, causes, found.swap, found.sensitivity, found.differences, found.growth),
         causes=causes,
         tensors=found.tensors,
         weights=found.weights,
         sensitivity=tuple(found.sensitivity),
         growth=tuple(found.growth),
         swap=found.swap,
-        detections=tuple(found.detections),
+        differences=tuple(found.differences),
         left_out=tuple(found.left_out),
         budget_seconds=budget,
         seconds=clock.seconds,
+        metric=case.study.task.metric,
+        task=case.study.task.name,
     )
 
 
@@ -91,9 +89,9 @@ class _Investigation:
     """Gathers evidence in the order of what it costs."""
 
     def __init__(
-        self, case: Case, laboratory: Laboratory, clock: Clock, scratch: Path, progress: Progress
+        self, case: DiagnosisInput, evaluator: Evaluator, clock: Clock, scratch: Path, progress: Progress
     ) -> None:
-        self._case, self._laboratory, self._clock = case, laboratory, clock
+        self._case, self._laboratory, self._clock = case, evaluator, clock
         self._scratch, self._progress = scratch, progress
         self._found = _Findings()
 
@@ -105,10 +103,10 @@ class _Investigation:
             (_RANGES, self._ranges, 0),
             (_GROWTH, self._growth, 0),
             (_PEAKS, self._peaks, calibration),
-            (_ALONE, self._layers_alone, 2 * self._laboratory.proxy_images),
-            (_DETECTIONS, self._detections, 2 * test),
+            (_ALONE, self._layers_alone, 2 * self._laboratory.proxy_samples),
+            (_DIFFERENCES, self._differences, 2 * test),
             (_SWAP, self._swap, test),
-            (_REST, self._rests, self._laboratory.proxy_images),
+            (_REST, self._rests, self._laboratory.proxy_samples),
             (_DROPS, self._drops, test),
             (_WINNERS_GROWTH, self._winners_growth, 0),
         )
@@ -145,7 +143,7 @@ class _Investigation:
     @property
     def _seconds_a_run(self) -> float:
         """What a run of the model takes, at most: those that looked for the error's growth were no faster."""
-        runs = sum(2 * found.images for found in self._found.growth)
+        runs = sum(2 * found.samples for found in self._found.growth)
         return self._clock.seconds.get(_GROWTH, 0.0) / runs if runs else 0.0
 
     def _peaks(self) -> None:
@@ -163,23 +161,18 @@ class _Investigation:
             self._found.sensitivity.append(found)
         self._note_unfinished(_ALONE, len(found.layers) if found else 0, len(order))
 
-    def _detections(self) -> None:
+    def _differences(self) -> None:
         task = self._case.study.task
-        if not isinstance(task, DetectionTask):
-            raise SettingsError(f"task {task.name} has no detections")
         fp32 = self._laboratory.fp32()
         for trial in self._case.held:
             if not self._clock.allows():
-                self._leave_out(f"{_DETECTIONS} of {trial.calibrator}: no time left")
+                self._leave_out(f"{_DIFFERENCES} of {trial.calibrator}: no time left")
                 return
             scored = self._laboratory.scored(trial.calibrator, trial.encodings)
-            differences = task.differences(
-                trial.calibrator,
-                self._case.study.test,
-                (fp32.predictions, fp32.score),
-                (scored.predictions, scored.score),
-            )
-            self._found.detections.append(differences)
+            found = task.differences(trial.calibrator, self._case.study.test, fp32, scored)
+            if found is None:  # the task cannot tell more than its metric does
+                return
+            self._found.differences.append(found)
 
     def _swap(self) -> None:
         case = self._case
@@ -188,7 +181,10 @@ class _Investigation:
             return
         tester = SwapTester(case, self._found.tensors, self._laboratory, self._clock)
         if not tester.has_gap:
-            self._leave_out(f"{_SWAP}: {case.losing} cannot be told from {case.winning} (gap {tester.gap})")
+            self._leave_out(
+                f"{_SWAP}: {case.losing} is indistinguishable from {case.winning} (gap "
+                f"{tester.gap.interval(case.study.task.metric)})"
+            )
             return
         self._found.swap = tester.test(self._progress)
         if self._found.swap is None or not (self._found.swap.is_complete or self._clock.allows()):

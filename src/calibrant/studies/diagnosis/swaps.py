@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from calibrant.core.clock import Clock
+from calibrant.core.metrics import Loss, Metric
 from calibrant.core.progress import Progress
 from calibrant.core.types import Encoding
 from calibrant.stages.diagnosis.range_errors import bounds_of
 from calibrant.stages.diagnosis.swap import ENOUGH, differing, swapped
-from calibrant.stages.recommend import Drop, shown
-from calibrant.studies.diagnosis.case import Case
-from calibrant.studies.diagnosis.laboratory import Laboratory
+from calibrant.studies.diagnosis.case import DiagnosisInput
+from calibrant.studies.diagnosis.evaluator import Evaluator
 from calibrant.studies.diagnosis.result import SwapStep, SwapTest, TensorDiagnosis
 
 MOST_STEPS = 16
@@ -27,21 +27,25 @@ class SwapTester:
     """Gives the losing candidate the winner's ranges, tensor by tensor, until the gap is explained."""
 
     def __init__(
-        self, case: Case, tensors: Sequence[TensorDiagnosis], laboratory: Laboratory, clock: Clock
+        self, case: DiagnosisInput, tensors: Sequence[TensorDiagnosis], evaluator: Evaluator, clock: Clock
     ) -> None:
-        self._case, self._laboratory, self._clock = case, laboratory, clock
+        self._case, self._laboratory, self._clock = case, evaluator, clock
         self._losing, self._winning = (
             case.candidates[name].encodings for name in (case.losing, case.winning)
         )
         self._tensors = {found.tensor: found for found in tensors}
-        self._winner = laboratory.scored(case.winning, self._winning)
-        self._loser = laboratory.scored(case.losing, self._losing)
-        self.gap = laboratory.drop(self._winner, self._loser)
+        self._winner = evaluator.scored(case.winning, self._winning)
+        self._loser = evaluator.scored(case.losing, self._losing)
+        self.gap = evaluator.loss(self._winner, self._loser)
+
+    @property
+    def _metric(self) -> Metric:
+        return self._case.study.task.metric
 
     @property
     def has_gap(self) -> bool:
         """Whether the losing candidate loses beyond chance."""
-        return self.gap.is_real and self.gap.points > 0
+        return self.gap.is_real and self.gap.value > 0
 
     def test(self, progress: Progress) -> SwapTest | None:
         """The steps as far as the time goes; None where it did not reach the first."""
@@ -74,8 +78,8 @@ class SwapTester:
         tensor = taken[-1]
         mixed = swapped(self._losing, self._winning, taken)
         found = self._laboratory.scored(self._name(len(taken)), mixed)
-        drop = self._laboratory.drop(self._winner, found)
-        left_before = before[0].drop.points if before else self.gap.points
+        lost = self._laboratory.loss(self._winner, found)
+        left_before = before[0].loss.value if before else self.gap.value
         known = self._tensors.get(tensor)
         error = known.error(self._case.losing) if known else None
         return SwapStep(
@@ -85,25 +89,25 @@ class SwapTester:
             winning=_larger_side(self._winning[tensor]),
             clipped=error.clipped if error else 0.0,
             agreement=self._agreement(mixed),
-            map50_95=100 * found.score.value,
-            drop=drop,
-            gained=left_before - drop.points,
-            explained=1 - drop.points / self.gap.points,
+            value=found.score.metric.stored(found.score.value),
+            loss=lost,
+            gained=left_before - lost.value,
+            explained=1 - lost.value / self.gap.value,
         )
 
     def _result(self, order: Sequence[str], steps: Sequence[SwapStep]) -> SwapTest:
-        case, laboratory = self._case, self._laboratory
+        case, evaluator = self._case, self._laboratory
         mixed = swapped(self._losing, self._winning, order[: len(steps)])
-        last = laboratory.scored(self._name(len(steps)), mixed)
+        last = evaluator.scored(self._name(len(steps)), mixed)
         return SwapTest(
             losing=case.losing,
             winning=case.winning,
-            images=laboratory.images,
+            samples=evaluator.samples,
             gap=self.gap,
-            explained=laboratory.drop(last, self._loser),
+            explained=evaluator.loss(last, self._loser),
             is_complete=steps[-1].explained >= ENOUGH,
             steps=tuple(steps),
-            sentence=sentence(case.losing, case.winning, self.gap, steps, self._tensors),
+            sentence=sentence(case.losing, case.winning, self.gap, self._metric, steps, self._tensors),
         )
 
     def _agreement(self, encodings: Mapping[str, Encoding]) -> float:
@@ -116,26 +120,29 @@ class SwapTester:
 def sentence(
     losing: str,
     winning: str,
-    gap: Drop,
+    gap: Loss,
+    metric: Metric,
     steps: Sequence[SwapStep],
     tensors: Mapping[str, TensorDiagnosis],
 ) -> str:
     """The test in words: how much is lost, how many tensors account for how much, and what ails them."""
     gaining = sorted((step for step in steps if step.gained > 0), key=lambda step: -step.gained)
-    explained = gap.points - steps[-1].drop.points
-    lost = f"{losing} loses {shown(gap.points)} points against {winning} here (95 % interval {gap})"
+    explained = gap.value - steps[-1].loss.value
+    lost = (
+        f"{losing} {metric.change(gap.value)} against {winning} here (95 % interval {gap.interval(metric)})"
+    )
     if explained <= 0 or not gaining:
         return f"{lost}; no single tensor accounts for it: {len(steps)} were given {winning}'s ranges"
     count = len(steps)
     noun, verb = ("tensor", "accounts") if count == 1 else ("tensors", "account")
-    named = "; ".join(_ailment(step, losing, tensors.get(step.tensor)) for step in gaining[:_NAMED])
+    named = "; ".join(_ailment(step, losing, metric, tensors.get(step.tensor)) for step in gaining[:_NAMED])
     more = f"; and {count - _NAMED} more" if count > _NAMED else ""
-    return f"{lost}; {count} {noun} {verb} for {shown(explained)} of them: {named}{more}"
+    return f"{lost}; {count} {noun} {verb} for {metric.text(explained)} of them: {named}{more}"
 
 
-def _ailment(step: SwapStep, losing: str, tensor: TensorDiagnosis | None) -> str:
+def _ailment(step: SwapStep, losing: str, metric: Metric, tensor: TensorDiagnosis | None) -> str:
     """A tensor with what its losing range does: it is clipped too early, or its step is too coarse."""
-    name = f"{step.tensor!r} (+{shown(step.gained)})"
+    name = f"{step.tensor!r} (+{metric.text(step.gained)})"
     if step.losing < step.winning:
         error = tensor.error(losing) if tensor else None
         where = f"at {error.ratio:.0%} of its range" if error else f"at {step.losing:.3g}"

@@ -16,11 +16,11 @@ from calibrant.graph.walk import name_of
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.diagnosis.range_errors import bounds_of, decibels, quantization_error, shape_of
 from calibrant.stages.diagnosis.weight_errors import WeightError, weight_error, weights_of
-from calibrant.studies.diagnosis.case import Case
+from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.result import Peaks, RangeError, TensorDiagnosis, WeightDiagnosis
 
 
-def tensors_of(case: Case) -> tuple[TensorDiagnosis, ...]:
+def tensors_of(case: DiagnosisInput) -> tuple[TensorDiagnosis, ...]:
     """Every quantized activation that has an encoding of its own, in topological order."""
     plan = case.study.plan
     producers = {
@@ -33,7 +33,7 @@ def tensors_of(case: Case) -> tuple[TensorDiagnosis, ...]:
     )
 
 
-def weights_diagnosed(case: Case) -> tuple[WeightDiagnosis, ...]:
+def weights_diagnosed(case: DiagnosisInput) -> tuple[WeightDiagnosis, ...]:
     """Every quantized weight, in topological order."""
     plan = case.study.plan
     nodes = {name_of(node): node for node in plan.model.ir.graph}
@@ -49,9 +49,9 @@ def weights_diagnosed(case: Case) -> tuple[WeightDiagnosis, ...]:
 
 
 def channels_of(
-    case: Case, tensors: Sequence[TensorDiagnosis], progress: Progress
+    case: DiagnosisInput, tensors: Sequence[TensorDiagnosis], progress: Progress
 ) -> dict[str, ChannelStatistics]:
-    """The channels of the tensors that have some: one pass over the calibration images."""
+    """The channels of the tensors that have some: one pass over the calibration samples."""
     study = case.study
     graph = study.plan.model.ir.graph
     values = (*graph.inputs, *(value for node in graph for value in node.outputs))
@@ -77,18 +77,18 @@ def peaks_of(seen: ChannelStatistics, samples: Sequence[Sample]) -> Peaks:
     sample, largest = samples[int(seen.sample_amax.argmax())], float(seen.amax.max())
     path = getattr(sample, "path", None)
     return Peaks(
-        image=sample.id,
+        sample=sample.id,
         path=str(path) if path is not None else None,
         channel=int(seen.amax.argmax()),
-        typical_image=float(np.median(seen.sample_amax)),
-        images_above_half=float((seen.sample_amax >= largest / 2).mean()),
+        typical_sample=float(np.median(seen.sample_amax)),
+        samples_above_half=float((seen.sample_amax >= largest / 2).mean()),
         channels=seen.amax.size,
         typical_channel=float(np.median(seen.amax)),
         channels_above_half=float((seen.amax >= largest / 2).mean()),
     )
 
 
-def _tensor(case: Case, point: ActivationPoint, producer: str | None) -> TensorDiagnosis:
+def _tensor(case: DiagnosisInput, point: ActivationPoint, producer: str | None) -> TensorDiagnosis:
     stats = case.statistics.tensors[point.tensor]
     shape = shape_of(stats)
     errors = (

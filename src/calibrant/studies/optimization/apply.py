@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
+from calibrant.core.tasks import Reading
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.optimization.recipe import BETWEEN, Recipe
-from calibrant.stages.same_function import require_same_function
 from calibrant.studies.optimization.deliver import deliver
+from calibrant.studies.optimization.model_builder import ModelBuilder
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe
 from calibrant.studies.optimization.result import OptimizationFiles
-from calibrant.studies.optimization.workshop import Workshop
 from calibrant.studies.plan import StudySettings, ids_sha256
-from calibrant.studies.prepare import detection_task, open_calibration, open_detector, quantization_plan
+from calibrant.studies.prepare import open_model, quantization_plan, require_readable
 from calibrant.studies.trust import require_packaged_calibrators
 
 
@@ -41,13 +41,15 @@ def follow_recipe(
     recipe_path: Path,
     out: Path,
     *,
+    task: str,
     family: str,
+    options: Mapping[str, Any],
     calib_limit: int | None,
     skip_bad: bool,
     calibrators: Sequence[NamedCalibrator],
     progress: Progress,
 ) -> MadeModel:
-    """Make a recipe's model from a float model and calibration images and write its files into ``out``.
+    """Make a recipe's model from a float model and calibration samples and write its files into ``out``.
 
     calibrators: of other packages, or functions, that the recipe may name.
     Raises SettingsError where the recipe names what the model does not have, or what it may not.
@@ -55,25 +57,27 @@ def follow_recipe(
     recipe = read_recipe(recipe_path)
     names = sorted(_calibrators(recipe.recipe))
     require_packaged_calibrators(names, str(recipe_path), (named.name for named in calibrators))
-    settings = StudySettings(scheme=recipe.scheme, keep_float=recipe.keep_float, imgsz=recipe.imgsz)
-    detector = open_detector(model, family, recipe.imgsz)
-    plan = quantization_plan(detector, settings)
-    calibration = open_calibration(calib, calib_limit, skip_bad)
+    settings = StudySettings(
+        scheme=recipe.scheme, keep_float=recipe.keep_float, input_shape=recipe.input_shape
+    )
+    opened = open_model(model, task, family, recipe.input_shape, options)
+    plan = quantization_plan(opened, settings)
+    calibration = opened.calibration_set(calib, Reading(calib_limit, skip_bad))
     ids = ids_sha256(sample.id for sample in calibration.samples)
-    for remark in _remarks(recipe, detector.model.sha256, ids):
+    for remark in _remarks(recipe, opened.model.sha256, ids, opened.definition.words.samples):
         progress.note(remark)
-    task, runtime = detection_task(detector, settings), runtime_named(REFERENCE)
-    require_same_function(plan.model, runtime, lambda session: task.drive(session, calibration.samples[0]))
-    workshop = Workshop(
+    bound, runtime = opened.task(), runtime_named(REFERENCE)
+    require_readable(opened, plan, bound, calibration.samples[0], runtime)
+    builder = ModelBuilder(
         plan,
-        task,
+        bound,
         runtime,
         calibration.samples,
         known_calibrators(names, calibrators),
         progress,
     )
-    _require_known(recipe.recipe, workshop)
-    made = workshop.quantized(recipe.recipe)
+    _require_known(recipe.recipe, builder)
+    made = builder.quantized(recipe.recipe)
     return MadeModel(str(out), made.explained(recipe.recipe), deliver(recipe, made, out))
 
 
@@ -82,17 +86,17 @@ def _calibrators(recipe: Recipe) -> set[str]:
     return {name for choice in choices for name in choice.split(BETWEEN)}
 
 
-def _remarks(recipe: RecipeFile, model_sha256: str, calibration_ids_sha256: str) -> list[str]:
+def _remarks(recipe: RecipeFile, model_sha256: str, calibration_ids_sha256: str, samples: str) -> list[str]:
     found = []
     if recipe.model_sha256 != model_sha256:
         found.append(f"the recipe was made for another model ({recipe.model}): measure the result")
     if recipe.calibration_ids_sha256 != calibration_ids_sha256:
-        found.append("the recipe was made with other calibration images: ranges will differ")
+        found.append(f"the recipe was made with other calibration {samples}: ranges will differ")
     return found
 
 
-def _require_known(recipe: Recipe, workshop: Workshop) -> None:
-    tensors = set(workshop.mended(recipe).plan.tensors)
+def _require_known(recipe: Recipe, builder: ModelBuilder) -> None:
+    tensors = set(builder.mended(recipe).plan.tensors)
     unknown = [tensor for tensor, _ in recipe.ranges if tensor not in tensors]
     if unknown:
         raise SettingsError(

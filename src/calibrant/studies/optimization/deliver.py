@@ -11,9 +11,9 @@ from calibrant.calibrators import calibrators_named
 from calibrant.graph.model import save_model
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.studies.candidates import cache_of
+from calibrant.studies.optimization.model_builder import Quantized
 from calibrant.studies.optimization.recipe_file import RecipeFile, write_recipe
 from calibrant.studies.optimization.result import OptimizationFiles
-from calibrant.studies.optimization.workshop import Quantized
 
 STEM = "optimized"
 RECIPE = f"{STEM}.recipe.yaml"

@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
+from calibrant.core.metrics import Figure, Score
 from calibrant.core.progress import Silent
-from calibrant.core.types import ComparingTask, Evidence, Latency, Runtime, Sample
+from calibrant.core.tasks import Task
+from calibrant.core.types import Latency, Runtime, Sample
 from calibrant.stages.evaluate import Evaluation, evaluate, predictions_of
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.studies.evidence import load_evidence, save_evidence
-from calibrant.studies.optimization.workshop import Workshop
-from calibrant.studies.result import Accuracy, accuracy_of
+from calibrant.studies.optimization.model_builder import ModelBuilder
 
 FLOAT = "fp32"
 SELECT, REPORT = "select", "report"
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One model on one part of the test images: ``value`` is the metric, 0..1."""
+class Measured:
+    """One model on one part of the test samples."""
 
-    value: float
-    accuracy: Accuracy
-    evidence: Evidence
+    score: Score
     latency_ms: float | None = None
 
 
@@ -57,20 +57,20 @@ class Measurer:
 
     def __init__(
         self,
-        workshop: Workshop,
+        builder: ModelBuilder,
         float_model: Path,
-        task: ComparingTask,
+        task: Task,
         runtime: Runtime,
         samples: Samples,
         folder: Path,
         identity: str,
     ) -> None:
-        self._workshop, self._float_model, self._task = workshop, float_model, task
+        self._builder, self._float_model, self._task = builder, float_model, task
         self._runtime, self._samples = runtime, samples
         self._folder, self._identity = folder, identity
 
     def agreement(self, recipe: Recipe) -> float:
-        """How far a recipe's model finds on the proxy images what the float model finds, 0..1."""
+        """How far a recipe's model finds on the proxy samples what the float model finds, 0..1."""
         known = self._known(f"{recipe.key}-agreement")
         if known is None:
             found = self._predictions(recipe)
@@ -78,8 +78,8 @@ class Measurer:
             self._keep(f"{recipe.key}-agreement", known)
         return float(known["agreement"])
 
-    def measured(self, recipe: Recipe | None, part: str) -> Measurement:
-        """A recipe's model, or the float model (None), on the images of one part."""
+    def measured(self, recipe: Recipe | None, part: str) -> Measured:
+        """A recipe's model, or the float model (None), on the samples of one part."""
         name = f"{recipe.key if recipe else FLOAT}-{part}"
         known = self._known(name)
         if known is not None:
@@ -105,7 +105,7 @@ class Measurer:
             return
         with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
             file = Path(folder) / f"{recipe.key}.qdq.onnx"
-            self._workshop.quantized(recipe).write(file)
+            self._builder.quantized(recipe).write(file)
             yield file
 
     def _known(self, name: str) -> Mapping[str, Any] | None:
@@ -122,25 +122,27 @@ class Measurer:
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
         write_json(self._folder / f"{name}.json", {"identity": self._identity, **content})
 
-    def _kept_measurement(self, name: str, found: Evaluation) -> Measurement:
+    def _kept_measurement(self, name: str, found: Evaluation) -> Measured:
         latency = _median(found.latency)
-        accuracy = accuracy_of(found.score)
         evidence = save_evidence(found.score.evidence, self._folder, name)
         content = {
             "value": found.score.value,
-            "accuracy": asdict(accuracy),
+            "figures": [asdict(figure) for figure in found.score.figures],
             "evidence": evidence,
             "latency_ms": latency,
         }
         if evidence is not None:
             self._keep(name, content)
-        return Measurement(found.score.value, accuracy, found.score.evidence, latency)
+        return Measured(found.score, latency)
 
-    def _measurement(self, known: Mapping[str, Any]) -> Measurement:
-        return Measurement(
-            known["value"],
-            Accuracy(**known["accuracy"]),
-            load_evidence(self._folder / known["evidence"]),
+    def _measurement(self, known: Mapping[str, Any]) -> Measured:
+        return Measured(
+            Score(
+                self._task.metric,
+                known["value"],
+                tuple(built(Figure, figure) for figure in known["figures"]),
+                load_evidence(self._folder / known["evidence"], self._task.name),
+            ),
             known["latency_ms"],
         )
 
@@ -150,7 +152,7 @@ def _median(latency: Latency | None) -> float | None:
 
 
 def split_in_two(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the images to select on and to report on: random halves, each in order."""
+    """Positions of the samples to select on and to report on: random halves, each in order."""
     order = np.random.default_rng(seed).permutation(count)
     half = count // 2
     return np.sort(order[:half]), np.sort(order[half:])

@@ -10,13 +10,14 @@ from typing import Any
 from calibrant.artifacts.yaml_files import read_yaml, write_yaml
 from calibrant.core.errors import DataError
 from calibrant.stages.optimization.recipe import NOWHERE, Equalize, Recipe
+from calibrant.tasks.registry import input_shape_in
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe and what it was made for: hashes tell whether it is the same model and the same images."""
+    """A recipe and what it was made for: hashes tell whether it is the same model and the same samples."""
 
     recipe: Recipe
     model: str
@@ -25,7 +26,7 @@ class RecipeFile:
     calibration_ids_sha256: str
     explanation: str
     keep_float: tuple[str, ...] = ()
-    imgsz: int | None = None
+    input_shape: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The file's content; YAML types only."""
@@ -36,7 +37,7 @@ class RecipeFile:
             "model_sha256": self.model_sha256,
             "calibration_ids_sha256": self.calibration_ids_sha256,
             "scheme": self.scheme,
-            "imgsz": self.imgsz,
+            "input_shape": None if self.input_shape is None else list(self.input_shape),
             **recipe_to_dict(self.recipe),
             "kept_float_by_user": list(self.keep_float),
         }
@@ -70,6 +71,12 @@ def read_recipe(path: Path) -> RecipeFile:
         raise DataError(f"{path} is no recipe ({error}); make one with calibrant optimize") from error
 
 
+def _input_shape(content: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """The shape that the recipe's model was fixed to; the first recipes gave the side of a square."""
+    shape = content.get("input_shape") or input_shape_in(content)
+    return None if shape is None else tuple(int(side) for side in shape)
+
+
 def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
     if content["calibrant_recipe"] != VERSION:
         raise ValueError(f"version {content['calibrant_recipe']}, not {VERSION}")
@@ -92,5 +99,5 @@ def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
         str(content["calibration_ids_sha256"]),
         str(content["explanation"]),
         tuple(map(str, content["kept_float_by_user"])),
-        content["imgsz"],
+        _input_shape(content),
     )

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from calibrant.studies.result import Accuracy, ModelSummary
+from calibrant.artifacts.versions import read_versioned
+from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
+from calibrant.core.metrics import Loss, Metric
+from calibrant.studies.result import ModelSummary, ScoreValue
+from calibrant.studies.schema_1 import FIRST_TASK, optimization_from_schema_1
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
-class Loss:
-    """mAP and what is lost against the float model on the same images, points, with the 95 % interval."""
+class PartResult:
+    """The metric's value on one part of the samples, and what is lost against the float model on the same."""
 
-    map50_95: float
-    drop: float
-    low: float
-    high: float
+    value: float | None
+    loss: Loss
 
 
 @dataclass(frozen=True)
 class Point:
     """A quantized model: what it is made of, how much of it is INT8, and what it loses.
 
-    int8_share: of all multiply-accumulates, 0..1. agreement: with the float model's detections on selecting
-    images, 0..1. expected, at_most: the points that it will lose on other images by that, and hardly more.
+    int8_share: of all multiply-accumulates, 0..1. agreement: with the float model's predictions on selecting
+    samples, 0..1. expected, at_most: what it will lose on other samples by that, and at most (80 %).
     ``select`` was looked at while choosing and flatters; ``report`` was not. latency_ms: median
-    of one image on the measured runtime; None where it cannot tell.
+    of one sample on the measured runtime; None where it cannot tell.
     """
 
     name: str
@@ -38,23 +43,21 @@ class Point:
     agreement: float
     expected: float
     at_most: float
-    select: Loss
-    report: Loss | None
+    select: PartResult
+    report: PartResult | None
     latency_ms: float | None
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """What one lever brings: the chosen model without it, on the report images.
+    """What one lever brings: the chosen model without it, on the report samples.
 
-    gain: points that the lever brings there, with the 95 % interval.
+    gain: what the lever brings there, with the 95 % interval.
     """
 
     lever: str
-    map50_95: float
-    gain: float
-    low: float
-    high: float
+    value: float | None
+    gain: Loss
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class OptimizationFiles:
 class OptimizationResult:
     """A finished search. ``front`` is sorted by INT8 share, most first, and holds the chosen point.
 
-    best_single: the best calibrator alone. gain_over_single: points won over it on the report images, with
-    the 95 % interval (low, high). is_met: whether the chosen model keeps the target on the report images.
+    best_single: the best calibrator alone. gain_over_single: what is won over it on the report samples, with
+    the 95 % interval. is_met: whether the chosen model keeps the target on the report samples.
     """
 
     out: str
@@ -84,16 +87,17 @@ class OptimizationResult:
     model: ModelSummary
     environment: Mapping[str, str]
     settings: Mapping[str, Any]
-    select_images: int
-    report_images: int
-    calibration_images: int
-    max_drop: float
-    float_select: Accuracy
-    float_report: Accuracy
+    select_samples: int
+    report_samples: int
+    calibration_samples: int
+    max_loss: float
+    metric: Metric
+    float_select: ScoreValue
+    float_report: ScoreValue
     float_latency_ms: float | None
     chosen: Point
     best_single: Point
-    gain_over_single: tuple[float, float, float]
+    gain_over_single: Loss
     front: tuple[Point, ...]
     ablation: tuple[Ablation, ...]
     files: OptimizationFiles
@@ -101,11 +105,13 @@ class OptimizationResult:
     seconds: float
     was_interrupted: bool
     warnings: tuple[str, ...] = ()
+    task: str = FIRST_TASK
+    advice: tuple[str, ...] = ()
 
     @property
     def is_met(self) -> bool:
-        """Whether the chosen model loses no more than it may, on the report images."""
-        return self.chosen.report is not None and self.chosen.report.drop <= self.max_drop
+        """Whether the chosen model loses no more than it may, on the report samples."""
+        return self.chosen.report is not None and self.chosen.report.loss.value <= self.max_loss
 
     def to_dict(self) -> dict[str, Any]:
         """The result as optimization.json holds it; JSON types only."""
@@ -113,7 +119,26 @@ class OptimizationResult:
         content["model"]["kept_float"] = list(self.model.kept_float)
         return {
             "schema_version": SCHEMA_VERSION,
-            "units": "mAP figures and drops are points, 0..100; shares are 0..1",
+            "units": f"scores and losses: {self.metric.unit or 'as they are'}; shares: 0..1",
             "is_met": self.is_met,
             **{name: list(value) if isinstance(value, tuple) else value for name, value in content.items()},
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], out: str | Path) -> OptimizationResult:
+        """A search from what optimization.json holds, of schema 1 or 2.
+
+        Raises KeyError or TypeError otherwise.
+        """
+        if content["schema_version"] == 1:
+            content = optimization_from_schema_1(content)
+        return built(cls, {**content, "out": str(content.get("out", out))})
+
+
+def read_optimization(path: Path) -> OptimizationResult:
+    """Read optimization.json. Raises DataError when it is missing, damaged or of another version."""
+    content = read_versioned(path, READABLE, "optimize again")
+    try:
+        return OptimizationResult.from_dict(content, path.parent)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no optimization: {error}; optimize again") from error

@@ -1,4 +1,4 @@
-"""An optimization from request to files: search on one half of the test images, report on the other."""
+"""An optimization from request to files: search on one half of the test samples, report on the other."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from pathlib import Path
 from calibrant.artifacts.store import remove, write_json
 from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
+from calibrant.core.metrics import Loss
 from calibrant.core.progress import Progress
-from calibrant.core.types import ComparingTask
 from calibrant.stages.optimization.choice import Option, pareto_front
 from calibrant.stages.optimization.recipe import NOWHERE, Recipe
-from calibrant.stages.recommend import Drop, PairedBootstrap
+from calibrant.stages.recommend import PairedBootstrap
 from calibrant.studies.environment import environment
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.measure import (
     REPORT,
     SELECT,
-    Measurement,
+    Measured,
     Measurer,
     Samples,
     split_in_two,
 )
+from calibrant.studies.optimization.model_builder import ModelBuilder, Quantized
 from calibrant.studies.optimization.recipe_file import RecipeFile, recipe_to_dict
 from calibrant.studies.optimization.result import (
     Ablation,
-    Loss,
     OptimizationResult,
+    PartResult,
     Point,
 )
 from calibrant.studies.optimization.search import Findings, Goal, Search, candidate_of
-from calibrant.studies.optimization.workshop import Quantized, Workshop
+from calibrant.studies.result import ScoreValue, rounded_loss
 from calibrant.studies.run import Study, fixed_float_model
 
 RESULT = "optimization.json"
 MEASUREMENTS = "measurements"
-PROXY_IMAGES = 48
-FEWEST_IMAGES = 10
+PROXY_SAMPLES = 48
+FEWEST_SAMPLES = 10
 
 
 def run_optimization(
@@ -52,24 +53,24 @@ def run_optimization(
     Raises SettingsError where the test set is too small to be halved, CalibrantError where nothing works.
     """
     task = study.task
-    if not isinstance(task, ComparingTask):
-        raise SettingsError(f"task {task.name} cannot compare predictions; optimize works for detection")
-    if len(study.test) < FEWEST_IMAGES:
+    if len(study.test) < FEWEST_SAMPLES:
         raise SettingsError(
-            f"{len(study.test)} test images cannot be halved to select and to report; "
-            f"give at least {FEWEST_IMAGES}"
+            f"{len(study.test)} test {task.words.samples} cannot be halved to select and to report; "
+            f"give at least {FEWEST_SAMPLES}"
         )
     with ExitStack() as stack:
         float_model = stack.enter_context(fixed_float_model(study, out))
         remove(out / RESULT)
         samples = _samples(study, goal.seed)
-        workshop = Workshop(study.plan, task, study.collector, study.calibration, study.calibrators, progress)
-        measurer = Measurer(
-            workshop, float_model, task, study.runtime, samples, out / MEASUREMENTS, _identity(study, goal)
+        builder = ModelBuilder(
+            study.plan, task, study.collector, study.calibration, study.calibrators, progress
         )
-        search = Search(workshop, measurer, goal, budget, progress, len(samples.select))
+        measurer = Measurer(
+            builder, float_model, task, study.runtime, samples, out / MEASUREMENTS, _identity(study, goal)
+        )
+        search = Search(builder, measurer, goal, budget, progress, len(samples.select))
         findings = search.run()
-        report = _Report(workshop, measurer, len(samples.report), goal, progress)
+        report = _Report(builder, measurer, len(samples.report), goal, progress)
         result = _result(study, goal, budget, out, search.best(findings), findings, report)
     write_json(out / RESULT, result.to_dict())
     return result
@@ -78,28 +79,30 @@ def run_optimization(
 def _result(
     study: Study, goal: Goal, budget: Clock, out: Path, best: Option, findings: Findings, report: _Report
 ) -> OptimizationResult:
+    task = study.task
     front = pareto_front((best, *findings.all), findings.outlook)
     points = [report.point(option, findings) for option in dict.fromkeys((best, *front))]
     single = report.point(findings.best_single, findings)
     gain = report.gain(best.recipe, findings.best_single.recipe)
-    made = report.workshop.quantized(best.recipe)
+    made = report.builder.quantized(best.recipe)
     floats = [report.measurer.measured(None, part) for part in (SELECT, REPORT)]
     return OptimizationResult(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=study.model,
         environment=environment(study.runtime),
-        settings={**study.settings.to_dict(), "max_drop": goal.max_drop, "least_int8": goal.least_int8},
-        select_images=len(study.test) // 2,
-        report_images=len(study.test) - len(study.test) // 2,
-        calibration_images=len(study.calibration),
-        max_drop=goal.max_drop,
-        float_select=floats[0].accuracy,
-        float_report=floats[1].accuracy,
+        settings={**study.settings.to_dict(), "max_loss": goal.max_loss, "least_int8": goal.least_int8},
+        select_samples=len(study.test) // 2,
+        report_samples=len(study.test) - len(study.test) // 2,
+        calibration_samples=len(study.calibration),
+        max_loss=goal.max_loss,
+        metric=task.metric,
+        float_select=ScoreValue.of(floats[0].score),
+        float_report=ScoreValue.of(floats[1].score),
         float_latency_ms=floats[1].latency_ms,
         chosen=points[0],
         best_single=single,
-        gain_over_single=(gain.points, gain.low, gain.high),
+        gain_over_single=gain,
         front=tuple(sorted(points, key=lambda point: -point.int8_share)),
         ablation=report.ablation(best.recipe),
         files=deliver(_recipe_file(study, best.recipe, made), made, out),
@@ -107,17 +110,18 @@ def _result(
         seconds=round(budget.spent, 1),
         was_interrupted=findings.was_interrupted,
         warnings=study.warnings,
+        task=task.name,
     )
 
 
 class _Report:
-    """Figures on the images that the search never looked at."""
+    """Figures on the samples that the search never looked at."""
 
     def __init__(
-        self, workshop: Workshop, measurer: Measurer, images: int, goal: Goal, progress: Progress
+        self, builder: ModelBuilder, measurer: Measurer, samples: int, goal: Goal, progress: Progress
     ) -> None:
-        self.workshop, self.measurer = workshop, measurer
-        self._bootstrap, self._progress = PairedBootstrap(images, goal.seed), progress
+        self.builder, self.measurer = builder, measurer
+        self._bootstrap, self._progress = PairedBootstrap(samples, goal.seed), progress
 
     def point(self, option: Option, findings: Findings) -> Point:
         """An option with its loss on both halves."""
@@ -125,20 +129,20 @@ class _Report:
         name = "best single calibrator" if option is findings.best_single else _name(option.recipe)
         return Point(
             name=name,
-            explanation=self.workshop.quantized(option.recipe).explained(option.recipe),
+            explanation=self.builder.quantized(option.recipe).explained(option.recipe),
             recipe=recipe_to_dict(option.recipe),
             int8_share=round(option.int8_share, 4),
             agreement=round(option.agreement, 4),
             expected=round(findings.outlook.expected(option), 4),
             at_most=round(findings.outlook.at_most(option), 4),
-            select=_loss(self.measurer.measured(option.recipe, SELECT), option.drop),
-            report=_loss(found, self._drop(None, option.recipe)),
+            select=_part(self.measurer.measured(option.recipe, SELECT), option.loss),
+            report=_part(found, self._loss(None, option.recipe)),
             latency_ms=found.latency_ms,
         )
 
-    def gain(self, recipe: Recipe, over: Recipe) -> Drop:
-        """How many points ``recipe`` lies above ``over``."""
-        return self._drop(recipe, over)
+    def gain(self, recipe: Recipe, over: Recipe) -> Loss:
+        """What ``over`` loses against ``recipe``."""
+        return self._loss(recipe, over)
 
     def ablation(self, recipe: Recipe) -> tuple[Ablation, ...]:
         """What is lost when one lever is left alone."""
@@ -146,16 +150,16 @@ class _Report:
 
     def _without(self, recipe: Recipe, lever: str) -> Ablation:
         other = recipe.without(lever)
-        gain = self._drop(recipe, other)
-        points = 100 * self.measurer.measured(other, REPORT).value
-        return Ablation(lever, round(points, 4), *(round(x, 4) for x in (gain.points, gain.low, gain.high)))
+        score = self.measurer.measured(other, REPORT).score
+        gain = rounded_loss(self._loss(recipe, other), score.metric)
+        return Ablation(lever, score.metric.stored(score.value), gain)
 
-    def _drop(self, reference: Recipe | None, other: Recipe) -> Drop:
+    def _loss(self, reference: Recipe | None, other: Recipe) -> Loss:
         pair = [
             candidate_of(recipe.key if recipe else "fp32", self.measurer.measured(recipe, REPORT))
             for recipe in (reference, other)
         ]
-        return self._bootstrap.drop(*pair)
+        return self._bootstrap.loss(*pair)
 
 
 def _recipe_file(study: Study, recipe: Recipe, made: Quantized) -> RecipeFile:
@@ -167,7 +171,7 @@ def _recipe_file(study: Study, recipe: Recipe, made: Quantized) -> RecipeFile:
         calibration_ids_sha256=study.data.calibration_ids_sha256,
         explanation=made.explained(recipe),
         keep_float=study.plan.points.kept_float,
-        imgsz=study.settings.imgsz,
+        input_shape=study.settings.input_shape,
     )
 
 
@@ -192,16 +196,17 @@ def _name(recipe: Recipe) -> str:
     return ", ".join(parts)
 
 
-def _loss(found: Measurement, drop: Drop) -> Loss:
-    return Loss(found.accuracy.map50_95, *(round(figure, 4) for figure in (drop.points, drop.low, drop.high)))
+def _part(found: Measured, lost: Loss) -> PartResult:
+    metric = found.score.metric
+    return PartResult(metric.stored(found.score.value), rounded_loss(lost, metric))
 
 
 def _samples(study: Study, seed: int) -> Samples:
     select, report = split_in_two(len(study.test), seed)
     chosen = [study.test[i] for i in select]
-    return Samples(chosen[:PROXY_IMAGES], chosen, [study.test[i] for i in report])
+    return Samples(chosen[:PROXY_SAMPLES], chosen, [study.test[i] for i in report])
 
 
 def _identity(study: Study, goal: Goal) -> str:
-    content = (study.context.key({}), asdict(study.data), goal.seed, PROXY_IMAGES)
+    content = (study.context.key({}), asdict(study.data), goal.seed, PROXY_SAMPLES)
     return hashlib.sha256(repr(content).encode()).hexdigest()

@@ -14,8 +14,8 @@ from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.recipe import Recipe
 from calibrant.stages.optimization.sparing import spared
 from calibrant.stages.recommend import Candidate, PairedBootstrap
-from calibrant.studies.optimization.measure import SELECT, Measurement, Measurer
-from calibrant.studies.optimization.workshop import Workshop
+from calibrant.studies.optimization.measure import SELECT, Measured, Measurer
+from calibrant.studies.optimization.model_builder import ModelBuilder
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
 CALIBRATORS_END, LEVERS_END, RANGES_END, TRYING_END, SPARING_END = 0.15, 0.5, 0.6, 0.85, 0.95
@@ -28,9 +28,12 @@ SPARED_POINTS = (1, 2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Goal:
-    """max_drop: points of mAP that may be lost. least_int8: share of the work that stays in INT8, 0..1."""
+    """max_loss: what may be lost, in the metric's unit. least_int8.
 
-    max_drop: float
+    Share of the work that stays in INT8, 0..1.
+    """
+
+    max_loss: float
     least_int8: float
     seed: int
 
@@ -51,18 +54,18 @@ class Findings:
 
     @property
     def best_single(self) -> Option:
-        """The calibrator that is best on the selecting images; the first of equals."""
-        return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.drop.points)
+        """The calibrator that is best on the selecting samples; the first of equals."""
+        return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.loss.value)
 
     @property
     def outlook(self) -> Outlook:
         """What models are expected to lose, by what is known."""
-        return outlook(self.all, 100 * self.baseline.value)
+        return outlook(self.all, self.baseline.metric.whole(self.baseline.score.value))
 
 
-def candidate_of(name: str, measurement: Measurement) -> Candidate:
+def candidate_of(name: str, measurement: Measured) -> Candidate:
     """A measurement as the bootstrap sees it."""
-    return Candidate(name, 0, measurement.value, measurement.evidence)
+    return Candidate(name, 0, measurement.score)
 
 
 class Search:
@@ -70,16 +73,16 @@ class Search:
 
     def __init__(
         self,
-        workshop: Workshop,
+        builder: ModelBuilder,
         measurer: Measurer,
         goal: Goal,
         budget: Clock,
         progress: Progress,
-        images: int,
+        samples: int,
     ) -> None:
-        self._workshop, self._measurer = workshop, measurer
+        self._builder, self._measurer = builder, measurer
         self._goal, self._budget, self._progress = goal, budget, progress
-        self.bootstrap = PairedBootstrap(images, goal.seed)
+        self.bootstrap = PairedBootstrap(samples, goal.seed)
 
     def run(self) -> Findings:
         """Search until the budget is spent, the levers are, or the user interrupts.
@@ -98,11 +101,11 @@ class Search:
 
     def best(self, findings: Findings) -> Option:
         """The model to deploy by what is known."""
-        tolerance = Tolerance(self._goal.max_drop, 1 - self._goal.least_int8)
+        tolerance = Tolerance(self._goal.max_loss, 1 - self._goal.least_int8)
         return chosen(findings.all, tolerance, findings.outlook)
 
     def _calibrators(self, findings: Findings) -> None:
-        names = self._workshop.calibrators
+        names = self._builder.calibrators
         recipes = sorted(map(Recipe, names), key=lambda recipe: -self._agreement(recipe))
         for recipe in self._watched("Calibrators", recipes, len(recipes)):
             if not findings.singles or self._budget.until(CALIBRATORS_END)():
@@ -110,7 +113,7 @@ class Search:
                 findings.singles.append(recipe)
 
     def _levers(self, findings: Findings) -> None:
-        space = self._workshop.space
+        space = self._builder.space
         names = sorted(space.calibrators, key=lambda name: -self._agreement(Recipe(name)))
         with self._progress.stage("Levers", MOST_LEVER_TRIALS) as advance:
             best = searched_levers(
@@ -121,13 +124,13 @@ class Search:
                 MOST_LEVER_TRIALS,
             )
         in_time = self._budget.until(RANGES_END)
-        for recipe in self._watched("Levers on the test images", best[:MEASURED_LEVERS], MEASURED_LEVERS):
+        for recipe in self._watched("Levers on the test samples", best[:MEASURED_LEVERS], MEASURED_LEVERS):
             if recipe == best[0] or in_time():
                 self._measure(findings, recipe)
 
     def _ranges(self, findings: Findings) -> None:
         start = self._most_agreeing(findings)
-        ranges = self._workshop.mended(start).ranges
+        ranges = self._builder.mended(start).ranges
         with self._progress.stage("Ranges", 4 * len(ranges[start.calibrator])) as advance:
             improved = improved_ranges(start, ranges, self._counted(advance), self._budget.until(RANGES_END))
         self._measure(findings, improved)
@@ -138,7 +141,7 @@ class Search:
             recipes = list(
                 spared(
                     start,
-                    self._workshop.quantized_macs,
+                    self._builder.quantized_macs,
                     self._goal.least_int8,
                     self._counted(advance),
                     MOST_SPARING_TRIALS,
@@ -149,7 +152,7 @@ class Search:
         points = [recipes[count - 1] for count in SPARED_POINTS if count < len(recipes)] + recipes[-1:]
         in_time = self._budget.until(SPARING_END)
         # The last one spares as much as is allowed: whatever the time, it is on offer.
-        for recipe in self._watched("Sparing on the test images", reversed(points), len(points)):
+        for recipe in self._watched("Sparing on the test samples", reversed(points), len(points)):
             if recipe == points[-1] or in_time():
                 self._measure(findings, recipe)
 
@@ -163,8 +166,8 @@ class Search:
         findings.options[recipe] = Option(
             recipe=recipe,
             agreement=self._agreement(recipe),
-            int8_share=self._workshop.int8_share(recipe),
-            drop=self.bootstrap.drop(findings.baseline, found),
+            int8_share=self._builder.int8_share(recipe),
+            loss=self.bootstrap.loss(findings.baseline, found),
         )
 
     def _agreement(self, recipe: Recipe) -> float:

@@ -14,16 +14,17 @@ from calibrant.artifacts.yaml_places import Place, read_places
 from calibrant.calibrators import DEFAULT_CALIBRATORS, calibrators_named
 from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.schemes import scheme_named
+from calibrant.core.tasks import AUTO
 from calibrant.runtimes import RUNTIMES
 from calibrant.runtimes.options import parsed
-from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import AUTO
+from calibrant.studies.plan import StudySettings, input_shape_of
 from calibrant.studies.request import StudyRequest
 from calibrant.studies.trust import require_harmless_runtime, require_packaged_calibrators
-from calibrant.tasks.detection import family_named
+from calibrant.tasks.registry import PROFILE_FILES, option_names, require_family, require_option
 
 _AXES = ("model", "dataset", "scheme", "runtime")
 _LISTS = {"models": None, "datasets": None, "schemes": "tensorrt", "runtimes": "onnxruntime"}
+_OF_A_MODEL = ("path", "name", "task", "family", "input_shape")
 _TOP = (*_LISTS, "calibrators", "settings", "skip")
 # What a study may be told besides; the YAML's type and an example of it.
 _SETTINGS: Mapping[str, tuple[type, str]] = {
@@ -31,8 +32,6 @@ _SETTINGS: Mapping[str, tuple[type, str]] = {
     "calib_limit": (int, "128"),
     "skip_bad": (bool, "true"),
     "keep_head_float": (bool, "true"),
-    "confidence": (float, "0.001"),
-    "iou": (float, "0.65"),
     "seed": (int, "0"),
     "race": (bool, "false"),
     "race_error": (float, "0.01"),
@@ -55,8 +54,10 @@ class SweepRun:
 class _Model:
     name: str
     path: Path
+    task: str = AUTO
     family: str = AUTO
-    imgsz: int | None = None
+    input_shape: tuple[int, ...] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,14 +106,18 @@ def _run(
 ) -> SweepRun:
     of_study = {name: value for name, value in settings.items() if name in StudySettings.__dataclass_fields__}
     of_request = {name: value for name, value in settings.items() if name not in of_study}
+    options = {**of_study.pop("options", {}), **model.options}
     request = StudyRequest(
         model=str(model.path),
         calib=dataset.calib,
         data=dataset.data,
         calibrators=calibrators,
+        task=model.task,
         family=model.family,
         **{**of_request, **dataset.limits},
-        settings=StudySettings(scheme=scheme, runtime=runtime, imgsz=model.imgsz, **of_study),
+        settings=StudySettings(
+            scheme=scheme, runtime=runtime, input_shape=model.input_shape, options=options, **of_study
+        ),
     )
     name = _safe(f"{model.name}-{dataset.name}-{scheme}-{runtime}")
     return SweepRun(name, model.name, dataset.name, scheme, runtime, request)
@@ -122,15 +127,17 @@ def _models(place: Place) -> list[_Model]:
     """A pattern stands for every file that it matches."""
     found: list[tuple[Path, dict[str, Place]]] = []
     for item in place.items():
-        fields = item.fields(("path", "name", "family", "imgsz"), ("path",)) if _is_mapping(item) else {}
+        fields = item.fields((*_OF_A_MODEL, *option_names()), ("path",)) if _is_mapping(item) else {}
         found += [(path, fields) for path in _files(fields.get("path", item))]
     names = _tails([path for path, _ in found])
     return [
         _Model(
             fields["name"].text() if "name" in fields else names[path],
             path,
+            fields["task"].text() if "task" in fields else AUTO,
             _family(fields["family"]) if "family" in fields else AUTO,
-            fields["imgsz"].count() if "imgsz" in fields else None,
+            _shape(fields["input_shape"]) if "input_shape" in fields else None,
+            _options(fields),
         )
         for path, fields in found
     ]
@@ -163,7 +170,7 @@ def _settings(place: Place | None) -> dict[str, Any]:
     """Settings that all runs share, checked; keep_float is a list of node names or patterns."""
     if place is None:
         return {}
-    fields = place.fields((*_SETTINGS, "keep_float"))
+    fields = place.fields((*_SETTINGS, "keep_float", *option_names()))
     values = {
         key: item.count() if key.endswith("limit") else item.of_kind(*_SETTINGS[key])
         for key, item in fields.items()
@@ -173,11 +180,30 @@ def _settings(place: Place | None) -> dict[str, Any]:
         values["keep_float"] = tuple(item.text() for item in fields["keep_float"].items())
     if values.pop("race", True) is False:
         values["race_error"] = None
+    if options := _options(fields):
+        values["options"] = options
     known: dict[str, Any] = {
         name: value for name, value in values.items() if name in StudySettings.__dataclass_fields__
     }
     _or_wrong(place, lambda: StudySettings(**known))
     return values
+
+
+def _options(fields: Mapping[str, Place]) -> dict[str, Any]:
+    """The tasks' own options among the keys of a mapping, checked by each task that has one of the name."""
+    given = {}
+    for name in option_names():
+        if name in fields:
+            place = fields[name]
+            given[name] = place.value
+            _or_wrong(place, lambda name=name, place=place: require_option(name, place.value))
+    return given
+
+
+def _shape(place: Place) -> tuple[int, ...]:
+    """An input shape, e.g. 48x320."""
+    found: tuple[int, ...] = _or_wrong(place, lambda: input_shape_of(str(place.value)))
+    return found
 
 
 def _skipped(place: Place | None) -> Iterator[dict[str, str]]:
@@ -269,10 +295,9 @@ def _calibration(place: Place) -> Path:
 def _family(place: Place) -> str:
     """A family's name, or a profile's file."""
     text = place.text()
-    if Path(text).suffix in {".yaml", ".yml"}:
+    if Path(text).suffix in PROFILE_FILES:
         return str(_existing(place))
-    if text != AUTO:
-        _or_wrong(place, lambda: family_named(text))
+    _or_wrong(place, lambda: require_family(text))
     return text
 
 

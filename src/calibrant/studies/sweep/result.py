@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -10,36 +10,38 @@ from typing import Any
 
 from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError, ModelError
+from calibrant.core.metrics import Loss, Metric
 from calibrant.graph.model import model_sha256
 from calibrant.studies.request import REQUEST
-from calibrant.studies.run import RESULT
+from calibrant.studies.result import StudyResult, rounded_loss
+from calibrant.studies.runs import load_run
 from calibrant.studies.sweep.plan import SweepRun
 
 SWEEP = "sweep.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OK, FAILED, WAITING = "ok", "failed", "waiting"
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One calibrator of one run, in mAP points; None where it was not measured.
+class SweptTrial:
+    """One calibrator of one run; None where it was not measured.
 
-    ``drop`` and its 95 % interval are against the float model. ``status`` is "ok", "stopped" (beaten beyond
-    doubt on fewer images) or "failed".
+    ``loss`` is against the float model. ``status`` is "ok", "stopped" (significantly worse on fewer
+    samples) or "failed".
     """
 
     calibrator: str
     status: str
-    map50_95: float | None
-    drop: float | None
-    drop_ci95: tuple[float, float] | None
+    value: float | None
+    loss: Loss | None
 
 
 @dataclass(frozen=True)
 class Row:
     """One run: where it stands on each axis, and what came of it. ``reason`` says why it failed.
 
-    ``recommended`` is the calibrator to deploy, ``tied`` those that cannot be told from the best.
+    ``recommended`` is the calibrator to deploy, ``tied`` those that are indistinguishable from the best;
+    ``metric`` is what it was measured by.
     """
 
     run: str
@@ -52,14 +54,15 @@ class Row:
     fp32: float | None = None
     recommended: str | None = None
     tied: tuple[str, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
+    metric: Metric | None = None
+    measurements: tuple[SweptTrial, ...] = ()
 
     @property
-    def chosen(self) -> Measurement | None:
+    def chosen(self) -> SweptTrial | None:
         """The recommended calibrator's measurement."""
         return self.of(self.recommended) if self.recommended else None
 
-    def of(self, calibrator: str) -> Measurement | None:
+    def of(self, calibrator: str) -> SweptTrial | None:
         """A calibrator's measurement; None where there is none."""
         return next((found for found in self.measurements if found.calibrator == calibrator), None)
 
@@ -68,18 +71,20 @@ class Row:
 class CalibratorSummary:
     """A calibrator over all runs in which it was studied.
 
-    ``recommended`` and ``tied`` count runs, ``stopped`` those in which it was beaten early; the drops are
-    points, over the runs in which it has one, early ones included.
+    ``recommended`` and ``tied`` count runs, ``stopped`` those in which it was stopped early; the losses
+    are over the runs in which it has one, early ones included. ``metric``: of all runs; where they have
+    several, a summary is made for each.
     """
 
     calibrator: str
+    metric: Metric
     runs: int
     recommended: int
     tied: int
     stopped: int
     failed: int
-    median_drop: float | None
-    worst_drop: float | None
+    median_loss: float | None
+    worst_loss: float | None
     worst_run: str | None
 
 
@@ -101,15 +106,20 @@ class SweepResult:
     @property
     def calibrators(self) -> tuple[CalibratorSummary, ...]:
         """What all runs say together, in the study's order."""
-        names = dict.fromkeys(found.calibrator for row in self.rows for found in row.measurements)
-        return tuple(_summary(name, self.rows) for name in names)
+        kinds = dict.fromkeys(
+            (found.calibrator, row.metric) for row in self.rows for found in row.measurements if row.metric
+        )
+        return tuple(
+            _summary(name, metric, [row for row in self.rows if row.metric == metric])
+            for name, metric in kinds
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The sweep as sweep.json holds it; JSON types only."""
         return {
             "schema_version": SCHEMA_VERSION,
             "created": self.created,
-            "units": "mAP figures and drops are points, 0..100",
+            "units": "scores and losses are in the unit of each run's metric",
             "source": self.source,
             "seconds": self.seconds,
             "runs": [_plain(asdict(row)) for row in self.rows],
@@ -133,9 +143,9 @@ def finished(run: SweepRun, folder: Path) -> Row | None:
     It must be of this request and of the model as it is now, and have come to a recommendation.
     """
     try:
-        request, study = read_json(folder / REQUEST), read_json(folder / RESULT)
+        request, study = read_json(folder / REQUEST), load_run(folder).result
         is_same = request == run.request.to_dict()
-        if not is_same or study["model"]["sha256"] != model_sha256(Path(run.request.model)):
+        if not is_same or study.model.sha256 != model_sha256(Path(run.request.model)):
             return None
         row = row_of(run, study)
     except (DataError, ModelError, KeyError, TypeError):
@@ -143,53 +153,50 @@ def finished(run: SweepRun, folder: Path) -> Row | None:
     return row if row.status == OK else None
 
 
-def row_of(run: SweepRun, study: Mapping[str, Any]) -> Row:
-    """The row of a run with this study.json. Raises KeyError or TypeError for anything else."""
-    chosen = study["recommended"]
-    measurements = tuple(_measurement(trial) for trial in study["trials"])
-    reasons = [trial["reason"] for trial in study["trials"] if trial["reason"]]
+def row_of(run: SweepRun, study: StudyResult) -> Row:
+    """The row of a run with this result."""
+    chosen = study.recommended
+    reasons = [study.unrecommended, *(trial.reason for trial in study.trials)]
     return replace(
         waiting(run),
         status=OK if chosen else FAILED,
-        reason=None if chosen else f"no candidate could be measured: {reasons[0] if reasons else 'none'}",
-        fp32=study["baseline"]["map50_95"],
-        recommended=chosen["calibrator"] if chosen else None,
-        tied=tuple(chosen["tied"]) if chosen else (),
-        measurements=measurements,
+        reason=None if chosen else f"no candidate can be recommended: {next(filter(None, reasons), 'none')}",
+        fp32=study.baseline.score.value,
+        recommended=chosen.calibrator if chosen else None,
+        tied=chosen.tied if chosen else (),
+        metric=study.metric,
+        measurements=tuple(
+            SweptTrial(trial.calibrator, trial.status, trial.value, _rounded(trial.loss, study.metric))
+            for trial in study.trials
+        ),
     )
 
 
-def _measurement(trial: Mapping[str, Any]) -> Measurement:
-    interval = trial["drop_ci95"]
-    return Measurement(
-        trial["calibrator"],
-        trial["status"],
-        trial["map50_95"] if trial["status"] == OK else None,
-        trial["drop"],
-        (interval[0], interval[1]) if interval else None,
-    )
+def _rounded(lost: Loss | None, metric: Metric) -> Loss | None:
+    return None if lost is None else rounded_loss(lost, metric)
 
 
-def _summary(calibrator: str, rows: Sequence[Row]) -> CalibratorSummary:
+def _summary(calibrator: str, metric: Metric, rows: Sequence[Row]) -> CalibratorSummary:
     own = [(row, found) for row in rows if (found := row.of(calibrator)) is not None]
-    drops = sorted(_drops(own))
+    losses = sorted(_losses(own))
     return CalibratorSummary(
         calibrator,
+        metric,
         runs=len(own),
         recommended=sum(row.recommended == calibrator for row, _ in own),
         tied=sum(calibrator in row.tied for row, _ in own),
         stopped=sum(found.status == "stopped" for _, found in own),
         failed=sum(found.status == "failed" for _, found in own),
-        median_drop=round(median(drop for drop, _ in drops), 4) if drops else None,
-        worst_drop=drops[-1][0] if drops else None,
-        worst_run=drops[-1][1] if drops else None,
+        median_loss=metric.rounded(median(lost for lost, _ in losses)) if losses else None,
+        worst_loss=losses[-1][0] if losses else None,
+        worst_run=losses[-1][1] if losses else None,
     )
 
 
-def _drops(own: Sequence[tuple[Row, Measurement]]) -> Iterator[tuple[float, str]]:
+def _losses(own: Sequence[tuple[Row, SweptTrial]]) -> Iterator[tuple[float, str]]:
     for row, found in own:
-        if found.drop is not None:
-            yield found.drop, row.run
+        if found.loss is not None:
+            yield found.loss.value, row.run
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import Recognition, recognise
 from calibrant.tasks.detection.profile import Profile, family_named, load_profile
-from calibrant.tasks.detection.task import DetectionTask, own_classes_task
+from calibrant.tasks.detection.task import DetectionTask
 from calibrant.tasks.detection.types import (
     Category,
     Dataset,
@@ -37,7 +37,6 @@ __all__ = [
     "load_profile",
     "match_categories",
     "open_dataset",
-    "own_classes_task",
     "recognise",
     "remark_on_names",
     "shared_images",

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from calibrant.core.types import Score
+from calibrant.core.metrics import Score
+from calibrant.core.tasks import Evaluated
 from calibrant.tasks.detection.agreement import image_shares, pairs
 from calibrant.tasks.detection.differences import (
     Box,
@@ -19,6 +20,7 @@ from calibrant.tasks.detection.differences import (
 )
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.operating import ThresholdCurve, class_precisions, threshold_curve
+from calibrant.tasks.detection.score import points
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample
 
 SAME_BOX = 0.9
@@ -27,20 +29,6 @@ SHOWN_IMAGES = 12
 
 # COCO's size groups by labelled area, square pixels.
 _SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One model's detections, one for each image, with their score."""
-
-    predictions: Sequence[Detections]
-    score: Score
-
-    @property
-    def table(self) -> MatchTable:
-        """The matches behind the score."""
-        assert isinstance(self.score.evidence, MatchTable)
-        return self.score.evidence
 
 
 @dataclass(frozen=True)
@@ -56,12 +44,13 @@ class _Shift:
 def detection_differences(
     calibrator: str,
     samples: Sequence[DetectionSample],
-    fp32: Scored,
-    int8: Scored,
+    fp32: Evaluated,
+    int8: Evaluated,
     categories: Sequence[Category],
 ) -> DetectionDifferences:
     """Compare two models' detections of the same labelled images, given in the same order."""
-    curves = threshold_curve(fp32.table), threshold_curve(int8.table)
+    tables = _table(fp32), _table(int8)
+    curves = threshold_curve(tables[0]), threshold_curve(tables[1])
     points = [_operating_point(curve, _threshold(curves[0])) for curve in curves]
     both, each = image_shares(fp32.predictions, int8.predictions).T
     images = [
@@ -84,9 +73,15 @@ def detection_differences(
         lost=fates.count("lost"),
         gained=sum(image.gained for image in images),
         **asdict(_shift(fp32.predictions, int8.predictions, points[0].threshold)),
-        groups=(*_sizes(samples, fp32.score, int8.score), *_classes(fp32.table, int8.table, categories)),
+        groups=(*_sizes(samples, fp32.score, int8.score), *_classes(*tables, categories)),
         worst_images=tuple(image for image in worst if image.disagreement > 0),
     )
+
+
+def _table(found: Evaluated) -> MatchTable:
+    """The matches behind a score."""
+    assert isinstance(found.score.evidence, MatchTable)
+    return found.score.evidence
 
 
 def _threshold(curve: ThresholdCurve) -> float:
@@ -177,7 +172,7 @@ def _sizes(samples: Sequence[DetectionSample], fp32: Score, int8: Score) -> Iter
     areas = np.concatenate([sample.truth.areas[~sample.truth.crowd] for sample in samples] or [np.zeros(0)])
     for name, (least, most) in _SIZES.items():
         boxes = int(((areas >= least) & (areas < most)).sum())
-        figures = (_points(score.details.get(f"map_{name}", math.nan)) for score in (fp32, int8))
+        figures = (score.figure(f"map_{name}") for score in (fp32, int8))
         yield GroupAccuracy("size", name, boxes, *figures)
 
 
@@ -185,14 +180,8 @@ def _classes(fp32: MatchTable, int8: MatchTable, categories: Sequence[Category])
     before, after = class_precisions(fp32), class_precisions(int8)
     counts = np.bincount(fp32.truth_class, minlength=len(categories))
     groups = [
-        GroupAccuracy(
-            "class", category.name, int(counts[index]), _points(before[index]), _points(after[index])
-        )
+        GroupAccuracy("class", category.name, int(counts[index]), points(before[index]), points(after[index]))
         for index, category in enumerate(categories)
         if counts[index]
     ]
     return sorted(groups, key=lambda group: -group.boxes)
-
-
-def _points(fraction: float) -> float | None:
-    return None if math.isnan(fraction) or fraction < 0 else round(100 * fraction, 4)

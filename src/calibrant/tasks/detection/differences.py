@@ -101,3 +101,10 @@ class DetectionDifferences:
     mean_iou: float | None
     groups: tuple[GroupAccuracy, ...]
     worst_images: tuple[ImageDifference, ...]
+
+    def sentence(self) -> str:
+        """What a user of the candidate notices."""
+        return (
+            f"Of the {self.fp32_boxes} boxes that FP32 shows above {self.fp32.threshold:.2f}, "
+            f"{self.calibrator} loses {self.lost}, moves {self.moved} and adds {self.gained}"
+        )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,24 +15,13 @@ import PIL
 from numpy.typing import NDArray
 
 from calibrant.core.reading import read_bytes
+from calibrant.core.tasks import Keeper
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.preprocess import Placement, framed
 from calibrant.tasks.detection.profile import InputProfile
 from calibrant.tasks.media.images import read_image
 
 _KIND = "frames"
-
-
-class Keeper(Protocol):
-    """Keeps bytes by kind and key, or does not: nothing depends on it."""
-
-    def read(self, kind: str, key: str) -> bytes | None:
-        """What was written; None where it is gone."""
-        ...
-
-    def write(self, kind: str, key: str, content: bytes) -> None:
-        """Keep ``content``, if that is possible."""
-        ...
 
 
 FittedImage = tuple[NDArray[np.uint8], Placement]

@@ -120,6 +120,12 @@ def family_named(name: str) -> Profile:
     )
 
 
+def is_family(name: str) -> bool:
+    """Whether a packaged profile is of this name or has it as an alias, in any case."""
+    wanted = name.strip().lower()
+    return any(wanted in (profile.name, *profile.aliases) for profile in packaged_profiles().values())
+
+
 def families_that_fit(outputs: Feeds, frame: Frame) -> list[str]:
     """The packaged families whose decoder reads these raw outputs and finds nothing against it."""
     return [name for name, profile in packaged_profiles().items() if _fits(profile, outputs, frame)]

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.types import Score
+from calibrant.core.metrics import Figure, Metric, Score
 from calibrant.tasks.detection.evidence import MatchTable, joined, match, owners, xywh_of
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample, GroundTruth
 
-METRIC = "map50_95"
+MAP = Metric("map50_95", "mAP", "mAP50-95", floor=0.01)
+"""Below one point a float model finds next to nothing."""
+
 DETAILS = (
     "map50", "map75", "map_small", "map_medium", "map_large",
     "ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large",
@@ -31,7 +33,13 @@ def score(
     """
     value, *details = _coco_numbers([sample.truth for sample in samples], detections, categories)
     evidence = evidence_of(samples, detections, categories)
-    return Score(METRIC, value, dict(zip(DETAILS, details, strict=True)), evidence)
+    figures = tuple(Figure(name, points(found)) for name, found in zip(DETAILS, details, strict=True))
+    return Score(MAP, value, figures, evidence)
+
+
+def points(fraction: float) -> float | None:
+    """A fraction as points, 0..100; None where it is undefined (nan, or COCO's -1)."""
+    return None if math.isnan(fraction) or fraction < 0 else MAP.stored(fraction)
 
 
 def evidence_of(

@@ -11,22 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ModelError
-from calibrant.core.types import Feeds, IntArray, ModelSignature, Score, Session
+from calibrant.core.metrics import Metric, Score
+from calibrant.core.tasks import Evaluated, Keeper, Look, Task, Words, sole
+from calibrant.core.types import Feeds, IntArray, ModelSignature, Session
 from calibrant.tasks.detection.agreement import agreement
-from calibrant.tasks.detection.comparing import Scored, detection_differences
+from calibrant.tasks.detection.comparing import detection_differences
 from calibrant.tasks.detection.decode import Candidates
 from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
-from calibrant.tasks.detection.families import Recognition
-from calibrant.tasks.detection.frames import Keeper, fresh_frames, kept_frames
+from calibrant.tasks.detection.frames import fresh_frames, kept_frames
 from calibrant.tasks.detection.inputs import image_input, other_feeds
+from calibrant.tasks.detection.looks import look_at
 from calibrant.tasks.detection.nms import by_score, non_maximum_suppression
 from calibrant.tasks.detection.packing import packed, unpacked
 from calibrant.tasks.detection.picture import SURE, drawn, png, worth_drawing
 from calibrant.tasks.detection.preprocess import Placement, normalised
 from calibrant.tasks.detection.profile import Profile, families_that_fit
-from calibrant.tasks.detection.score import evidence_of, score
+from calibrant.tasks.detection.score import MAP, evidence_of, score
 from calibrant.tasks.detection.types import Category, Detections, DetectionSample
 from calibrant.tasks.media.contents import content_digest
 from calibrant.tasks.media.images import read_image
@@ -44,8 +46,8 @@ class RawOutputs:
     placement: Placement | None
 
 
-class DetectionTask:
-    """Implements core.types.Task for detectors.
+class DetectionTask(Task):
+    """Detection by one model.
 
     ``class_map`` gives for each of the model's classes its index in ``categories``, negative for none; both
     may be empty where nothing is scored, as in calibration. ``imgsz`` (a side, or height and width in
@@ -54,6 +56,7 @@ class DetectionTask:
     """
 
     name = "detection"
+    words = Words("image", "images", "box", "boxes")
 
     def __init__(
         self,
@@ -77,11 +80,21 @@ class DetectionTask:
         self._other_feeds = other_feeds(signature, self._frame)
         self._frames = fresh_frames(profile.input, self._frame)
 
-    def drive(self, session: Session, sample: DetectionSample | CalibrationSample) -> RawOutputs:
-        """Run the model once on a sample's image, or on its array when it is already preprocessed.
+    @property
+    def metric(self) -> Metric:
+        """COCO's mean average precision."""
+        return MAP
 
-        Raises ImageError when the image cannot be read, DataError when the array does not fit the input.
+    def drive(
+        self, sessions: Mapping[str, Session], samples: Sequence[DetectionSample | CalibrationSample]
+    ) -> list[RawOutputs]:
+        """Run the model once on each sample's image, or on its array when it is already preprocessed.
+
+        Raises ImageError when an image cannot be read, DataError when an array does not fit the input.
         """
+        return [self._driven(sole(sessions), sample) for sample in samples]
+
+    def _driven(self, session: Session, sample: DetectionSample | CalibrationSample) -> RawOutputs:
         array = array_of(sample)
         if array is not None:
             return RawOutputs(session.run(self._feeds(self._checked(array, sample.id))), None)
@@ -151,24 +164,41 @@ class DetectionTask:
         self,
         calibrator: str,
         samples: Sequence[DetectionSample],
-        reference: tuple[Sequence[Detections], Score],
-        candidate: tuple[Sequence[Detections], Score],
+        reference: Evaluated,
+        found: Evaluated,
     ) -> DetectionDifferences:
-        """What a user notices of a candidate against FP32; both as predictions with their score."""
-        return detection_differences(
-            calibrator, samples, Scored(*reference), Scored(*candidate), self.categories
-        )
+        """What a user notices of a candidate against FP32."""
+        return detection_differences(calibrator, samples, reference, found, self.categories)
+
+    def describe(
+        self, sample: DetectionSample | CalibrationSample, prediction: Detections | None = None
+    ) -> Look | None:
+        """An image by its labelled boxes, or by what a model finds in it; None for a bare array.
+
+        Raises ImageError.
+        """
+        return look_at(sample, prediction, self.categories)
 
     def agreement(self, reference: Sequence[Detections], found: Sequence[Detections]) -> float:
         """How far two models find the same boxes with the same scores, 0..1; no labels needed."""
         return agreement(reference, found)
 
     @property
-    def frame_bytes(self) -> int:
+    def prepared_bytes(self) -> int:
         """What one image takes when it is kept as it was fitted into the input."""
         return 3 * self._frame.height * self._frame.width
 
-    def keeping_frames(self, keeper: Keeper) -> DetectionTask:
+    @property
+    def prediction_bytes(self) -> int:
+        """What the most detections take: corners as float32, a score and an int64 class each."""
+        return 28 * self._max_detections
+
+    def memory(self, sample: DetectionSample | CalibrationSample) -> int:
+        """An image is decoded to three bytes a pixel, then fitted; 0 where its size is not known."""
+        width, height = getattr(sample, "width", None), getattr(sample, "height", None)
+        return 6 * int(width) * int(height) if width and height else 0
+
+    def remembering(self, keeper: Keeper) -> DetectionTask:
         """The same task, which reads and fits each image once and then finds it with ``keeper``."""
         task = copy(self)
         task._frames = kept_frames(self.profile.input, self._frame, keeper)
@@ -220,15 +250,3 @@ class DetectionTask:
         if not self.profile.output.nms:
             return by_score(found)[: self._max_detections]
         return non_maximum_suppression(found, self._iou, self._max_detections)
-
-
-_CLASSES_ASSUMED = 1000
-"""Where nothing tells how many classes there are."""
-
-
-def own_classes_task(found: Recognition, signature: ModelSignature) -> DetectionTask:
-    """The task for a detector without labels: classes are the model's own, with numbers for missing names."""
-    count = found.class_count or _CLASSES_ASSUMED
-    names = found.class_names or tuple(f"class {index}" for index in range(count))
-    categories = [Category(index, name) for index, name in enumerate(names)]
-    return DetectionTask(found.profile, signature, categories=categories, class_map=range(len(names)))

@@ -4,7 +4,7 @@
 report.plots.learning = ({ lines, x, y, isLog, threshold }, width) => {
   const shown = isLog ? lines.map((line) => ({ ...line, points: line.points.filter((point) => point.y > 0) })) : lines;
   const all = shown.flatMap((line) =>
-    line.points.map((point) => ({ ...point, tip: `${line.name}, ${point.x} images: ${point.y.toPrecision(3)}` })),
+    line.points.map((point) => ({ ...point, tip: `${line.name}, ${point.x}: ${point.y.toPrecision(3)}` })),
   );
   const heights = all.map((point) => point.y);
   const yTicks = isLog ? report.powers(Math.min(...heights), Math.max(...heights) * 10) : 6;

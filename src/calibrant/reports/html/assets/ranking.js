@@ -1,7 +1,7 @@
 "use strict";
 
 // A dot with a whisker for each candidate: points lost against FP32, which is the line at zero.
-report.plots.ranking = ({ rows, label }, width) => {
+report.plots.ranking = ({ rows, label, metric }, width) => {
   const names = rows.map((row) => row.name);
   const room = report.nameRoom(names, width);
   const placed = rows.map((row, position) => ({ ...row, position }));
@@ -26,7 +26,7 @@ report.plots.ranking = ({ rows, label }, width) => {
       Plot.dot(marked("stopped"), { ...dot, symbol: "diamond", fill: "var(--page)" }),
       Plot.dot(marked("tied"), { ...dot, fill: "currentColor" }),
       Plot.dot(marked("recommended"), { ...dot, symbol: "star", r: 9, fill: "var(--winning)", stroke: "var(--page)" }),
-      Plot.text(["mAP"], { frameAnchor: "top-right", dx: 48, dy: -16, textAnchor: "end", fill: "var(--muted)" }),
+      Plot.text([metric], { frameAnchor: "top-right", dx: 48, dy: -16, textAnchor: "end", fill: "var(--muted)" }),
       Plot.text(placed, {
         y: "position", text: "map", frameAnchor: "right", dx: 48, textAnchor: "end",
         fontVariant: "tabular-nums", fontWeight: (row) => (row.mark === "recommended" ? 700 : 400),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calibrant.core.metrics import Metric
 from calibrant.reports.html.blocks import Block, Command, Finding, Findings, Paragraph, Section
 from calibrant.reports.material import Material
-from calibrant.reports.words import listed, percent, points
+from calibrant.reports.words import listed, percent
 from calibrant.studies.diagnosis.result import Cause
 
 
@@ -16,7 +17,9 @@ def causes(material: Material) -> Section:
 def _without_diagnosis(material: Material) -> tuple[Block, ...]:
     if material.diagnosis is not None:
         return ()
-    told = "Why candidates lose, which tensors cost the accuracy and which boxes change is not known yet:"
+    told = (
+        "Why candidates lose, which tensors cost the accuracy and which predictions change is not known yet:"
+    )
     return (Paragraph(told), Command(f"calibrant diagnose {material.run.folder}"))
 
 
@@ -25,7 +28,7 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
     found = material.diagnosis
     blocks: list[Block] = []
     if found.causes:
-        blocks.append(Findings(tuple(_finding(cause) for cause in found.causes)))
+        blocks.append(Findings(tuple(_finding(cause, material.metric) for cause in found.causes)))
     else:
         blocks.append(Paragraph("No cause was found that the evidence would carry."))
     if found.left_out:
@@ -33,7 +36,7 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _finding(cause: Cause) -> Finding:
+def _finding(cause: Cause, metric: Metric) -> Finding:
     nodes = [node for node in cause.nodes if node != cause.tensor]
     where = [f"tensor `{cause.tensor}`"] if cause.tensor else []
     where += [f"read by `{listed(nodes)}`"] if nodes else []
@@ -42,12 +45,12 @@ def _finding(cause: Cause) -> Finding:
         cause.title,
         cause.text,
         tuple(where),
-        _cost(cause),
+        _cost(cause, metric),
         tuple((remedy.text, remedy.command) for remedy in cause.remedies),
     )
 
 
-def _cost(cause: Cause) -> str:
+def _cost(cause: Cause, metric: Metric) -> str:
     if cause.cost is not None:
-        return f"{points(cause.cost)} points"
+        return metric.amount(cause.cost)
     return f"{percent(cause.loss_alone)} of agreement" if cause.loss_alone is not None else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from calibrant.core.metrics import Metric
 from calibrant.reports.html.blocks import Block, Cell, Column, Heading, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.html.sections.roles import keys_of, role_of
 from calibrant.reports.material import Material
-from calibrant.reports.words import decibel, percent, points, short
+from calibrant.reports.words import decibel, percent, short, shown
 from calibrant.studies.diagnosis.result import LayerSensitivity, NoiseGrowth, Sensitivity
 
 _STEEPEST, _SENSITIVE = 3, 15
@@ -22,17 +23,20 @@ def growth(material: Material) -> Section | None:
     if curves:
         parts += [Paragraph(_growth_told(curves)), _growth_plot(curves, material)]
     for sensitivity in (s for s in (found.sensitivity if found else ()) if s.layers):
-        parts += [Heading(f"What each layer costs: {sensitivity.calibrator}"), *_sensitivity(sensitivity)]
+        parts += [
+            Heading(f"What each layer costs: {sensitivity.calibrator}"),
+            *_sensitivity(sensitivity, material.metric),
+        ]
     return Section("growth", "Where the error arises", tuple(parts)) if parts else None
 
 
 def _growth_told(curves: list[NoiseGrowth]) -> str:
-    images = curves[0].images
+    samples = curves[0].samples
     told = [f"`{node}` ({decibel(-fall)} dB)" for node, _, fall in _steepest(curves[0])]
     falls = f" Under {curves[0].calibrator} it falls most at {', '.join(told)}." if told else ""
     return (
-        f"Signal to noise of the INT8 activations against FP32's behind every layer, over {images} test "
-        f"images: the lower, the more error has gathered.{falls}"
+        f"Signal to noise of the INT8 activations against FP32's behind every layer, over {samples} test "
+        f"samples: the lower, the more error has gathered.{falls}"
     )
 
 
@@ -95,11 +99,11 @@ def _growth_table(curves: list[NoiseGrowth]) -> Table:
     return Table("Every layer", columns, rows)
 
 
-def _sensitivity(found: Sensitivity) -> tuple[Block, ...]:
+def _sensitivity(found: Sensitivity, metric: Metric) -> tuple[Block, ...]:
     worst = found.worst[:_SENSITIVE]
     told = (
-        f"Agreement with FP32's own detections over {found.images} test images (1: the same boxes and "
-        f"scores). All layers in INT8 give {found.agreement_all:.3f}; the plot shows what one layer alone "
+        f"Agreement with FP32's own predictions over {found.samples} test samples (1: all the "
+        f"same). All layers in INT8 give {found.agreement_all:.3f}; the plot shows what one layer alone "
         "takes away."
     )
     plot = Plot(
@@ -117,25 +121,33 @@ def _sensitivity(found: Sensitivity) -> tuple[Block, ...]:
             "label": "agreement lost by this layer alone (%)",
         },
         alt="; ".join(f"{layer.node} {percent(layer.loss_alone)}" for layer in worst[:5]),
-        table=_layer_table(found),
+        table=_layer_table(found, metric),
     )
     return Paragraph(told), plot
 
 
-def _layer_table(found: Sensitivity) -> Table:
-    titles = ("lost alone", "agreement without it", "gained without it", "drop alone", "drop of the rest")
+def _layer_table(found: Sensitivity, metric: Metric) -> Table:
+    titles = (
+        "lost alone",
+        "agreement without it",
+        "gained without it",
+        "lost by it alone",
+        "lost by the rest",
+    )
     columns = (Column("layer", "name"), *(Column(title, "number") for title in titles))
     return Table(
-        f"All {len(found.layers)} layers", columns, tuple(_layer_cells(layer) for layer in found.layers)
+        f"All {len(found.layers)} layers",
+        columns,
+        tuple(_layer_cells(layer, metric) for layer in found.layers),
     )
 
 
-def _layer_cells(layer: LayerSensitivity) -> tuple[Cell, ...]:
-    drops = [drop.points if drop else None for drop in (layer.drop_alone, layer.rest_drop)]
+def _layer_cells(layer: LayerSensitivity, metric: Metric) -> tuple[Cell, ...]:
+    losses = [lost.value if lost else None for lost in (layer.lost_alone, layer.lost_without)]
     return (
         Cell(layer.node),
         Cell(percent(layer.loss_alone), layer.loss_alone),
         Cell(percent(layer.agreement_without), layer.agreement_without),
         Cell(percent(layer.gain_without), layer.gain_without),
-        *(Cell(points(drop), drop) for drop in drops),
+        *(Cell(shown(lost, metric), lost) for lost in losses),
     )

@@ -77,7 +77,7 @@ def _where(seen: TensorStatistics, found: TensorDiagnosis | None) -> str:
     values = f"{seen.count:,} values from {figure(seen.low)} to {figure(seen.high)}"
     if found is None or found.peaks is None:
         return values
-    return f"{values}; the largest in {found.peaks.image}, channel {found.peaks.channel}"
+    return f"{values}; the largest in {found.peaks.sample}, channel {found.peaks.channel}"
 
 
 def _table(thresholds: list[Threshold], amax: float, found: TensorDiagnosis | None) -> Table:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
+from calibrant.core.metrics import MINIMIZE, Metric
 from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.words import figure, interval, percent, points, signed
-from calibrant.stages.recommend import change_in_words
+from calibrant.reports.words import figure, interval, percent, shown, shown_signed
+from calibrant.studies.optimization.result import Ablation, OptimizationResult, Point
 
 
 def optimization(material: Material) -> Section | None:
@@ -17,31 +18,32 @@ def optimization(material: Material) -> Section | None:
     if found is None:
         return None
     blocks: list[Block] = [Paragraph(_told(found)), _front(found)]
-    if found["ablation"]:
-        blocks.append(_ablation(found["ablation"]))
+    if found.ablation:
+        blocks.append(_ablation(found.ablation, found.metric))
     return Section("optimization", "Beyond calibrators", tuple(blocks))
 
 
-def _told(found: Mapping[str, Any]) -> str:
-    chosen, gain = found["chosen"], found["gain_over_single"]
-    loss = chosen["report"] or chosen["select"]
+def _told(found: OptimizationResult) -> str:
+    chosen, gain, metric = found.chosen, found.gain_over_single, found.metric
+    part = chosen.report or chosen.select
     return (
-        f"`{chosen['name']}`: {chosen['explanation']}. It {change_in_words(loss['drop'])} "
-        f"(drop {interval(loss['low'], loss['high'])}) with {percent(chosen['int8_share'])} of the "
-        f"multiply-accumulates in INT8, {signed(gain[0])} against the best calibrator alone "
-        f"({interval(gain[1], gain[2])}), on {found['report_images']} images that no choice was made on."
+        f"`{chosen.name}`: {chosen.explanation}. It {metric.change(part.loss.value)} "
+        f"(loss {interval(part.loss.low, part.loss.high, metric)}) with {percent(chosen.int8_share)} of the "
+        f"multiply-accumulates in INT8, {shown_signed(gain.value, metric)} against the best calibrator alone "
+        f"({interval(gain.low, gain.high, metric)}), on {found.report_samples} samples that no choice was "
+        "made on."
     )
 
 
-def _front(found: Mapping[str, Any]) -> Plot:
-    rows = [_row(point, found) for point in found["front"]]
+def _front(found: OptimizationResult) -> Plot:
+    rows = [_row(point, found) for point in found.front]
     return Plot(
         "front",
         {
             "rows": rows,
-            "fp32": found["float_report"]["map50_95"],
+            "fp32": found.float_report.value,
             "x": "multiply-accumulates in INT8 (%)",
-            "y": "mAP50-95 (points)",
+            "y": f"{found.metric.column} ({found.metric.unit})",
         },
         alt="; ".join(row["tip"] for row in rows),
         keys=(
@@ -53,52 +55,53 @@ def _front(found: Mapping[str, Any]) -> Plot:
     )
 
 
-def _row(point: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    loss = point["report"] or point["select"]
-    share = 100 * point["int8_share"]
-    full = loss["map50_95"] + loss["drop"]
+def _row(point: Point, found: OptimizationResult) -> dict[str, Any]:
+    part = point.report or point.select
+    share = 100 * point.int8_share
+    whole, lost = found.float_report.value or 0.0, part.loss
+    sign = -1 if found.metric.direction == MINIMIZE else 1
     return {
         "x": share,
-        "y": loss["map50_95"],
-        "low": full - loss["high"],
-        "high": full - loss["low"],
-        "mark": "recommended" if point["name"] == found["chosen"]["name"] else "tied",
-        "tip": f"{point['name']}: {points(loss['map50_95'])} mAP, {share:.0f} % INT8",
+        "y": part.value,
+        "low": whole - sign * lost.high,
+        "high": whole - sign * lost.low,
+        "mark": "recommended" if point.name == found.chosen.name else "tied",
+        "tip": f"{point.name}: {shown(part.value, found.metric)} {found.metric.words}, {share:.0f} % INT8",
     }
 
 
-def _table(found: Mapping[str, Any]) -> Table:
-    titles = ("INT8", "mAP50-95", "lost", "95 % interval", "agreement", "ms per image")
+def _table(found: OptimizationResult) -> Table:
+    titles = ("INT8", found.metric.column, "lost", "95 % interval", "agreement", "ms per sample")
     rows = []
-    for point in found["front"]:
-        loss = point["report"] or point["select"]
+    for point in found.front:
+        part = point.report or point.select
         rows.append(
             (
-                Cell(point["name"]),
-                Cell(point["explanation"]),
-                Cell(percent(point["int8_share"]), point["int8_share"]),
-                Cell(points(loss["map50_95"]), loss["map50_95"]),
-                Cell(points(loss["drop"]), loss["drop"]),
-                Cell(interval(loss["low"], loss["high"]), loss["low"]),
-                Cell(percent(point["agreement"]), point["agreement"]),
-                Cell(figure(point["latency_ms"]), point["latency_ms"]),
+                Cell(point.name),
+                Cell(point.explanation),
+                Cell(percent(point.int8_share), point.int8_share),
+                Cell(shown(part.value, found.metric), part.value),
+                Cell(shown(part.loss.value, found.metric), part.loss.value),
+                Cell(interval(part.loss.low, part.loss.high, found.metric), part.loss.low),
+                Cell(percent(point.agreement), point.agreement),
+                Cell(figure(point.latency_ms), point.latency_ms),
             )
         )
     columns = (Column("model"), Column("made of"), *(Column(title, "number") for title in titles))
     return Table("Every point of the front", columns, tuple(rows))
 
 
-def _ablation(found: list[Mapping[str, Any]]) -> Table:
+def _ablation(found: Sequence[Ablation], metric: Metric) -> Table:
     rows = tuple(
         (
-            Cell(entry["lever"]),
-            Cell(points(entry["map50_95"]), entry["map50_95"]),
-            Cell(signed(entry["gain"]), entry["gain"]),
-            Cell(interval(entry["low"], entry["high"]), entry["low"]),
+            Cell(entry.lever),
+            Cell(shown(entry.value, metric), entry.value),
+            Cell(shown_signed(entry.gain.value, metric), entry.gain.value),
+            Cell(interval(entry.gain.low, entry.gain.high, metric), entry.gain.low),
         )
         for entry in found
     )
-    titles = ("mAP50-95 without it", "what it brings", "95 % interval")
+    titles = (f"{metric.column} without it", "what it brings", "95 % interval")
     return Table(
         "What each lever brings", (Column("lever"), *(Column(t, "number") for t in titles)), rows, True
     )

@@ -2,95 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
+from calibrant.core.metrics import Loss, Metric
+from calibrant.core.types import Latency
 from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.words import NOTHING, figure, interval, points, signed
-
-_COLUMNS = ("mAP50-95", "mAP50", "small", "medium", "large", "lost", "from", "to", "ms per image", "images")
-_ACCURACY = ("map50_95", "map50", "map_small", "map_medium", "map_large")
+from calibrant.reports.words import NOTHING, figure, interval, shown
+from calibrant.studies.result import Trial
 
 
 def ranking(material: Material) -> Section | None:
     """The candidates, best first; the failed ones with their reason."""
     blocks: list[Block] = []
-    if material.measured:
+    if any(trial.loss for trial in material.measured):
         blocks.append(_plot(material))
-    failures = [f"`{trial['calibrator']}` failed: {trial['reason']}" for trial in material.failed]
+    failures = [f"`{trial.calibrator}` failed: {trial.reason}" for trial in material.failed]
     blocks += [Paragraph(failure) for failure in failures]
-    blocks += [Paragraph(f"Note: {warning}", is_note=True) for warning in material.study["warnings"]]
+    blocks += [Paragraph(line, is_note=True) for line in material.study.next_steps]
+    blocks += [Paragraph(f"Note: {warning}", is_note=True) for warning in material.study.warnings]
     return Section("ranking", "Ranking", tuple(blocks)) if blocks else None
 
 
 def _plot(material: Material) -> Plot:
-    rows = [_row(trial, material) for trial in (*material.measured, *material.stopped)]
+    metric = material.metric
+    compared = [(trial, trial.loss) for trial in (*material.measured, *material.stopped) if trial.loss]
+    rows = [_row(trial, lost, material) for trial, lost in compared]
     return Plot(
         "ranking",
-        {"rows": rows, "label": "mAP points lost against FP32"},
-        alt="; ".join(f"{row['name']} loses {points(row['drop'])} points" for row in rows),
-        keys=_keys(rows),
+        {
+            "rows": rows,
+            "label": f"{metric.words} lost against FP32{_in_unit(metric)}",
+            "metric": metric.words,
+        },
+        alt="; ".join(f"{trial.calibrator} {metric.change(lost.value)}" for trial, lost in compared),
+        keys=_keys(rows, material),
         table=_table(material),
     )
 
 
-def _row(trial: Mapping[str, Any], material: Material) -> dict[str, Any]:
-    low, high = trial["drop_ci95"]
+def _in_unit(metric: Metric) -> str:
+    return f" ({metric.unit})" if metric.unit else ""
+
+
+def _row(trial: Trial, lost: Loss, material: Material) -> dict[str, Any]:
+    metric = material.metric
+    value = trial.score.value if trial.score else None
     return {
-        "name": trial["calibrator"],
-        "drop": trial["drop"],
-        "low": low,
-        "high": high,
-        "map": points(trial["map50_95"]) if trial["status"] == "ok" else "",
+        "name": trial.calibrator,
+        "drop": lost.value,
+        "low": lost.low,
+        "high": lost.high,
+        "map": shown(value, metric) if trial.status == "ok" else "",
         "mark": _mark(trial, material),
-        "tip": f"{trial['calibrator']}: mAP {points(trial['map50_95'])}, {signed(-trial['drop'])} against "
-        f"FP32, 95 % interval of the drop {interval(low, high)}",
+        "tip": f"{trial.calibrator}: {metric.words} {shown(value, metric)}, it {metric.change(lost.value)} "
+        f"against FP32, 95 % interval of the loss {interval(lost.low, lost.high, metric)}",
     }
 
 
-def _mark(trial: Mapping[str, Any], material: Material) -> str:
-    chosen = material.study["recommended"]
-    if trial["calibrator"] == chosen["calibrator"]:
-        return "recommended"
-    if trial["status"] == "stopped":
+def _mark(trial: Trial, material: Material) -> str:
+    chosen = material.study.recommended
+    if trial.status == "stopped":
         return "stopped"
-    return "tied" if trial["calibrator"] in chosen["tied"] else "worse"
+    if chosen is None:
+        return "worse"
+    if trial.calibrator == chosen.calibrator:
+        return "recommended"
+    return "tied" if trial.calibrator in chosen.tied else "worse"
 
 
-def _keys(rows: list[dict[str, Any]]) -> tuple[Key, ...]:
+def _keys(rows: list[dict[str, Any]], material: Material) -> tuple[Key, ...]:
+    samples = material.words.samples
     texts = {
         "recommended": "recommended",
-        "tied": "cannot be told from it on this test set",
-        "worse": "beyond doubt worse than the best",
-        "stopped": "stopped early: beaten beyond doubt on fewer images",
+        "tied": "indistinguishable from it on this test set",
+        "worse": "significantly worse than the best" if material.recommended else "not to be recommended",
+        "stopped": f"stopped early: significantly worse on fewer {samples}",
     }
     used = {row["mark"] for row in rows}
     marks = tuple(Key(mark, text) for mark, text in texts.items() if mark in used)
-    return (*marks, Key("whisker", "95 % interval, paired bootstrap over the test images"))
+    return (*marks, Key("whisker", f"95 % interval, paired bootstrap over the test {samples}"))
 
 
 def _table(material: Material) -> Table:
-    baseline = material.study["baseline"]
-    images = material.study["data"]["test_images"]
-    last = (_latency(baseline), Cell(str(images), images))
-    float_row = (Cell("FP32"), *_accuracy(baseline), *[Cell(NOTHING)] * 3, *last)
-    rows = tuple(_cells(trial, images) for trial in (*material.measured, *material.stopped))
-    columns = (Column("calibrator"), *(Column(title, "number") for title in _COLUMNS))
-    return Table("All figures, in mAP points", columns, (float_row, *rows))
+    baseline, metric, samples = material.study.baseline, material.metric, material.study.data.test_samples
+    names = tuple(baseline.figures)
+    heads = material.study.definition.columns
+    titles = (
+        metric.column,
+        *(heads.get(name, name.replace("_", " ")) for name in names),
+        "lost",
+        "from",
+        "to",
+    )
+    last = (_latency(baseline.latency), Cell(str(samples), samples))
+    own = [
+        _number(baseline.score.value, metric),
+        *(_number(baseline.figures[name], metric) for name in names),
+    ]
+    float_row = (Cell("FP32"), *own, *[Cell(NOTHING)] * 3, *last)
+    rows = tuple(_cells(trial, names, metric, samples) for trial in (*material.measured, *material.stopped))
+    numbers = (*titles, f"ms per {material.words.sample}", material.words.samples)
+    columns = (Column("calibrator"), *(Column(title, "number") for title in numbers))
+    return Table(f"All figures{_in_unit(metric)}", columns, (float_row, *rows))
 
 
-def _cells(trial: Mapping[str, Any], all_images: int) -> tuple[Cell, ...]:
-    name = f"{trial['calibrator']} (same as {trial['same_as']})" if trial["same_as"] else trial["calibrator"]
-    drops = [Cell(points(value), value) for value in (trial["drop"], *trial["drop_ci95"])]
-    images = trial.get("images") or all_images
-    return (Cell(name), *_accuracy(trial), *drops, _latency(trial), Cell(str(images), images))
+def _cells(trial: Trial, names: Sequence[str], metric: Metric, all_samples: int) -> tuple[Cell, ...]:
+    name = f"{trial.calibrator} (same as {trial.same_as})" if trial.same_as else trial.calibrator
+    lost = trial.loss
+    losses = [
+        _number(value, metric) for value in ((lost.value, lost.low, lost.high) if lost else (None,) * 3)
+    ]
+    figures = [_number(trial.figures.get(name), metric) for name in names]
+    samples = trial.samples or all_samples
+    value = trial.score.value if trial.score else None
+    return (
+        Cell(name),
+        _number(value, metric),
+        *figures,
+        *losses,
+        _latency(trial.latency),
+        Cell(str(samples), samples),
+    )
 
 
-def _accuracy(entry: Mapping[str, Any]) -> list[Cell]:
-    return [Cell(points(entry[name]), entry[name]) for name in _ACCURACY]
+def _number(value: float | None, metric: Metric) -> Cell:
+    return Cell(shown(value, metric), value)
 
 
-def _latency(entry: Mapping[str, Any]) -> Cell:
-    value = (entry["latency"] or {}).get("median_ms")
+def _latency(latency: Latency | None) -> Cell:
+    value = latency.median_ms if latency else None
     return Cell(figure(value), value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from calibrant.core.metrics import MINIMIZE, Metric, loss
 from calibrant.reports.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
 from calibrant.reports.html.sections.roles import LOSING, WINNING
 from calibrant.reports.material import Material
-from calibrant.reports.words import figure, interval, percent, points, short, signed
+from calibrant.reports.words import figure, interval, percent, short, shown, shown_signed
 from calibrant.studies.diagnosis.result import SwapTest
 
 
@@ -16,58 +17,70 @@ def swap(material: Material) -> Section | None:
     test = material.diagnosis.swap if material.diagnosis else None
     if test is None or not test.steps:
         return None
+    metric = material.metric
     how = (
-        f"One tensor after the other of `{test.losing}` is given `{test.winning}`'s range, and mAP is "
-        f"measured over {test.images} test images; first comes the tensor whose range in `{test.losing}`, "
+        f"One tensor after the other of `{test.losing}` is given `{test.winning}`'s range, and "
+        f"{metric.words} is "
+        f"measured over {test.samples} test samples; first comes the tensor whose range in `{test.losing}`, "
         f"put alone into `{test.winning}`, takes most of its agreement with FP32."
     )
-    return Section("swap", "Swap test", (Paragraph(test.sentence), _plot(test), Paragraph(how, is_note=True)))
-
-
-def _plot(test: SwapTest) -> Plot:
-    return Plot(
-        "waterfall",
-        {"bars": _bars(test), "label": "mAP50-95 (points)"},
-        alt="; ".join(f"{step.tensor} brings {signed(step.gained)} points" for step in test.steps),
-        table=_table(test),
+    return Section(
+        "swap",
+        "Swap test",
+        (Paragraph(test.sentence), _plot(test, material.metric), Paragraph(how, is_note=True)),
     )
 
 
-def _bars(test: SwapTest) -> list[dict[str, Any]]:
+def _plot(test: SwapTest, metric: Metric) -> Plot:
+    return Plot(
+        "waterfall",
+        {"bars": _bars(test, metric), "label": f"{metric.column} ({metric.unit})"},
+        alt="; ".join(f"{step.tensor} brings {metric.amount(step.gained)}" for step in test.steps),
+        table=_table(test, metric),
+    )
+
+
+def _bars(test: SwapTest, metric: Metric) -> list[dict[str, Any]]:
     """Bars from top to bottom: the losing candidate, what each tensor brings, what is left, the winner."""
-    first, last = test.steps[0], test.steps[-1]
-    start, end = first.map50_95 - first.gained, last.map50_95 + last.drop.points
-    bars = [_total(test.losing, LOSING, start)]
-    for step in test.steps:
-        before = step.map50_95 - step.gained
-        bars.append(_bar(short(step.tensor, 30), before, step.map50_95, step.tensor))
-    if abs(end - last.map50_95) >= 0.05:
-        bars.append(_bar("all other tensors", last.map50_95, end, "what is left of the gap"))
-    return [*bars, _total(test.winning, WINNING, end)]
+    # Upwards is better: what is gained is added, whichever way the metric counts.
+    sign = -1 if metric.direction == MINIMIZE else 1
+    values = [step.value or 0.0 for step in test.steps]
+    start = values[0] - sign * test.steps[0].gained
+    end = values[-1] + sign * test.steps[-1].loss.value
+    bars = [_total(test.losing, LOSING, start, metric)]
+    for step, value in zip(test.steps, values, strict=True):
+        before = value - sign * step.gained
+        bars.append(_bar(short(step.tensor, 30), before, value, step.tensor, metric))
+    if abs(end - values[-1]) >= 0.5 * 10.0**-metric.decimals:
+        bars.append(_bar("all other tensors", values[-1], end, "what is left of the gap", metric))
+    return [*bars, _total(test.winning, WINNING, end, metric)]
 
 
-def _total(name: str, role: str, value: float) -> dict[str, Any]:
-    tip = f"{name}: {points(value)}"
-    return {"name": name, "from": value, "to": value, "kind": role, "text": points(value), "tip": tip}
+def _total(name: str, role: str, value: float, metric: Metric) -> dict[str, Any]:
+    tip = f"{name}: {shown(value, metric)}"
+    return {"name": name, "from": value, "to": value, "kind": role, "text": shown(value, metric), "tip": tip}
 
 
-def _bar(name: str, before: float, after: float, tip: str) -> dict[str, Any]:
-    kind = "gain" if after >= before else "loss"
-    text = signed(after - before)
+def _bar(name: str, before: float, after: float, tip: str, metric: Metric) -> dict[str, Any]:
+    kind = "gain" if loss(before, after, metric) <= 0 else "loss"
+    text = shown_signed(after - before, metric)
     return {"name": name, "from": before, "to": after, "kind": kind, "text": text, "tip": f"{tip}: {text}"}
 
 
-def _table(test: SwapTest) -> Table:
+def _table(test: SwapTest, metric: Metric) -> Table:
     columns = (
         Column("tensor", "name"),
         Column("read by", "name"),
-        *(Column(title, "number") for title in (f"{test.losing}", f"{test.winning}", "clipped", "mAP50-95")),
+        *(
+            Column(title, "number")
+            for title in (f"{test.losing}", f"{test.winning}", "clipped", metric.column)
+        ),
         *(Column(title, "number") for title in ("gained", "left", "95 % interval", "explained")),
     )
-    return Table("Every step", columns, tuple(_step_cells(test)))
+    return Table("Every step", columns, tuple(_step_cells(test, metric)))
 
 
-def _step_cells(test: SwapTest) -> list[tuple[Cell, ...]]:
+def _step_cells(test: SwapTest, metric: Metric) -> list[tuple[Cell, ...]]:
     return [
         (
             Cell(step.tensor),
@@ -75,10 +88,10 @@ def _step_cells(test: SwapTest) -> list[tuple[Cell, ...]]:
             Cell(figure(step.losing), step.losing),
             Cell(figure(step.winning), step.winning),
             Cell(percent(step.clipped, 2), step.clipped),
-            Cell(points(step.map50_95), step.map50_95),
-            Cell(signed(step.gained), step.gained),
-            Cell(points(step.drop.points), step.drop.points),
-            Cell(interval(step.drop.low, step.drop.high), step.drop.low),
+            Cell(shown(step.value, metric), step.value),
+            Cell(shown_signed(step.gained, metric), step.gained),
+            Cell(shown(step.loss.value, metric), step.loss.value),
+            Cell(interval(step.loss.low, step.loss.high, metric), step.loss.low),
             Cell(percent(step.explained, 0), step.explained),
         )
         for step in test.steps

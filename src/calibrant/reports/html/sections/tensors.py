@@ -30,7 +30,7 @@ def telling_tensors(material: Material) -> Section | None:
         else f"The tensors on which {material.losing} and {material.winning} disagree most"
     )
     told = (
-        f"{why}: how often each magnitude occurred in the calibration images, on a logarithmic scale, and "
+        f"{why}: how often each magnitude occurred in the calibration samples, on a logarithmic scale, and "
         "below it where every candidate clips."
     )
     plots = (_plot(name, material) for name in names)
@@ -166,7 +166,7 @@ def _diagnosed_row(position: int, tensor: TensorDiagnosis, error: RangeError) ->
         Cell(percent(error.dead_levels), error.dead_levels),
         Cell(figure(tensor.kurtosis), tensor.kurtosis),
         Cell(figure(tensor.tail), tensor.tail),
-        Cell(f"{tensor.peaks.image}, channel {tensor.peaks.channel}" if tensor.peaks else NOTHING),
+        Cell(f"{tensor.peaks.sample}, channel {tensor.peaks.channel}" if tensor.peaks else NOTHING),
     )
 
 

@@ -23,7 +23,7 @@ from calibrant.runtimes import runtime_named
 from calibrant.stages import moments
 from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe
 from calibrant.studies.candidates import QuantizationPlan
-from calibrant.studies.optimization.workshop import Quantized, Workshop
+from calibrant.studies.optimization.model_builder import ModelBuilder, Quantized
 
 LAYERS = ("first", "second", "last")
 
@@ -54,20 +54,20 @@ def upsampling_model(path: Path) -> Model:
     return load_model(path)
 
 
-def workshop_of(model: Model, scheme: Scheme) -> Workshop:
+def builder_of(model: Model, scheme: Scheme) -> ModelBuilder:
     ties = pooling_ties(model) if scheme.ties_pooling else {}
     plan = QuantizationPlan(model, scheme, quant_plan(model, scheme), ties)
     task, runtime = ToyTask(np.zeros((4, 3, 1, 1), np.float32)), runtime_named("onnxruntime")
-    return Workshop(plan, task, runtime, toy_samples(3, seed=1), calibrators_named("minmax"), Silent())
+    return ModelBuilder(plan, task, runtime, toy_samples(3, seed=1), calibrators_named("minmax"), Silent())
 
 
 @pytest.mark.parametrize("scheme", [TENSORRT, ONNXRUNTIME, OPENVINO], ids=lambda scheme: scheme.name)
 def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
     model = upsampling_model(tmp_path / "model.onnx")
-    workshop = workshop_of(model, scheme)
-    whole = workshop.quantized(Recipe("minmax")).encodings
+    builder = builder_of(model, scheme)
+    whole = builder.quantized(Recipe("minmax")).encodings
     for spared in chain.from_iterable(combinations(LAYERS, count) for count in range(1, len(LAYERS))):
-        made = workshop.quantized(Recipe("minmax", keep_float=spared))
+        made = builder.quantized(Recipe("minmax", keep_float=spared))
         assert set(made.plan.tensors) == set(made.encodings)
         assert {
             name: made.encodings[name] for name in whole if name in made.encodings
@@ -96,23 +96,23 @@ def output_of(made: Quantized, folder: Path, x: FloatArray) -> FloatArray:
 def test_what_is_spared_is_as_in_float(tmp_path: Path, scheme: Scheme) -> None:
     """Neither corrected for weights that are not stored, nor with weights that were rounded."""
     model = upsampling_model(tmp_path / "model.onnx")
-    workshop = workshop_of(model, scheme)
+    builder = builder_of(model, scheme)
     x = toy_samples(1, seed=1)[0].values
     true = ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     (expected,) = true.run(["y"], {"x": x})
-    spared = output_of(workshop.quantized(replace(EVERYTHING, keep_float=LAYERS)), tmp_path, x)
+    spared = output_of(builder.quantized(replace(EVERYTHING, keep_float=LAYERS)), tmp_path, x)
     np.testing.assert_allclose(spared, expected, atol=1e-4 * np.abs(expected).max())
-    rounded = output_of(workshop.quantized(EVERYTHING), tmp_path, x)
+    rounded = output_of(builder.quantized(EVERYTHING), tmp_path, x)
     assert 0 < np.abs(rounded - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def test_a_model_says_what_was_done_to_it(tmp_path: Path) -> None:
-    workshop = workshop_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT)
-    made = workshop.quantized(EVERYTHING)
+    builder = builder_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT)
+    made = builder.quantized(EVERYTHING)
     assert "3 rounded" in made.changes
     assert "corrected" not in made.changes
-    assert "3 corrected" in workshop.quantized(replace(EVERYTHING, round_weights=False)).changes
-    neither = workshop.quantized(replace(EVERYTHING, round_weights=False, correct_bias=False))
+    assert "3 corrected" in builder.quantized(replace(EVERYTHING, round_weights=False)).changes
+    neither = builder.quantized(replace(EVERYTHING, round_weights=False, correct_bias=False))
     assert "corrected" not in neither.changes
 
 
@@ -120,6 +120,6 @@ def test_what_is_too_large_to_be_rounded_together_is_corrected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moments, "MOST_WEIGHTS", 10)
-    made = workshop_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT).quantized(EVERYTHING)
+    made = builder_of(upsampling_model(tmp_path / "model.onnx"), TENSORRT).quantized(EVERYTHING)
     assert "2 rounded" in made.changes
     assert "1 corrected" in made.changes

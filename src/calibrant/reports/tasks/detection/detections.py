@@ -16,7 +16,7 @@ _CLASSES = 20
 
 def detections(material: Material) -> Section | None:
     """None without the diagnosis' comparison of boxes."""
-    found = material.diagnosis.detections if material.diagnosis else ()
+    found = material.diagnosis.differences if material.diagnosis else ()
     if not found:
         return None
     plots = (_plot(found, "size", "By size", material), _plot(found, "class", _by_class(found), material))

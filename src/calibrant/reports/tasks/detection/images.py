@@ -54,7 +54,7 @@ def images(material: Material) -> Section | None:
 
 
 def _winner_first(material: Material) -> list[DetectionDifferences]:
-    found = material.diagnosis.detections if material.diagnosis else ()
+    found = material.diagnosis.differences if material.diagnosis else ()
     return sorted(found, key=lambda difference: difference.calibrator != material.winning)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics, Task
+from calibrant.core.tasks import Task
+from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics
 from calibrant.graph.cost import costs
 from calibrant.graph.mending.bias import bias_corrected
 from calibrant.graph.mending.equalize import Equalization, equalized
@@ -89,8 +90,8 @@ class Quantized:
         return "; ".join(parts)
 
 
-class Workshop:
-    """Makes models of recipes for one float model and its calibration images.
+class ModelBuilder:
+    """Makes models of recipes for one float model and its calibration samples.
 
     What stays in float in ``plan`` does so under every recipe.
     """

@@ -1,0 +1,61 @@
+"""What a user asked for, written again as a command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from calibrant.core.tasks import AUTO
+from calibrant.studies.plan import StudySettings
+from calibrant.studies.request import StudyRequest
+from calibrant.tasks.registry import option_flags
+
+_DEFAULTS = StudySettings()
+
+
+def study_command(request: StudyRequest, *options: str) -> str:
+    """The command that runs the same study again; ``options`` take the place of its own of the same name."""
+    named = {option for option in options if option.startswith("--")}
+    parts = ["calibrant", "study", request.model]
+    for name, value in _options(request):
+        if name not in named:
+            parts += [name] if value is True else [name, str(value)]
+    parts += [part for node in request.settings.keep_float for part in ("--keep-float", node)]
+    return shlex.join([*parts, *options])
+
+
+def _options(request: StudyRequest) -> Iterator[tuple[str, Any]]:
+    """Every option that was given, with its value."""
+    settings = request.settings
+    told: dict[str, Any] = {
+        "--calib": request.calib,
+        "--data": request.data,
+        "--calibrators": ",".join(request.calibrators),
+        "--limit": request.limit,
+        "--calib-limit": request.calib_limit,
+        "--task": None if request.task == AUTO else request.task,
+        "--family": None if request.family == AUTO else request.family,
+        "--scheme": settings.scheme,
+        "--runtime": settings.runtime,
+        "--seed": None if settings.seed == _DEFAULTS.seed else settings.seed,
+        "--prefer": None if settings.prefer == _DEFAULTS.prefer else settings.prefer,
+        "--max-loss": settings.max_loss,
+        "--keep-head-float": settings.keep_head_float or None,
+        "--skip-bad": request.skip_bad or None,
+        "--no-race": True if settings.race_error is None else None,
+        "--race-error": settings.race_error
+        if settings.race_error not in (None, _DEFAULTS.race_error)
+        else None,
+    }
+    for name, flag in option_flags(request.task).items():
+        told[flag] = settings.options.get(name)
+    if settings.input_shape is not None and not any(told.get(flag) for flag in _side_flags(request.task)):
+        told["--input-shape"] = "x".join(map(str, settings.input_shape))
+    for name, value in told.items():
+        if value is not None and value is not False:
+            yield name, value
+
+
+def _side_flags(task: str) -> tuple[str, ...]:
+    return tuple(option_flags(task, sides_only=True).values())
