@@ -6,8 +6,11 @@ from importlib import import_module
 
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.silence import silence
 from calibrant.core.types import Runtime
 from calibrant.runtimes.options import parsed
+
+silence()  # before any vendor's package is imported: whoever imports one comes by here
 
 REFERENCE = "onnxruntime"
 """The runtime that collects statistics of float models, wherever the candidates run."""

@@ -3,3 +3,7 @@
 Importing this package, ``tensors``, ``folder`` and ``layers`` needs numpy only; torch and transformers (extra
 ``llm``) are imported in ``architecture``, ``modules``, ``streaming``, ``logits`` and ``rendering``.
 """
+
+from calibrant.core.silence import silence
+
+silence()  # before transformers is imported
