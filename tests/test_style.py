@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "calibrant"
 CALIBRANT = str(Path(sys.executable).with_name("calibrant"))
-LONGEST_FILE = 400
+LONGEST_FILE = 500
 MOSTLY_UNDER = 25
 
 ONNX_RUNTIME_GRAPHS = (
@@ -36,7 +36,7 @@ HOMES = {
     "torch": ("models/checkpoint",),
     "transformers": ("models/checkpoint",),
     "ddddocr": (),
-    "onnx": ("graph", *ONNX_RUNTIME_GRAPHS, "testing.py"),
+    "onnx": ("graph", *ONNX_RUNTIME_GRAPHS, "runtimes/onnx_files.py", "testing.py"),
     "onnx_ir": ("graph",),
     "cv2": ("tasks", "demo"),
     "PIL": ("tasks", "demo"),

@@ -26,7 +26,7 @@ def failing(stats: TensorStatistics, spec: QuantSpec) -> Range:
 def test_everything_public_is_there() -> None:
     for name in calibrant.__all__:
         assert getattr(calibrant, name) is not None
-    commands = set(cli.commands) - {"cache", "completion", "demo", "doctor", "runs", "sweep"}
+    commands = set(cli.commands) - {"cache", "completion", "demo", "doctor", "runs", "skill", "sweep"}
     assert len(commands) > 10
     assert commands <= set(calibrant.__all__)
 

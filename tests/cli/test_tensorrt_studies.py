@@ -137,7 +137,7 @@ def test_warnings_of_builds_are_told_in_the_result(
 ) -> None:
     monkeypatch.setenv("STAND_IN", "warnings")
     assert study("--runtime", "tensorrt").code == 0
-    told = [line for line in study_json(work / "out")["warnings"] if line.startswith("building FP32, minmax")]
+    told = [line for line in study_json(work / "out")["warnings"] if line.startswith("building fp32, minmax")]
     assert len(told) == 2
     assert "Missing scale and zero-point for tensor (Unnamed Layer* 3) [Constant]_output" in told[0]
     assert told[0].endswith("(and 2 more such)")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 from test_ort_qdq import quantized_network
 
 from calibrant.core.schemes import SCHEME_PROPERTY
@@ -62,3 +63,45 @@ def test_pairs_of_other_targets_are_run_as_written() -> None:
     assert session_options().get_session_config_entry(UNFUSED) == "1"
     with pytest.raises(RuntimeError):
         session_options(fused=True).get_session_config_entry(UNFUSED)
+
+
+def test_weights_that_several_nodes_share_are_opened_without_vnni(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime 1.32 makes shared weights unsigned once for each node, and fails at the second."""
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(ort_graph, "processor_flags", lambda: frozenset({"avx2"}))
+    path = shared_weights(tmp_path / "shared.onnx")
+    feeds = {"x": np.random.default_rng(5).normal(size=(1, 3, 8, 8)).astype(np.float32)}
+    with OnnxRuntime(qdq="fused").open(path) as fused, OnnxRuntime(qdq="exact").open(path) as exact:
+        difference = np.abs(fused.run(feeds)["z"] - exact.run(feeds)["z"])
+    assert difference.max() <= 3.001 * 0.05
+
+
+def shared_weights(path: Path) -> Path:
+    """Two convolutions with the same stored integers, between uint8 pairs."""
+    rng = np.random.default_rng(4)
+    constants = {
+        "scale": np.float32(0.05), "zero": np.uint8(128), "weight_scale": np.full(3, 0.02, np.float32),
+        "weight_zero": np.zeros(3, np.int8), "weight": rng.integers(-127, 128, (3, 3, 1, 1)).astype(np.int8),
+    }  # fmt: skip
+    nodes = [helper.make_node("DequantizeLinear", ["weight", "weight_scale", "weight_zero"], ["w"], axis=0)]
+    for source, middle in (("x", "y"), ("y", "z")):
+        pair = [f"{source}_q", "scale", "zero"]
+        nodes += [
+            helper.make_node("QuantizeLinear", [source, "scale", "zero"], pair[:1]),
+            helper.make_node("DequantizeLinear", pair, [f"{source}_d"]),
+            helper.make_node("Conv", [f"{source}_d", "w"], [f"{middle}_f"], name=f"conv_{middle}"),
+            helper.make_node("QuantizeLinear", [f"{middle}_f", "scale", "zero"], [f"{middle}_r"]),
+            helper.make_node("DequantizeLinear", [f"{middle}_r", "scale", "zero"], [middle]),
+        ]
+    shape = [1, 3, 8, 8]
+    graph = helper.make_graph(
+        nodes,
+        "shared",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path

@@ -16,7 +16,7 @@ from calibrant.core.reading import require_regular
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
-from calibrant.runtimes.ort_graph import PROVIDERS, scheme_of, session_options
+from calibrant.runtimes.ort_graph import PROVIDERS, open_fused, scheme_of, session_options
 from calibrant.runtimes.ort_qdq import QdqFile, no_faster
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
@@ -58,15 +58,14 @@ class OnnxRuntime:
         """Open an ONNX file. Raises RuntimeFailedError with ONNX Runtime's words."""
         with in_our_words(f"ONNX Runtime cannot open {model.name}"):
             require_regular(model)
-            fused = self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name)
-            quantized = None if fused else QdqFile(model)
-            known = quantized and quantized.known_session()
+            if self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name):
+                return OnnxRuntimeSession(open_fused(model), self._workers, no_faster)
+            quantized = QdqFile(model)
+            known = quantized.known_session()
             if known is not None:
                 return OnnxRuntimeSession(known, self._workers, no_faster)
-            session = ort.InferenceSession(str(model), session_options(fused=fused), PROVIDERS)
-        return OnnxRuntimeSession(
-            session, self._workers, quantized.verified_session if quantized else no_faster
-        )
+            session = ort.InferenceSession(str(model), session_options(), PROVIDERS)
+        return OnnxRuntimeSession(session, self._workers, quantized.verified_session)
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""

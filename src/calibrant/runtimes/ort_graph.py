@@ -62,6 +62,70 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
+def open_fused(model: Path) -> ort.InferenceSession:
+    """Open a Q/DQ file with its pairs fused into integer operators.
+
+    Without VNNI weights become unsigned, and ONNX Runtime (1.32) fails where several nodes share one:
+    then each gets its own.
+    """
+    options = session_options(fused=True)
+    try:
+        return ort.InferenceSession(str(model), options, PROVIDERS)
+    except Exception:
+        loaded = read_onnx(model)
+        if not _give_each_its_own_weights(loaded):
+            raise
+        return ort.InferenceSession(loaded.SerializeToString(), options, PROVIDERS)
+
+
+def _give_each_its_own_weights(model: onnx.ModelProto) -> bool:
+    """Copy stored integers, and what dequantizes them, so that each has one reader; whether any was."""
+    readers = readers_of(model)
+    own = _OwnInitializers(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        nodes.append(node)
+        if node.op_type != "DequantizeLinear" or not own.has(node.input[0]):
+            continue
+        own.take(node)
+        for number, reader in enumerate(readers[node.output[0]][1:], start=1):
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            copy.name, copy.output[0] = f"{node.name}_{number}", f"{node.output[0]}_{number}"
+            own.take(copy)
+            reader.input[list(reader.input).index(node.output[0])] = copy.output[0]
+            nodes.append(copy)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return own.copies > 0
+
+
+class _OwnInitializers:
+    """Gives each node weights and zero points that no other node reads."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._known = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._taken: set[str] = set()
+        self.copies = 0
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor is stored in the graph."""
+        return name in self._known
+
+    def take(self, node: onnx.NodeProto) -> None:
+        """Have a node read its own; what another node took before is copied."""
+        for position in range(0, len(node.input), 2):  # the scale between them stays as it is
+            name = node.input[position]
+            if name in self._taken:
+                self.copies += 1
+                copy = self._model.graph.initializer.add()
+                copy.CopyFrom(self._known[name])
+                copy.name = node.input[position] = f"{name}_own{self.copies}"
+            elif self.has(name):
+                self._taken.add(name)
+
+
 def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:
     """Open a graph that is optimized already, and may have Calibrant's own operators."""
     options, library = session_options(optimize=False), ort_operators.library()

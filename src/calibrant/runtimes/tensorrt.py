@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
@@ -29,10 +28,10 @@ from calibrant.core.reading import read_bytes, read_text, sha256_of
 from calibrant.core.types import Deployable, Feeds, Latency, Observer
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.core.writing import write_atomically
+from calibrant.runtimes.onnx_files import output_names
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.tensorrt_worker.messages import PROTOCOL
-from calibrant.runtimes.vendors import in_our_words
 from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
 
 EXPLICIT, CACHE, CALIBRATE = "explicit", "cache", "calibrate"
@@ -176,7 +175,7 @@ class TensorRT:
         warnings = tuple(map(str, facts.get("warnings", ())))
         for warning in warnings:
             self._progress.note(f"{worker.name}, building {model.name}: {warning}")
-        return TensorRTSession(worker, model.name, _outputs_of(model), facts.get("seconds"), warnings)
+        return TensorRTSession(worker, model.name, output_names(model), facts.get("seconds"), warnings)
 
     def _build(
         self, worker: WorkerProcess, model: Path, plan: Path, implicit: Implicit | None, cache: Path | None
@@ -390,13 +389,6 @@ def _kind_of(warning: str) -> str:
     if named is not None:
         warning = warning[: named.start()] + warning[named.end() :]
     return " ".join(word for word in warning.split() if not any(c.isdigit() for c in word))
-
-
-def _outputs_of(model: Path) -> tuple[str, ...]:
-    """The names of a graph's outputs, in order. Raises RuntimeFailedError for what is no model."""
-    with in_our_words(f"{model.name} cannot be read any more"):
-        graph = onnx.load_model_from_string(read_bytes(model)).graph
-    return tuple(value.name for value in graph.output)
 
 
 def _facts_of(plan: Path) -> dict[str, Any]:
