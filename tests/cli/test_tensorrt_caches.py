@@ -10,6 +10,7 @@ import pytest
 
 import calibrant
 from calibrant.artifacts.trt_cache import TensorRTCache, loads
+from calibrant.core.processor import processor_flags
 from calibrant.core.schemes import TENSORRT
 from calibrant.graph.model import load_model
 from calibrant.graph.points import quant_plan
@@ -81,13 +82,18 @@ def test_every_scale_is_tensorrts(caches: Caches, model: str, algorithm: str) ->
     assert agreeing(ours, theirs) == set(theirs.scales)
 
 
-# Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum.
+# Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum. ONNX Runtime's
+# float convolutions differ from TensorRT's in the last bits, by processor: 0.981 with AVX-512, 0.973 (360 of 370)
+# with AVX2.
+YOLOX_ENTROPY2 = 0.98 if "avx512f" in processor_flags() else 0.97
+
+
 @pytest.mark.parametrize(("model", "algorithm", "of_all", "of_quantized"), [
     (FASTESTDET, "entropy2", 0.99, 0.99),
     (FASTESTDET, "entropy", 0.99, 0.99),
     pytest.param(YOLO_FASTEST, "entropy2", 0.99, 0.99, marks=pytest.mark.slow),
     pytest.param(YOLO_FASTEST, "entropy", 0.96, 0.99, marks=pytest.mark.slow),
-    pytest.param(YOLOX, "entropy2", 0.98, 0.98, marks=pytest.mark.slow),
+    pytest.param(YOLOX, "entropy2", YOLOX_ENTROPY2, 0.98, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_almost_every_entropy_scale_is_tensorrts(
     caches: Caches, shared: Path, model: str, algorithm: str, of_all: float, of_quantized: float

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibrant.core.errors import ModelError
 from calibrant.core.types import Feeds, Runtime, Session
-from calibrant.graph.model import Model, opset_of, save_model, signature_of
+from calibrant.graph.model import Graph, Model, opset_of, save_model, signature_of
 from calibrant.graph.points import activation_tensors
 from calibrant.graph.probe import with_outputs
 from calibrant.stages.sessions import WatchedSession
@@ -74,7 +73,7 @@ def _synthetic_inputs(model: Model) -> dict[str, NDArray[Any]]:
 _Run = tuple[Feeds, Feeds]
 
 
-def _runs(model: ir.Model, file: Path, runtime: Runtime, drive: Callable[[Session], object]) -> list[_Run]:
+def _runs(model: Graph, file: Path, runtime: Runtime, drive: Callable[[Session], object]) -> list[_Run]:
     feeds: list[Feeds] = []
     outputs: list[Feeds] = []
     save_model(model, file)
@@ -88,7 +87,7 @@ def _kept_in(found: list[Feeds]) -> Callable[[Feeds], None]:
     return lambda arrays: found.append({name: np.array(array) for name, array in arrays.items()})
 
 
-def _replayed(model: ir.Model, file: Path, runtime: Runtime, runs: list[_Run]) -> list[_Run]:
+def _replayed(model: Graph, file: Path, runtime: Runtime, runs: list[_Run]) -> list[_Run]:
     save_model(model, file)
     with runtime.open(file) as session:
         return [(feeds, dict(session.run(feeds))) for feeds, _ in runs]
