@@ -82,9 +82,9 @@ def test_every_scale_is_tensorrts(caches: Caches, model: str, algorithm: str) ->
     assert agreeing(ours, theirs) == set(theirs.scales)
 
 
-# Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum. ONNX Runtime's
-# float convolutions differ from TensorRT's in the last bits, by processor: 0.981 with AVX-512, 0.973 (360 of 370)
-# with AVX2.
+# Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum.
+# ONNX Runtime's float convolutions differ from TensorRT's in the last bits, by processor: 0.98 was measured
+# with AVX-512, 360 of 370 with AVX2.
 YOLOX_ENTROPY2 = 0.98 if "avx512f" in processor_flags() else 0.97
 
 
