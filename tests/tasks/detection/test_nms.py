@@ -68,3 +68,11 @@ def test_equal_scores_go_in_order() -> None:
     found = Candidates(boxes, np.full(3, 0.5, np.float32), np.zeros(3, np.int64))
     assert non_maximum_suppression(found, 0.5, 300).tolist() == [0, 1]
     assert by_score(found).tolist() == [0, 1, 2]
+
+
+def test_class_agnostic_suppression_takes_all_for_one_class() -> None:
+    found = candidates(5, 200, 4, 50)
+    alike = Candidates(found.boxes, found.scores, np.zeros_like(found.classes))
+    kept = non_maximum_suppression(found, 0.4, 300, class_agnostic=True)
+    assert kept.tolist() == non_maximum_suppression(alike, 0.4, 300).tolist()
+    assert len(kept) < len(non_maximum_suppression(found, 0.4, 300))

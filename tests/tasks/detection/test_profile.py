@@ -124,3 +124,15 @@ def test_families_are_found_by_alias_and_in_any_case(asked: str, given: str) -> 
 def test_an_unknown_family_suggests_the_nearest() -> None:
     with pytest.raises(SettingsError, match="no family is called 'yolo5'; did you mean 'yolov5'"):
         family_named("yolo5")
+
+
+def test_a_profile_may_name_its_classes_and_how_boxes_suppress_each_other() -> None:
+    text = "classes: [person, face]\noutput: {decoder: rows, class_agnostic: true}"
+    profile = parse_profile(text, "mine.yaml")
+    assert (profile.classes, profile.output.class_agnostic) == (("person", "face"), True)
+
+
+@pytest.mark.parametrize("background", ["first", "last", "true"])
+def test_a_background_may_be_first_or_last(background: str) -> None:
+    profile = parse_profile(f"output: {{decoder: queries, background: {background}}}", "mine.yaml")
+    assert profile.output.decoder.class_count({"boxes": (1, 9, 4), "scores": (1, 9, 7)}) == 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibrant.tasks.detection.classes import match_categories, remark_on_names
+from calibrant.tasks.detection.classes import fitted, match_categories, remark_on_names
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.families import Recognition, recognise
@@ -34,6 +34,7 @@ __all__ = [
     "check_images",
     "contents_sha256",
     "family_named",
+    "fitted",
     "load_profile",
     "match_categories",
     "open_dataset",

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibrant.core.errors import ClassMismatchError
-from calibrant.tasks.detection.types import Category
+from calibrant.tasks.detection.families import Recognition
+from calibrant.tasks.detection.types import Category, Dataset, GroundTruth
 
 NOT_LABELLED = -1
 """Stands for a class of the model that the data set does not label; its detections are not scored."""
@@ -38,6 +43,90 @@ def match_categories(
         start = _ID_OF_FIRST_CLASS[model_class_count]
         return tuple(by_id.get(start + index, NOT_LABELLED) for index in range(model_class_count))
     raise _counts_differ(dataset_categories, model_class_count, names)
+
+
+def fitted(
+    dataset: Dataset, found: Recognition, classes: Sequence[str] = ()
+) -> tuple[Dataset, tuple[int, ...]]:
+    """A test set as a model can be scored on it, and for each of the model's classes its category's index.
+
+    classes: the names to score (default: all labels, or those that the profile's own ``classes`` name).
+    Raises ClassMismatchError.
+    """
+    chosen = tuple(classes) or _named_by_profile(dataset, found.profile.classes)
+    kept, names = only_classes(dataset, chosen, found.class_count, found.class_names)
+    # Models with NMS inside do not show how many classes they have: the names' or the labels' count is taken.
+    count = found.class_count or (len(names) if names else len(kept.categories))
+    class_map = match_categories(kept.categories, count, names)
+    return replace(kept, warnings=(*kept.warnings, *remark_on_names(kept.categories, names))), class_map
+
+
+def _named_by_profile(dataset: Dataset, classes: Sequence[str]) -> tuple[str, ...]:
+    """Those of a profile's classes that are labelled, where other classes are labelled too."""
+    plain, labelled = {_plain(name) for name in classes}, {_plain(c.name) for c in dataset.categories}
+    return tuple(name for name in classes if _plain(name) in labelled) if classes and labelled - plain else ()
+
+
+def only_classes(
+    dataset: Dataset, classes: Sequence[str], class_count: int | None, class_names: Sequence[str] | None
+) -> tuple[Dataset, tuple[str, ...] | None]:
+    """A test set with the labels of some classes alone, and the model's class names.
+
+    classes: the names to score; none: all. Where the model has no names, and as many classes, they are its
+    own, in its order. Raises ClassMismatchError for a name that the labels or the model do not have.
+    """
+    names = None if class_names is None else tuple(class_names)
+    if not classes:
+        return dataset, names
+    if names is None and class_count in (None, len(classes)):
+        names = tuple(classes)
+    _require_known(classes, names, f"the model's {class_count} classes")
+    _require_known(classes, [category.name for category in dataset.categories], "the labels' classes")
+    wanted = {_plain(name) for name in classes}
+    kept = [index for index, category in enumerate(dataset.categories) if _plain(category.name) in wanted]
+    return _restricted(dataset, kept), names
+
+
+def _require_known(classes: Sequence[str], known: Sequence[str] | None, whose: str) -> None:
+    plain = {_plain(name) for name in known or ()}
+    strange = [name for name in classes if _plain(name) not in plain]
+    if strange:
+        shown = f", e.g. {', '.join(repr(name) for name in known[:3])}" if known else ", which have no names"
+        raise ClassMismatchError(
+            f"{strange[0]!r} is none of {whose}{shown}; "
+            "give --classes (or a profile's classes) as they are there"
+        )
+
+
+def _restricted(dataset: Dataset, kept: Sequence[int]) -> Dataset:
+    """The test set with the categories of these indices alone."""
+    new = np.full(len(dataset.categories), NOT_LABELLED, np.int64)
+    new[list(kept)] = np.arange(len(kept))
+    samples = tuple(
+        replace(sample, truth=_of_categories(sample.truth, new[sample.truth.classes]))
+        for sample in dataset.samples
+    )
+    before, after = dataset.box_count, sum(len(sample.truth) for sample in samples)
+    names = ", ".join(dataset.categories[index].name for index in kept[:3])
+    shown = f"{names}, ..." if len(kept) > 3 else names
+    remark = (
+        f"{len(kept)} of {len(dataset.categories)} classes are scored ({shown}), {after} of {before} boxes"
+    )
+    if not after:
+        raise ClassMismatchError(
+            f"no box of '{dataset.source}' is of the classes to score ({names}); give others"
+        )
+    return replace(
+        dataset,
+        categories=tuple(dataset.categories[index] for index in kept),
+        samples=samples,
+        warnings=(*dataset.warnings, remark),
+    )
+
+
+def _of_categories(truth: GroundTruth, classes: NDArray[np.int64]) -> GroundTruth:
+    rows = classes >= 0
+    return GroundTruth(truth.xywh[rows], classes[rows], truth.areas[rows], truth.crowd[rows])
 
 
 def remark_on_names(
@@ -99,5 +188,5 @@ def _counts_differ(
     )
     return ClassMismatchError(
         f"the model has {count} classes and the labels {len(categories)}, and e.g. {example!r} {where}; "
-        "give labels with the model's classes, in its order"
+        "give labels with the model's classes, in its order, or name the model's classes with --classes"
     )

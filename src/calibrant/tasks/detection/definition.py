@@ -23,7 +23,7 @@ from calibrant.core.tasks import (
 )
 from calibrant.core.types import ModelSignature
 from calibrant.tasks.detection import families
-from calibrant.tasks.detection.classes import match_categories, remark_on_names
+from calibrant.tasks.detection.classes import fitted
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
@@ -53,6 +53,19 @@ class DetectionOptions:
     imgsz: int | None = option(
         None, "Side of a square input, for a model with dynamic shape.", metavar="N", low=1, is_side=True
     )
+    classes: str | None = option(
+        None,
+        "Score these classes alone, by name; of a model without names all its own, in its order.",
+        metavar="LIST",
+    )
+    images: str | None = option(
+        None, "Folder of the images that a COCO JSON labels [default: near it].", metavar="DIR"
+    )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names in ``classes``, which commas separate."""
+        return tuple(name.strip() for name in (self.classes or "").split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -114,22 +127,21 @@ class Detection(TaskDefinition):
             detail=found,
         )
 
-    def open_test(self, source: str, found: Recognition, options: Any, reading: Reading) -> SampleSet:
+    def open_test(
+        self, source: str, found: Recognition, options: DetectionOptions, reading: Reading
+    ) -> SampleSet:
         """Open a labelled data set and map the model's classes onto it.
 
         Raises DataError, ImageError or ClassMismatchError.
         """
-        del options
-        dataset, model = open_dataset(Path(source), reading.limit), _detector(found)
-        # Models with NMS inside do not show how many classes they have: then the labels' count is taken.
-        count = model.class_count or len(dataset.categories)
-        class_map = match_categories(dataset.categories, count, model.class_names)
+        images = None if options.images is None else Path(options.images)
+        labelled = open_dataset(Path(source), reading.limit, images)
+        dataset, class_map = fitted(labelled, _detector(found), options.class_names)
         samples, warnings = check_images(dataset.samples, reading.skip_bad)
-        remarks = remark_on_names(dataset.categories, model.class_names)
         return SampleSet(
             source=str(dataset.source),
             samples=samples,
-            warnings=(*dataset.warnings, *remarks, *warnings),
+            warnings=(*dataset.warnings, *warnings),
             facts={
                 "boxes": sum(len(sample.truth) for sample in samples),
                 "classes": len(dataset.categories),
@@ -153,7 +165,7 @@ class Detection(TaskDefinition):
         test: SampleSet | None = None,
     ) -> DetectionTask:
         """The task for a detector; without a test set classes are numbered as the model does."""
-        labels = test.detail if test else _own_classes(_detector(found))
+        labels = test.detail if test else _own_classes(_detector(found), options.class_names)
         return DetectionTask(
             _detector(found).profile,
             signatures[MODEL],
@@ -181,10 +193,12 @@ def _detector(found: Recognition) -> families.Recognition:
     return found.detail
 
 
-def _own_classes(model: families.Recognition) -> Labels:
-    count = model.class_count or _CLASSES_ASSUMED
-    names = model.class_names or tuple(f"class {index}" for index in range(count))
-    return Labels(tuple(Category(index, name) for index, name in enumerate(names)), tuple(range(count)))
+def _own_classes(model: families.Recognition, given: tuple[str, ...]) -> Labels:
+    """The model's classes: by its own names, those that were given if they are as many, or numbers."""
+    count = model.class_count or len(given) or _CLASSES_ASSUMED
+    numbered = tuple(f"class {index}" for index in range(count))
+    names = model.class_names or (given if len(given) == count else numbered)
+    return Labels(tuple(Category(index, name) for index, name in enumerate(names)), tuple(range(len(names))))
 
 
 def _truth_sha256(samples: Sequence[DetectionSample]) -> str:

@@ -43,7 +43,12 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
     profile, remark = _as_the_input_shows(profile, image)
     shapes = {info.name: info.shape for info in signature.outputs}
     counted = profile.output.decoder.class_count(shapes, image.known_frame)
-    names = notes.class_names
+    names = profile.classes or notes.class_names
+    if counted is not None and profile.classes and counted != len(profile.classes):
+        raise ModelError(
+            f"profile '{profile.name}' names {len(profile.classes)} classes but the outputs hold {counted}; "
+            "name them all, in the model's order"
+        )
     if counted is not None and names is not None and counted != len(names):
         raise ModelError(
             f"the outputs hold {counted} classes by profile '{profile.name}' but the metadata names "

@@ -53,21 +53,29 @@ class InputProfile:
 
 @dataclass(frozen=True)
 class OutputProfile:
-    """How the outputs become boxes: a decoder with its parameters, and whether NMS is still to be done."""
+    """How the outputs become boxes: a decoder with its parameters, and whether NMS is still to be done.
+
+    ``class_agnostic``: boxes suppress each other whatever their classes.
+    """
 
     decoder: Decoder
     nms: bool = True
+    class_agnostic: bool = False
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A family of detectors. ``aliases`` are other families that share it; ``summary`` is one line."""
+    """A family of detectors. ``aliases`` are other families that share it; ``summary`` is one line.
+
+    ``classes`` are the model's own, in its order: a user's profile may say what the file does not.
+    """
 
     name: str
     input: InputProfile
     output: OutputProfile
     summary: str = ""
     aliases: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def load_profile(path: Path) -> Profile:
@@ -148,8 +156,11 @@ def _output(content: Any, where: str) -> OutputProfile:
             f"{where}: no decoder is called '{name}'{_suggestion(str(name), DECODERS)}; choose one of "
             f"{', '.join(DECODERS)}"
         )
-    nms = _checked(bool, values.pop("nms", True), f"{where}: nms")
-    return OutputProfile(_built(DECODERS[name], values, where), nms)
+    flags = {
+        key: _checked(bool, values.pop(key, default), f"{where}: {key}")
+        for key, default in (("nms", True), ("class_agnostic", False))
+    }
+    return OutputProfile(_built(DECODERS[name], values, where), **flags)
 
 
 def _built(kind: type[T], content: Any, where: str) -> T:

@@ -249,4 +249,5 @@ class DetectionTask(Task):
     def _kept(self, found: Candidates) -> IntArray:
         if not self.profile.output.nms:
             return by_score(found)[: self._max_detections]
-        return non_maximum_suppression(found, self._iou, self._max_detections)
+        agnostic = self.profile.output.class_agnostic
+        return non_maximum_suppression(found, self._iou, self._max_detections, agnostic)

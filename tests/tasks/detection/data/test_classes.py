@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import ClassMismatchError
-from calibrant.tasks.detection.classes import NOT_LABELLED, match_categories, remark_on_names
-from calibrant.tasks.detection.types import Category
+from calibrant.tasks.detection.classes import NOT_LABELLED, fitted, match_categories, remark_on_names
+from calibrant.tasks.detection.families import Recognition
+from calibrant.tasks.detection.profile import family_named
+from calibrant.tasks.detection.types import Category, Dataset, DetectionSample, GroundTruth
 
 COCO_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
@@ -82,3 +88,67 @@ def test_different_counts_are_refused_with_both_and_an_example() -> None:
         match_categories(categories("cat", "dog", "bird"), 80, None)
     with pytest.raises(ClassMismatchError, match=r"3 classes and the labels 2.*'zebra' is none of"):
         match_categories(categories("cat", "zebra"), 3, ["cat", "dog", "bird"])
+
+
+# --- a subset of the labels' classes ---------------------------------------------------------------
+
+
+def labels(*names: str) -> Dataset:
+    """One image with a box of each class."""
+    boxes = np.tile([0.0, 0.0, 5.0, 5.0], (len(names), 1))
+    truth = GroundTruth(boxes, np.arange(len(names)), np.full(len(names), 25.0), np.zeros(len(names), bool))
+    categories = tuple(Category(10 * index, name) for index, name in enumerate(names))
+    return Dataset("set", Path("labels.json"), categories, (DetectionSample("a", Path("a.png"), truth),))
+
+
+def detector(count: int | None, names: tuple[str, ...] | None, classes: tuple[str, ...] = ()) -> Recognition:
+    return Recognition(replace(family_named("yolov8"), classes=classes), count, names, "")
+
+
+@pytest.mark.parametrize(
+    ("found", "classes", "class_map"),
+    [
+        (detector(1, None), ("person",), (0,)),
+        (detector(None, None), ("person",), (0,)),
+        (detector(2, ("dog", "person")), ("person",), (-1, 0)),
+        (detector(1, ("person",), classes=("person",)), (), (0,)),
+        (detector(2, ("person", "face"), classes=("person", "face")), (), (0, -1)),
+    ],
+)
+def test_a_model_of_some_classes_is_scored_on_their_labels(
+    found: Recognition, classes: tuple[str, ...], class_map: tuple[int, ...]
+) -> None:
+    dataset, mapped = fitted(labels("cat", "person", "dog"), found, classes)
+    assert mapped == class_map
+    assert [category.name for category in dataset.categories] == ["person"]
+    assert dataset.samples[0].truth.classes.tolist() == [0]
+    assert dataset.warnings == ("1 of 3 classes are scored (person), 1 of 3 boxes",)
+
+
+def test_classes_keep_the_order_of_the_labels_and_map_by_the_models() -> None:
+    dataset, mapped = fitted(labels("cat", "Person", "dog"), detector(2, None), ("dog", "person"))
+    assert [category.name for category in dataset.categories] == ["Person", "dog"]
+    assert mapped == (1, 0)
+
+
+def test_without_a_choice_all_labels_count() -> None:
+    dataset, mapped = fitted(labels("cat", "dog"), detector(2, None))
+    assert (len(dataset.categories), mapped, dataset.warnings) == (2, (0, 1), ())
+
+
+@pytest.mark.parametrize(
+    ("found", "classes", "words"),
+    [
+        (detector(1, None), ("bird",), r"'bird' is none of the labels' classes, e\.g\. 'cat', 'person'"),
+        (
+            detector(2, ("cat", "dog")),
+            ("person",),
+            r"'person' is none of the model's 2 classes, e\.g\. 'cat'",
+        ),
+        (detector(80, None), ("person",), r"'person' is none of the model's 80 classes, which have no names"),
+        (detector(1, None), (), r"the model has 1 classes and the labels 3.*--classes"),
+    ],
+)
+def test_classes_that_do_not_fit_are_named(found: Recognition, classes: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ClassMismatchError, match=words):
+        fitted(labels("cat", "person", "dog"), found, classes)

@@ -170,3 +170,19 @@ def test_other_suffixes_of_jpeg_are_images(tmp_path: Path, suffix: str) -> None:
     image = tmp_path / "images" / "val" / "one.jpg"
     image.rename(image.with_suffix(suffix))
     assert open_dataset(path).samples[0].path.suffix == suffix
+
+
+def test_the_images_of_a_coco_file_may_lie_anywhere(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "set")
+    (tmp_path / "set" / "images").rename(tmp_path / "photos")
+    assert open_dataset(path, images=tmp_path / "photos").samples[0].path.parent == tmp_path / "photos"
+    with pytest.raises(DataError, match="or name it with --images"):
+        open_dataset(path)
+    with pytest.raises(DataError, match=r"'.*elsewhere' does not exist"):
+        open_dataset(path, images=tmp_path / "elsewhere")
+
+
+def test_labels_that_name_their_images_take_no_other_folder(tmp_path: Path) -> None:
+    path = write_ultralytics(tmp_path)
+    with pytest.raises(SettingsError, match=r"Ultralytics data.yaml say where their images are"):
+        open_dataset(path, images=tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibrant.core.errors import DataError
+from calibrant.core.errors import DataError, SettingsError
 from calibrant.tasks.detection.datasets import coco, ultralytics, voc
 from calibrant.tasks.detection.types import Dataset
 from calibrant.tasks.media.files import images_in, is_file, is_folder
@@ -31,10 +31,11 @@ FORMATS = (
 )
 
 
-def open_dataset(path: Path, limit: int | None = None) -> Dataset:
+def open_dataset(path: Path, limit: int | None = None, images: Path | None = None) -> Dataset:
     """Open a labelled test set of any format in :data:`FORMATS`, given as its label file or its folder.
 
-    ``limit`` takes the first images in the data set's own order (each reader says which).
+    ``limit`` takes the first images in the data set's own order (each reader says which). ``images`` is the
+    folder of a COCO file's images, where they do not lie near it.
     Raises DataError when nothing is there, the format is unknown or ambiguous, or labels and images do not
     fit together; ImageError is left to the check of the images.
     """
@@ -47,7 +48,13 @@ def open_dataset(path: Path, limit: int | None = None) -> Dataset:
         names = " and ".join(format_.name for format_, _ in found)
         raise DataError(f"'{path}' holds labels as {names}; give the label file itself, e.g. '{found[0][1]}'")
     chosen, place = found[0]
-    return chosen.read(place, limit)
+    if images is None:
+        return chosen.read(place, limit)
+    if chosen.read is not coco.read:
+        raise SettingsError(f"labels as {chosen.name} say where their images are; leave --images out")
+    if not is_folder(images):
+        raise DataError(f"the folder of images '{images}' does not exist; give another --images")
+    return coco.read(place, limit, images)
 
 
 def _unknown(path: Path) -> DataError:

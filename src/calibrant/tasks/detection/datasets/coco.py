@@ -58,21 +58,23 @@ def find(path: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read(path: Path, limit: int | None = None) -> Dataset:
+def read(path: Path, limit: int | None = None, images: Path | None = None) -> Dataset:
     """Read a COCO file; the first ``limit`` images are taken in the order of the file.
 
-    Categories are in order of their ids, as in COCO's own scores. Crowds and areas are kept.
+    ``images`` is the folder that holds them (default: one near the file). Categories are in order of their
+    ids, as in COCO's own scores. Crowds and areas are kept.
     Raises DataError.
     """
     content = _content(path)
-    images = _records(content, "images", path)
+    records = _records(content, "images", path)
     annotations = _records(content, "annotations", path)
     categories, warnings = _categories(_records(content, "categories", path), annotations, path)
-    _refuse_duplicates([_field(image, "file_name", str, path) for image in images], "image file names", path)
-    count = first(limit, len(images))
-    files = _files(path, [str(image["file_name"]) for image in images[:count]])
-    truths, remarks = _truths(images, annotations, [category.id for category in categories], count, path)
-    samples = _samples(images, files, truths)
+    names = [_field(image, "file_name", str, path) for image in records]
+    _refuse_duplicates(names, "image file names", path)
+    count = first(limit, len(records))
+    files = _files(path, names[:count], images)
+    truths, remarks = _truths(records, annotations, [category.id for category in categories], count, path)
+    samples = _samples(records, files, truths)
     return assemble(path, categories, samples, [*warnings, *remarks])
 
 
@@ -272,9 +274,9 @@ def _float(value: Any) -> float:
 # --- images ----------------------------------------------------------------------------------------
 
 
-def _files(path: Path, names: Sequence[str]) -> list[Path]:
+def _files(path: Path, names: Sequence[str], images: Path | None) -> list[Path]:
     """The image files. Raises DataError where some are missing, before any box is read."""
-    folder = _image_folder(path, names)
+    folder = images or _image_folder(path, names)
     inner = [inner_name(name) for name in names]
     refuse_missing(path, [os.path.join(folder, name) for name in inner])  # noqa: PTH118  (a million of them)
     return [folder / name for name in inner]
@@ -302,7 +304,7 @@ def _image_folder(path: Path, names: Sequence[str]) -> Path:
     if not held[best]:
         raise DataError(
             f"the images of '{path}' are not beside it, e.g. {names[0]!r}; "
-            "put their folder beside the file or in 'images'"
+            "put their folder beside the file or in 'images', or name it with --images"
         )
     return best
 
