@@ -14,6 +14,7 @@ from calibrant.cli.options import (
     CACHE,
     CALIB,
     CALIBRATORS,
+    CLASSES,
     DATA,
     EXECUTOR,
     FAMILY,
@@ -118,7 +119,7 @@ def evaluate(as_json: bool, **settings: Any) -> None:
 
 
 @click.command()
-@options(MODEL, FAMILY, IMGSZ, JSON)
+@options(MODEL, FAMILY, IMGSZ, CLASSES, JSON)
 @click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
 @click.option("--sample", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw what is read from this image, to see whether it is right.")  # fmt: skip

@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from calibrant.cli.options import CALIB, CALIBRATORS, INPUT, JSON, PLACEMENT, options, seconds_of
+from calibrant.cli.options import (
+    CALIB,
+    CALIBRATORS,
+    CLASSES,
+    IMAGES,
+    INPUT,
+    JSON,
+    PLACEMENT,
+    options,
+    seconds_of,
+)
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
 
 
@@ -20,7 +30,7 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of
               help="Labelled test set to compare with, and to measure mAP on.")  # fmt: skip
 @click.option("--pool", metavar="IMAGES",
               help="Images to choose from, as for --calib [default: those of --calib].")  # fmt: skip
-@options(CALIBRATORS, INPUT, PLACEMENT, JSON)
+@options(CALIBRATORS, INPUT, CLASSES, IMAGES, PLACEMENT, JSON)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images.")
 @click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
               help="Random orders of the calibration set.")  # fmt: skip

@@ -62,7 +62,16 @@ INPUT = options(
     IMGSZ,
     click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read."),
 )  # fmt: skip
+CLASSES = click.option(
+    "--classes", metavar="LIST",
+    help="Score these classes alone, by name; of a model without names all its own, in its order.",
+)  # fmt: skip
+IMAGES = click.option(
+    "--images", metavar="DIR", help="Folder of the images that a COCO JSON labels [default: near it]."
+)
 SCORING = options(
+    CLASSES,
+    IMAGES,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images."),
     click.option("--conf", "confidence", type=click.FloatRange(0, 1), default=0.001, show_default=True,
                  help="Keep boxes of at least this score."),
