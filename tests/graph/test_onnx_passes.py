@@ -105,3 +105,18 @@ def test_inference_leaves_a_contradictory_graph_as_it_is(tmp_path: Path) -> None
     model = load_small_detector(tmp_path).ir.clone()
     model.graph.inputs[0].shape = ir.Shape([1, 7, 8, 8])
     assert [node.name for node in with_inferred_shapes(model).graph] == [node.name for node in model.graph]
+
+
+def test_an_output_of_unknown_rank_is_no_obstacle() -> None:
+    """PaddlePaddle's recognizers say nothing of their output, and runtimes take them as they are."""
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], name="relu")
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)])
+    raised = with_opset(ir.serde.deserialize_model(model), 13)
+    assert raised.opset_imports[""] == 13
+    assert [output.name for output in raised.graph.outputs] == ["y"]

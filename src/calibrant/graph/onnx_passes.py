@@ -97,8 +97,18 @@ def _converted(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(computed.difference(own)))
     result = version_converter.convert_version(proto, opset)
     del result.graph.output[len(own) :]
-    onnx.checker.check_model(result)  # bodies of If, Loop and Scan, for one, stay as they were
+    _require_valid(result)  # bodies of If, Loop and Scan, for one, stay as they were
     return result
+
+
+def _require_valid(proto: onnx.ModelProto) -> None:
+    """Raise what ONNX's checker raises, but take outputs of unknown rank, as runtimes do."""
+    checked = onnx.ModelProto()
+    checked.CopyFrom(proto)
+    known = [output for output in proto.graph.output if output.type.tensor_type.HasField("shape")]
+    del checked.graph.output[:]
+    checked.graph.output.extend(known)
+    onnx.checker.check_model(checked)
 
 
 def _convertible(model: ir.Model) -> ir.Model:

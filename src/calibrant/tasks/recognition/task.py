@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.errors import DataError, ModelError
+from calibrant.core.errors import ModelError
 from calibrant.core.metrics import Metric, Score
 from calibrant.core.tasks import Evaluated, Look, Task, Words, sole
 from calibrant.core.types import Feeds, Session
@@ -18,7 +18,7 @@ from calibrant.tasks.media.appearance import appearance_of
 from calibrant.tasks.media.contents import content_digest
 from calibrant.tasks.media.images import read_image
 from calibrant.tasks.media.inputs import ImageTensor
-from calibrant.tasks.media.samples import CalibrationSample, array_of
+from calibrant.tasks.media.samples import CalibrationSample, array_that_fits
 from calibrant.tasks.recognition.characters import Characters
 from calibrant.tasks.recognition.comparing import differences_between
 from calibrant.tasks.recognition.ctc import best_path
@@ -140,19 +140,11 @@ class RecognitionTask(Task):
         return Look({**features, ("brightness", looks.band): 1}, looks.hash)
 
     def _tensor(self, sample: LineSample | CalibrationSample) -> NDArray[np.float32]:
-        array = array_of(sample)
-        if array is None:
-            if sample.path is None:
-                raise DataError(
-                    f"calibration sample '{sample.id}' has neither image nor array; give one of them"
-                )
-            return prepared(read_image(sample.path), self._reader.input)
-        if not self._reader.image.fits(array):
-            raise DataError(
-                f"calibration sample '{sample.id}' has shape {array.shape}, which input "
-                f"'{self._reader.image.name}' does not take; preprocess it for this model"
-            )
-        return np.ascontiguousarray(array)
+        array = array_that_fits(sample, self._reader.image)
+        if array is not None:
+            return array
+        assert sample.path is not None
+        return prepared(read_image(sample.path), self._reader.input)
 
     def _table(self, classes: int) -> tuple[str, ...]:
         if self._reader.characters is None:
