@@ -24,6 +24,9 @@ PROFILE_FILES = frozenset({".yaml", ".yml"})
 
 TASKS: Mapping[str, str] = {
     "detection": "calibrant.tasks.detection.definition:DETECTION",
+    "classification": "calibrant.tasks.classification:ClassificationDefinition",
+    "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
+    "outputs": "calibrant.tasks.outputs.definition:OUTPUTS",
 }
 """Where each task's definition is; it is imported when it is asked for."""
 

@@ -30,6 +30,9 @@ from calibrant.tasks.media.inputs import only_image_input
 
 _ASSUMED = "torchvision"
 
+_SELECTING = frozenset({"NonMaxSuppression", "TopK", "EfficientNMS_TRT"})
+"""Operators of detectors, of which some also give rows of a few numbers."""
+
 
 @dataclass(frozen=True)
 class ClassificationOptions:
@@ -81,7 +84,8 @@ class ClassificationDefinition(TaskDefinition):
         shape = signature.outputs[0].shape if len(signature.outputs) == 1 else (0,) * 9
         classes = shape[1] if len(shape) == 2 else None
         told = _told(signature.metadata)
-        is_one = image is not None and image.channels == 3 and classes is not None and classes > 1
+        is_row = classes is not None and classes > 1 and not _SELECTING & signature.op_counts.keys()
+        is_one = image is not None and image.channels == 3 and is_row
         if family not in FAMILIES and family != AUTO:
             return None
         if not is_one or image is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -52,13 +52,14 @@ def only_image_input(signature: ModelSignature) -> ImageTensor | None:
     if len(signature.inputs) != 1:
         return None
     info = signature.inputs[0]
-    if len(info.shape) != 4 or info.dtype not in _DTYPES or info.shape[0] not in (None, 1):
+    shape = [size if size is None or size > 0 else None for size in info.shape]  # some files say -1
+    if len(shape) != 4 or info.dtype not in _DTYPES or shape[0] not in (None, 1):
         return None
-    return _as_image(info)
+    return _as_image(info, shape)
 
 
-def _as_image(info: TensorInfo) -> ImageTensor | None:
-    _, first, second, last = info.shape
+def _as_image(info: TensorInfo, shape: Sequence[int | None]) -> ImageTensor | None:
+    _, first, second, last = shape
     if first in (1, 3):
         return ImageTensor(info.name, info.dtype, "nchw", first, second, last)
     if last in (1, 3):

@@ -72,7 +72,9 @@ class RecognitionDefinition(TaskDefinition):
     calibration: ClassVar[str] = (
         "a folder of images of lines, a label file, a glob, a .txt list, .npy or .npz"
     )
+    columns: ClassVar[Mapping[str, str]] = {"exact lines": "exact lines"}
     few_labels: ClassVar[int] = 2000
+    takes_any_size: ClassVar[bool] = True
     differences = RecognitionDifferences
     features: ClassVar[Mapping[str, Sequence[str]]] = {
         "characters": KINDS,
