@@ -19,6 +19,22 @@ TENSORRT = Scheme(
     ties_pooling=True,
 )
 
+# What TensorRT runs in INT8 by itself, from a calibration cache, between two convolutions: read off engines
+# of 8.5.1.7 (docs/results-tensorrt.md). Absent, and float, are Reshape, Transpose, Gather, Pad and Softmax.
+TENSORRT_IMPLICIT = Scheme(
+    name="tensorrt-implicit",
+    activations=QuantSpec("int8", symmetric=True),
+    weights=_WEIGHTS,
+    weight_axis=TENSORRT.weight_axis,
+    joined_ops=frozenset({
+        "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Div", "Elu", "Exp",
+        "GlobalAveragePool", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Pow",
+        "Relu", "Resize", "Sigmoid", "Slice", "Softplus", "Split", "Sub", "Tanh", "Upsample",
+    }),
+    ties_pooling=True,
+    rounds_fused_layers=True,
+)  # fmt: skip
+
 # What ONNX Runtime's CPU provider runs on integers from end to end (QLinear operators): docs/runtimes.md.
 _MOVED_BY_ONNXRUNTIME = frozenset({
     "Expand", "Flatten", "Gather", "MaxPool", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Tile",
@@ -50,7 +66,7 @@ OPENVINO = Scheme(
     stores_integers=True,
 )
 
-SCHEMES = {scheme.name: scheme for scheme in (TENSORRT, ONNXRUNTIME, OPENVINO)}
+SCHEMES = {scheme.name: scheme for scheme in (TENSORRT, TENSORRT_IMPLICIT, ONNXRUNTIME, OPENVINO)}
 
 
 def scheme_named(name: str) -> Scheme:

@@ -97,6 +97,8 @@ class Scheme:
     ``absorbed_ops`` activation functions that the target computes while it rounds: the pair stands behind.
     With ``quantizes_biases`` a bias is int32 in the accumulator's own scale, input's times weight's; with
     ``stores_integers`` weights are integers in the file, else floats with a pair.
+    With ``rounds_fused_layers`` the target chooses the points itself, by TensorRT's fusion: rounded is what
+    lies between the layers it makes, ``joined_ops`` being those that may run on integers.
     ``ties_pooling``: under most calibrators a pooling output takes its input's range, as TensorRT has it.
     ``min_opset`` is the lowest ONNX opset of a Q/DQ model.
     """
@@ -109,6 +111,7 @@ class Scheme:
     moving_ops: frozenset[str] = frozenset()
     absorbed_ops: frozenset[str] = frozenset()
     ties_pooling: bool = False
+    rounds_fused_layers: bool = False
     quantizes_outputs: bool = False
     quantizes_biases: bool = False
     stores_integers: bool = False

@@ -21,6 +21,7 @@ from calibrant.graph.joined import (
 )
 from calibrant.graph.kept_float import reasons_for_float
 from calibrant.graph.model import Model, raised
+from calibrant.graph.tensorrt_implicit import ImplicitNetwork
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 
 _QUANTIZED_OPS = frozenset({
@@ -216,6 +217,9 @@ def _channel_axis(node: ir.Node, scheme: Scheme) -> int | None:
 def _points_of(
     weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme
 ) -> Iterator[ActivationPoint]:
+    if scheme.rounds_fused_layers:
+        yield from _implicit_points(weighted, graph, spared, scheme)
+        return
     chain = set(weighted) | set(_joined(weighted, graph, spared, scheme))
     nodes = [node for node in graph if node in chain]
     sources = encoding_sources(nodes, scheme)
@@ -231,6 +235,15 @@ def _points_of(
         is_output = scheme.quantizes_outputs and value.is_graph_output()
         is_guarded = comes_from_float(value, floats, scheme)
         yield ActivationPoint(name, tuple(readers), sources.get(name), is_output, is_guarded)
+
+
+def _implicit_points(
+    weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme
+) -> Iterator[ActivationPoint]:
+    for rounding in ImplicitNetwork(graph, weighted, spared, scheme).roundings():
+        readers = tuple((name_of(node), index) for node, index in rounding.readers)
+        tied_to = name_of(rounding.tied_to) if rounding.tied_to is not None else None
+        yield ActivationPoint(name_of(rounding.value), readers, tied_to)
 
 
 def _joined(weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme) -> list[ir.Node]:
