@@ -49,7 +49,10 @@ def renamed(name: str) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_study_of_hostile_names(study: Run, run: Run, work: Path, name: str) -> None:
+def test_a_study_of_hostile_names(
+    study: Run, run: Run, work: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIBRANT_STORE", str(work / "runs.sqlite"))
     saved(renamed(name), work / "m.onnx")
     labels = json.loads((work / "test/labels.json").read_text())
     labels["categories"][0]["name"] = name
@@ -61,11 +64,22 @@ def test_a_study_of_hostile_names(study: Run, run: Run, work: Path, name: str) -
         run("diagnose", "out"),
         run("cache", "show", "out/minmax.cache"),
         run("report", "out", "--markdown"),
+        run("runs", "list"),
+        run("runs", "show", json.loads(run("runs", "list", "--json").out)["runs"][0]["id"]),
+        run("runs", "list", "--json"),
+        run("inspect", "m.onnx", "--json"),
+        run("evaluate", "m.onnx", "--data", "test"),
+        run("calibrate", "m.onnx", "--calib", "calib", "--out", "other"),
+        run("compare", "out", "out"),
+        run("optimize", "out", "--budget", "1s", "--out", "best"),
     ]
     assert answers[0].code == 0
     assert [answer for answer in answers if not is_calm(answer)] == []
     page = (work / "out/report.html").read_text("utf-8")
     assert "<script>alert(1)" not in page
+    summary = (work / "out/report.md").read_text("utf-8") if (work / "out/report.md").exists() else ""
+    # Its own parts, scripts among them, are plain text; names must not turn or hide what stands there.
+    assert not set(page + summary) & set("\x1b\u202e\u202d\u2066\u2067\u2068\u200e\u200f\u061c")
     assert outside(work) == before
     assert not list(work.rglob("pwned"))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import CalibrantError, DataError
-from calibrant.core.printable import printable
+from calibrant.core.printable import printable, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_a_name_without_end_leaves_the_remedy_in_sight() -> None:
     words = str(DataError(f"{'x' * 100_000} is too long; shorten it"))
     assert len(words) < 1300
     assert words.endswith("shorten it")
+
+
+def test_lines_stay_lines() -> None:
+    assert printable_lines("a\x1b[31m\nb\u202e\n") == "a\\x1b[31m\nb\\u202e\n"
+    assert printable_lines("plain ü 字") == "plain ü 字"

@@ -18,6 +18,7 @@ from calibrant.cli.coverage import coverage
 from calibrant.cli.diagnose import diagnose
 from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
+from calibrant.cli.output import say
 from calibrant.cli.report import report
 from calibrant.cli.runs import runs
 from calibrant.cli.skill import skill
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CalibrantError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except OSError as error:
         _drop_unprinted()
@@ -98,7 +99,7 @@ def _flush() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"error: {printable(message)}", err=True)
+    say(f"error: {printable(message)}", err=True)
     sys.exit(USER_ERROR)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibrant.cli.options import JSON, MODEL
-from calibrant.cli.output import given, print_json
+from calibrant.cli.output import given, print_json, say
 
 if TYPE_CHECKING:
     from calibrant.artifacts.trt_cache import TensorRTCache
@@ -47,7 +47,7 @@ def show(file: Path, assume_version: str | None, as_json: bool) -> None:
     if as_json:
         print_json(api.cache_to_json(file, assume_version=assume_version))
     else:
-        click.echo("\n".join(_listing(file.name, api.show_cache(file, assume_version))))
+        say("\n".join(_listing(file.name, api.show_cache(file, assume_version))))
 
 
 @cache.command()
@@ -70,7 +70,7 @@ def diff(before: Path, after: Path, threshold: float | None, as_json: bool) -> N
     if as_json:
         print_json({**found.to_dict(), "threshold": threshold, "differs": differs})
     else:
-        click.echo("\n".join(_difference(found, threshold)))
+        say("\n".join(_difference(found, threshold)))
     sys.exit(DIFFERENT if differs else 0)
 
 
@@ -103,7 +103,7 @@ def to_json(file: Path, out: Path | None) -> None:
     if out is None:
         print_json(content)
     else:
-        click.echo(f"{out}: {len(content['tensors'])} tensors")
+        say(f"{out}: {len(content['tensors'])} tensors")
 
 
 @cache.command(name="from-json")
@@ -142,7 +142,7 @@ def migrate(as_json: bool, **settings: Any) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo("\n".join(result.lines()))
+        say("\n".join(result.lines()))
     sys.exit(0 if result.check.passed else CHECK_FAILED)
 
 
@@ -201,4 +201,4 @@ def _say_written(content: TensorRTCache, out: Path, as_json: bool) -> None:
     if as_json:
         print_json({"out": str(out), "header": content.header, "tensors": len(content.scales)})
     else:
-        click.echo(f"{out}: {content.header}, {len(content.scales)} tensors")
+        say(f"{out}: {content.header}, {len(content.scales)} tensors")

@@ -31,7 +31,7 @@ from calibrant.cli.options import (
     optional_seconds,
     options,
 )
-from calibrant.cli.output import given, is_terminal, print_json, progress_of
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 
 ALL_FAILED = 1
 
@@ -90,11 +90,11 @@ def calibrate(as_json: bool, **settings: Any) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(f"{presented(result.task).words.counted(result.samples)}, {result.tensors} tensors")
+        say(f"{presented(result.task).words.counted(result.samples)}, {result.tensors} tensors")
         for made in result.candidates:
             files = ", ".join(file for file in (made.cache, made.qdq) if file)
             words = f"failed: {made.failure}" if made.failure else files
-            click.echo(f"{made.calibrator}: {words}")
+            say(f"{made.calibrator}: {words}")
     _require_one(candidate.failure is None for candidate in result.candidates)
 
 
@@ -111,11 +111,11 @@ def evaluate(as_json: bool, **settings: Any) -> None:
         print_json(result.to_dict())
         return
     counted = presented(result.task).words.counted(result.samples)
-    click.echo(f"{result.model} as {result.family}, {counted}, {result.seconds:.1f} s")
+    say(f"{result.model} as {result.family}, {counted}, {result.seconds:.1f} s")
     for name, value in {result.score.metric: result.score.value, **result.figures}.items():
-        click.echo(f"{name:<12} {'-' if value is None else f'{value:.{result.metric.decimals + 1}f}'}")
+        say(f"{name:<12} {'-' if value is None else f'{value:.{result.metric.decimals + 1}f}'}")
     if result.latency is not None:
-        click.echo(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
+        say(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
 
 
 @click.command()
@@ -133,7 +133,7 @@ def inspect(as_json: bool, **settings: Any) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo("\n".join(result.lines()))
+        say("\n".join(result.lines()))
 
 
 @click.command()

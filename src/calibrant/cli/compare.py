@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from calibrant.cli.options import JSON
-from calibrant.cli.output import print_json, progress_of
+from calibrant.cli.output import print_json, progress_of, say
 
 DROPPED = 3
 
@@ -39,6 +39,6 @@ def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_js
     failures = found.fails(fail_on_drop) if fail_on_drop is not None else ()
     for change in failures:
         words = change.failure or f"{change.loss:.2f} points lost, more than {fail_on_drop:g}"
-        click.echo(f"{change.name} in {change.run}: {words}", err=True)
+        say(f"{change.name} in {change.run}: {words}", err=True)
     if failures:
         sys.exit(DROPPED)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from calibrant.cli.options import JSON, options, seconds_of
-from calibrant.cli.output import given, is_terminal, print_json, progress_of
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 
 
 @click.command()
@@ -34,4 +34,4 @@ def diagnose(as_json: bool, **settings: Any) -> None:
         from calibrant.reports.terminal import console_for
 
         print_diagnosis(found, console_for(is_terminal(sys.stdout)))
-        click.echo(f"All of it: {settings['run'] / 'diagnosis.json'}")
+        say(f"All of it: {settings['run'] / 'diagnosis.json'}")

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from calibrant.cli.options import JSON
-from calibrant.cli.output import print_json
+from calibrant.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from calibrant.reports.doctor import Finding
@@ -28,7 +28,7 @@ def doctor(as_json: bool) -> None:
         print_json(found.to_dict())
         return
     for part, findings in vars(found).items():
-        click.echo("\n".join([part, *_lines(findings)]))
+        say("\n".join([part, *_lines(findings)]))
 
 
 @click.command()

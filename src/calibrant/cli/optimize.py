@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, OVERWRITE, PLACEMENT, SCORING, options
-from calibrant.cli.output import given, is_terminal, print_json, progress_of
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 
 
 @click.command()
@@ -66,4 +66,4 @@ def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any
     if as_json:
         print_json(made.to_dict())
     else:
-        click.echo(f"{made.explanation}\n{made.files.qdq}, {made.files.encodings} in {made.out}")
+        say(f"{made.explanation}\n{made.files.qdq}, {made.files.encodings} in {made.out}")

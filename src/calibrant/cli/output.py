@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import click
 
+from calibrant.core.printable import printable_lines
 from calibrant.core.progress import Progress
 
 
@@ -18,10 +19,23 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text, with escapes for whatever in it a terminal would obey."""
+    click.echo(printable_lines(text), err=err, nl=nl)
+
+
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout, in ASCII where stdout takes no Unicode."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    click.echo(json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf")))
+    text = json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+    click.echo("".join(map(_json_sign, text)) if not text.replace("\n", "").isprintable() else text)
+
+
+def _json_sign(sign: str) -> str:
+    """A sign of JSON text; what a terminal would obey as JSON's own escape, which reads back as it was."""
+    if sign.isprintable() or sign in "\n\N{NO-BREAK SPACE}":
+        return sign
+    return json.dumps(sign)[1:-1]
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from calibrant.cli.output import say
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -23,4 +25,4 @@ def report(run: Path, pdf: bool, markdown: bool, out: Path | None) -> None:
     if pdf and markdown:
         raise click.UsageError("Give --pdf or --markdown, not both.")
     form = "pdf" if pdf else "md" if markdown else "html"
-    click.echo(api.report(run, form=form, out=out))
+    say(str(api.report(run, form=form, out=out)))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from calibrant.cli.options import JSON, options
-from calibrant.cli.output import is_terminal, print_json
+from calibrant.cli.output import is_terminal, print_json, say
 from calibrant.core.printable import printable
 
 RUN_ID = click.argument("run", metavar="ID")
@@ -112,7 +112,7 @@ def add(folders: tuple[Path, ...], as_json: bool) -> None:
         _print_json(found)
     else:
         for recorded in found:
-            click.echo(f"recorded {recorded.run.id[:8]}: {printable(recorded.run.folder)}")
+            say(f"recorded {recorded.run.id[:8]}: {printable(recorded.run.folder)}")
 
 
 @runs.command()
@@ -124,7 +124,7 @@ def rm(ids: tuple[str, ...], files: bool) -> None:
 
     for recorded in api.remove_runs(ids, files=files):
         what = "and deleted" if files and recorded.folder_is == "here" else "but left"
-        click.echo(f"forgot {recorded.run.id[:8]} {what} {printable(recorded.run.folder)}")
+        say(f"forgot {recorded.run.id[:8]} {what} {printable(recorded.run.folder)}")
 
 
 def _print_json(found: Any) -> None:

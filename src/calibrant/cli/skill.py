@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from calibrant.cli.output import say
+
 _NAME = "calibrant"
 _FILE = "SKILL.md"
 
@@ -19,10 +21,10 @@ def skill(folder: Path | None) -> None:
 
     text = files(__package__).joinpath(_FILE).read_text("utf-8")
     if folder is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return
     from calibrant.artifacts.store import write_bytes
 
     path = folder / _NAME / _FILE
     write_bytes(path, text.encode())
-    click.echo(f"Wrote {path}")
+    say(f"Wrote {path}")

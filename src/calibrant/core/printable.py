@@ -13,6 +13,14 @@ def printable(text: str) -> str:
     return "".join(_shown(character) for character in text)
 
 
+def printable_lines(text: str) -> str:
+    """Text of several lines, each as :func:`printable` shows it: the one way by which text is shown.
+
+    ``tests/test_showing.py`` finds ways around it.
+    """
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def _shown(character: str) -> str:
     # A no-break space is none of the characters that str.isprintable takes for printable, and harmless.
     if character.isprintable() or character == "\N{NO-BREAK SPACE}":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from calibrant.core.printable import printable_lines
 from calibrant.reports.material import Material
 from calibrant.reports.verdict import headline, verdict
 from calibrant.reports.words import interval, shown
@@ -20,7 +21,7 @@ def markdown_summary(material: Material) -> str:
 
     Names from files are escaped, so that they can neither format the text nor mention anybody.
     """
-    return "\n".join(_lines(material)) + "\n"
+    return printable_lines("\n".join(_lines(material))) + "\n"
 
 
 def _lines(material: Material) -> Iterator[str]:

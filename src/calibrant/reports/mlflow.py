@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
+from calibrant.core.urls import without_secrets
 from calibrant.reports.material import REPORT
 from calibrant.studies.measuring import OK
 from calibrant.studies.recording import RESULT_FILES, records_of
@@ -78,9 +78,8 @@ class MLflowLog:
             yield
         except Exception as error:  # MLflow's own, and those of whatever it stands on
             words = " ".join(str(error).split()) or type(error).__name__
-            secret = urlsplit(self._uri).password
             shown = f"MLflow at {self._uri} cannot be used: {words}"
-            raise SettingsError(shown.replace(secret, "***") if secret else shown) from error
+            raise SettingsError(without_secrets(shown, self._uri)) from error
 
 
 def log_at(uri: str | None) -> MLflowLog | None:

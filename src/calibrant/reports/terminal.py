@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrant.core.metrics import MINIMIZE, Metric
-from calibrant.core.printable import printable
+from calibrant.core.printable import printable_lines
 from calibrant.reports.material import REPORT
 from calibrant.studies.result import StudyResult, Trial
 
@@ -27,7 +27,7 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render with escapes for whatever a terminal would obey; Rich's own controls are not text."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_safe(segment.text), segment.style)
+            yield segment if segment.control else Segment(printable_lines(segment.text), segment.style)
 
 
 def console_for(stream_is_terminal: bool, *, stderr: bool = False) -> Console:
@@ -65,10 +65,6 @@ def ranking_table(result: StudyResult, console: Console) -> Table:
     for row in _rows(result, bar_width, "#" if console.options.ascii_only else "█"):
         table.add_row(*row[: len(table.columns)])
     return table
-
-
-def _safe(text: str) -> str:
-    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str | Text]]:

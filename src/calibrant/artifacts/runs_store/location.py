@@ -38,9 +38,11 @@ def store_url() -> URL:
         return _of_file(user_data_folder() / FILE)
     if "://" not in given:
         return _of_file(Path(given).expanduser())
+    if given.count("@") > 1:
+        raise StoreError(f"{VARIABLE} holds more than one @; write the password's own as %40")
     try:
         url = make_url(given)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise StoreError(f"{VARIABLE} holds no URL that can be read; give {_EXAMPLES}") from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     if url.drivername not in _KNOWN:

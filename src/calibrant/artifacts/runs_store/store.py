@@ -35,10 +35,13 @@ from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
 from calibrant.artifacts.runs_store.setting import OFF, VARIABLE, is_off
 from calibrant.artifacts.runs_store.tables import FIGURES, RUNS, TRIALS
 from calibrant.core.errors import StoreError
+from calibrant.core.urls import without_secrets
 
 SHORTEST_ID = 4
 _UNFIT = (ValueError, OverflowError, RecursionError)
 """What values raise that no column can hold: halves of letters, huge numbers, endless nesting."""
+_DAMAGED = ("malformed", "disk image")
+"""What SQLite says of a file that is none of its own any more."""
 _WRITERS_LOCK = 0x43414C4942  # any number, the same for all writers of one PostgreSQL database
 
 
@@ -82,7 +85,11 @@ class RunsStore:
         """The store's file, or its URL without the password."""
         if self._url.get_backend_name() == "sqlite":
             return self._url.database or "memory"
-        return self._url.render_as_string(hide_password=True)
+        return without_secrets(self._shown, self._shown)
+
+    @property
+    def _shown(self) -> str:
+        return self._url.render_as_string(hide_password=False)
 
     def put(self, run: RunRecord) -> None:
         """Record a run; one that is known under its id is replaced."""
@@ -163,10 +170,19 @@ class RunsStore:
         }
         return tuple(RunRecord(**run, trials=of_run.get(run["id"], ())) for run in runs)
 
+    def _damaged(self, words: str) -> StoreError:
+        return StoreError(
+            f"the store of runs {self.place} is damaged: {words}; move it away, and add the runs' folders "
+            "to a new one: calibrant runs add RUN..."
+        )
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._told(), self._engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except (*_UNFIT, TypeError, KeyError) as error:
+                raise self._damaged(" ".join(str(error).split())[:200]) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -185,9 +201,12 @@ class RunsStore:
             yield
         except (SQLAlchemyError, *_UNFIT) as error:
             cause = getattr(error, "orig", None) or error
-            words = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+            said = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+            words = without_secrets(said, self._shown)
             if isinstance(error, DataError) or isinstance(cause, _UNFIT):
                 raise StoreError(f"a run holds what no database takes: {words}; run it again") from error
+            if any(sign in words for sign in _DAMAGED):
+                raise self._damaged(words) from error
             raise StoreError(
                 f"the store of runs {self.place} cannot be used: {words}; "
                 f"set {VARIABLE} to another, or to {OFF}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from calibrant.core.printable import printable_lines
 from calibrant.reports.html.blocks import Plot, Section
 from calibrant.reports.html.sections import sections_of
 from calibrant.reports.material import Material
@@ -124,10 +126,24 @@ def _plots(sections: tuple[Section, ...]) -> list[Plot]:
 
 def _script_safe(content: Any) -> Markup:
     """JSON that cannot end the script element it stands in."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_calm(content), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return _markup(text)
+
+
+def _calm(content: Any) -> Any:
+    """Data with its texts as they may be shown: a plot writes them into the page."""
+    if isinstance(content, str):
+        return printable_lines(content)
+    if isinstance(content, Mapping):
+        return {_calm(key): _calm(value) for key, value in content.items()}
+    return [_calm(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def _shown_text(value: Any) -> Any:
+    """What stands between braces in a template; markup is ours, and calm already."""
+    return printable_lines(value) if type(value) is str else value
 
 
 def _policy(scripts: list[str]) -> str:
@@ -157,6 +173,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("calibrant.reports.html"),
         autoescape=True,
+        finalize=_shown_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -169,6 +186,7 @@ def _coded(text: str) -> Markup:
     """Escaped text in which what stood between backticks is code."""
     from markupsafe import Markup, escape
 
+    text = printable_lines(text)
     parts = text.split("`")
     if len(parts) % 2 == 0:  # a lone backtick is none of ours
         return escape(text)
