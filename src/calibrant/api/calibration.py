@@ -12,6 +12,7 @@ from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.graph.model import Model
 from calibrant.graph.tensorrt_inner import with_inner_tensors
@@ -35,8 +36,8 @@ class CalibratedCandidate:
     failure: str | None
 
 
-@dataclass(frozen=True)
-class CalibrationResult:
+@dataclass(frozen=True, repr=False)
+class CalibrationResult(ShortRepr):
     """What calibrate wrote: from how many samples, scales of how many tensors."""
 
     model: str

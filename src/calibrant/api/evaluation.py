@@ -10,6 +10,7 @@ from typing import Any
 from calibrant.api.arguments import PathLike, Shape, settings_of
 from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Latency
 from calibrant.runtimes import REFERENCE, runtime_named
@@ -20,8 +21,8 @@ from calibrant.studies.remarks import on_score
 from calibrant.studies.result import ScoreValue, figures_of
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
+@dataclass(frozen=True, repr=False)
+class EvaluationResult(ShortRepr):
     """A model's score and what else its task tells, as shown in the metric's unit; None where undefined."""
 
     model: str

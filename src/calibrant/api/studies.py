@@ -16,6 +16,7 @@ from calibrant.api.arguments import (
     new_run_folder,
     settings_of,
 )
+from calibrant.api.results import RankedStudy, ranked
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
 from calibrant.artifacts.store import occupied, output_folder
@@ -37,7 +38,6 @@ from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
-from calibrant.studies.result import StudyResult
 from calibrant.studies.run import Study, run_study
 from calibrant.studies.run_files import read_as_written
 from calibrant.studies.trust import require_word
@@ -85,7 +85,7 @@ def study(
     overwrite: bool = False,
     progress: Progress | None = None,
     **options: Any,
-) -> StudyResult:
+) -> RankedStudy:
     """Measure the float model and one quantized candidate per calibrator, and recommend one.
 
     calib: calibration samples, data: the labelled test set, each in a form that the model's task reads
@@ -147,7 +147,7 @@ def study_in(
     how: ExecutionOptions,
     progress: Progress,
     clock: Clock | None = None,
-) -> StudyResult:
+) -> RankedStudy:
     """Run a study that was opened from ``request``, and leave all that belongs to a run in its folder.
 
     clock: runs since work on it began; None: it begins now.
@@ -179,7 +179,7 @@ def resume(
     max_memory: str | None = None,
     mlflow: str | None = None,
     progress: Progress | None = None,
-) -> StudyResult:
+) -> RankedStudy:
     """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
 
     runtime, calibrators: as the study was begun with, where they name a program or another package's code, or
@@ -226,7 +226,7 @@ def _run(
     how: ExecutionOptions,
     clock: Clock,
     progress: Progress,
-) -> StudyResult:
+) -> RankedStudy:
     kept = results_cache(progress) if how.cache else None
     prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
     with place_for(folder) as place, kept_request(place, request):
@@ -237,7 +237,7 @@ def _run(
     accompany(folder, progress)
     record_run(folder, progress)
     log_run(how.log, folder, progress)
-    return result
+    return ranked(result)
 
 
 def results_cache(progress: Progress) -> Cache:

@@ -10,6 +10,7 @@ from typing import Any
 from calibrant.artifacts.trt_cache_diff import ScaleChange, difference
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.metrics import Metric, Score, loss
+from calibrant.core.short_repr import ShortRepr
 from calibrant.core.types import Latency
 from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.studies.measuring import STOPPED
@@ -58,8 +59,8 @@ class MovedScales:
     moved: tuple[ScaleChange, ...]
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(ShortRepr):
     """Runs of one model on one test set. ``cells[name][i]`` belongs to ``runs[i]``; None: not studied."""
 
     model: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
+from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Recognition
 from calibrant.core.types import ModelSignature, Scheme, TensorInfo
 from calibrant.graph.cost import costs, total_macs, total_parameters
@@ -20,8 +21,8 @@ from calibrant.studies.sample_reading import SampleReading
 from calibrant.tasks.registry import recognised
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(ShortRepr):
     """What ``calibrant inspect`` shows.
 
     ``macs`` are of one run at the model's own input size (None: shapes unknown); ``quantized_macs`` is

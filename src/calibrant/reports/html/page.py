@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from calibrant.core.printable import printable_lines
 from calibrant.reports.html.blocks import Plot, Section
 from calibrant.reports.html.sections import sections_of
+from calibrant.reports.html.sections.ranking import ranking
 from calibrant.reports.material import Material
 from calibrant.reports.verdict import headline, verdict
 from calibrant.reports.words import interval, shown
@@ -77,6 +78,24 @@ def report_html(material: Material) -> str:
             sections=sections_of(material),
             folder=str(material.run.folder),
             closing="Every figure stands in that folder, in study.json and the files beside it.",
+        )
+    )
+
+
+def ranking_html(material: Material) -> str:
+    """The ranking alone, as a page of its own."""
+    study, section = material.study, ranking(material)
+    return page_html(
+        Page(
+            kind=f"study of {study.created[:10]}",
+            heading=material.model_name,
+            facts=(study.model.family, _test_set(material), material.run.runtime),
+            headline=headline(material),
+            figures=_figures(material),
+            verdict=(),
+            sections=(section,) if section else (),
+            folder=str(material.run.folder),
+            closing="Every figure stands in that folder, in study.json.",
         )
     )
 

@@ -14,6 +14,7 @@ from calibrant.artifacts.versions import read_versioned
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.metrics import Metric
+from calibrant.core.short_repr import ShortRepr
 from calibrant.studies.result import ModelSummary
 from calibrant.studies.schema_1 import FIRST_TASK, coverage_from_schema_1
 
@@ -282,8 +283,8 @@ class Selection:
 # --- all of it -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CoverageResult:
+@dataclass(frozen=True, repr=False)
+class CoverageResult(ShortRepr):
     """A finished coverage study. ``out`` is the folder that holds coverage.json and the list file.
 
     ``representation`` and ``contents`` are None where nothing was given to compare with, ``learning`` and

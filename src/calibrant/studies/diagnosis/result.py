@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibrant.core.metrics import Loss, Metric
+from calibrant.core.short_repr import ShortRepr
 from calibrant.studies.schema_1 import FIRST_TASK
 
 SCHEMA_VERSION = 2
@@ -261,8 +262,8 @@ class Cause:
 # --- all of it -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(ShortRepr):
     """A finished diagnosis. Parts that the time budget left out are None or empty, and ``left_out`` says so.
 
     ``losing`` and ``winning`` are the candidates held against each other: by default the worst and the

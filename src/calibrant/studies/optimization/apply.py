@@ -10,6 +10,7 @@ from typing import Any
 from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
+from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import Reading
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.optimization.recipe import BETWEEN, Recipe
@@ -22,8 +23,8 @@ from calibrant.studies.prepare import open_model, quantization_plan, require_rea
 from calibrant.studies.trust import require_packaged_calibrators
 
 
-@dataclass(frozen=True)
-class MadeModel:
+@dataclass(frozen=True, repr=False)
+class MadeModel(ShortRepr):
     """What following a recipe wrote, and how it explains itself."""
 
     out: str

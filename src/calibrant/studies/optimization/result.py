@@ -11,6 +11,7 @@ from calibrant.artifacts.versions import read_versioned
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.metrics import Loss, Metric
+from calibrant.core.short_repr import ShortRepr
 from calibrant.studies.result import ModelSummary, ScoreValue
 from calibrant.studies.schema_1 import FIRST_TASK, optimization_from_schema_1
 
@@ -74,8 +75,8 @@ class OptimizationFiles:
     float_model: str | None = None
 
 
-@dataclass(frozen=True)
-class OptimizationResult:
+@dataclass(frozen=True, repr=False)
+class OptimizationResult(ShortRepr):
     """A finished search. ``front`` is sorted by INT8 share, most first, and holds the chosen point.
 
     best_single: the best calibrator alone. gain_over_single: what is won over it on the report samples, with

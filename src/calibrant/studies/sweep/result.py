@@ -11,6 +11,7 @@ from typing import Any
 from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError, ModelError
 from calibrant.core.metrics import Loss, Metric
+from calibrant.core.short_repr import ShortRepr
 from calibrant.graph.model import model_sha256
 from calibrant.studies.request import REQUEST
 from calibrant.studies.result import StudyResult, rounded_loss
@@ -88,8 +89,8 @@ class CalibratorSummary:
     worst_run: str | None
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, repr=False)
+class SweepResult(ShortRepr):
     """A sweep. ``out`` is its folder, which holds a folder for each run and sweep.json."""
 
     out: str
