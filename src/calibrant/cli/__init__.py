@@ -23,6 +23,7 @@ from calibrant.cli.report import report
 from calibrant.cli.runs import runs
 from calibrant.cli.skill import skill
 from calibrant.cli.sweep import sweep
+from calibrant.cli.task_options import tasks
 from calibrant.core.errors import CalibrantError
 from calibrant.core.printable import printable
 
@@ -34,7 +35,7 @@ READER_GONE = 1
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="calibrant")
 def cli() -> None:
-    """Choose how to quantize a trained detector, by measurement."""
+    """Choose how to quantize a trained model, by measurement."""
 
 
 for command in (
@@ -50,6 +51,7 @@ for command in (
     report,
     runs,
     inspect,
+    tasks,
     demo,
     cache,
     migrate,

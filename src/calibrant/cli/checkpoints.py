@@ -21,10 +21,8 @@ RECIPES = options(
                  help="For checkpoints: tokens of each document that are looked at [default: 2048]."),
     click.option("--write/--no-write", default=True, show_default=True,
                  help="For checkpoints: write the recommended one as compressed-tensors."),
-    click.option("--max-loss", type=click.FloatRange(min=0), metavar="KL",
-                 help="For checkpoints: recommend the smallest within this KL (nats a token)."),
 )  # fmt: skip
-_OF_CHECKPOINTS = ("methods", "formats", "tokens", "max_loss", "write")
+_OF_CHECKPOINTS = ("methods", "formats", "tokens", "write")
 _NOTHING_RECOMMENDED = 4
 
 
@@ -48,7 +46,18 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Study a checkpoint and show the ranking."""
     from calibrant.api import checkpoints
 
-    taken = ("model", "calib", "data", "out", "calibrators", "limit", "calib_limit", "seed", *_OF_CHECKPOINTS)
+    taken = (
+        "model",
+        "calib",
+        "data",
+        "out",
+        "calibrators",
+        "limit",
+        "calib_limit",
+        "seed",
+        "max_loss",
+        *_OF_CHECKPOINTS,
+    )
     _refuse_others(settings, taken)
     wanted = {name: settings[name] for name in taken if settings.get(name) is not None}
     with progress_of(quiet=as_json) as progress:

@@ -14,11 +14,9 @@ from calibrant.cli.options import (
     CACHE,
     CALIB,
     CALIBRATORS,
-    CLASSES,
     DATA,
     EXECUTOR,
     FAMILY,
-    IMGSZ,
     INPUT,
     JSON,
     MAX_MEMORY,
@@ -32,15 +30,31 @@ from calibrant.cli.options import (
     options,
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
+from calibrant.cli.task_options import INPUT_SHAPE, TASK, TaskCommand
 
-ALL_FAILED = 1
+ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
 
 
-@click.command()
+@click.command(cls=TaskCommand)
 @options(MODEL, CALIB, DATA, CALIBRATORS, RECIPES, INPUT, SCORING, PLACEMENT, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/MODEL-TIME].")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["simplest", "best"]),
+    default="simplest",
+    show_default=True,
+    help="Of candidates that are indistinguishable from the best: the simplest to make, or the best.",
+)
+@click.option(
+    "--max-loss",
+    "--max-drop",
+    "max_loss",
+    type=click.FloatRange(min=0),
+    metavar="AMOUNT",
+    help="Recommend nothing that loses more, in the metric's unit (of checkpoints: KL); else exit code 4.",
 )
 @options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, OVERWRITE)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
@@ -74,7 +88,7 @@ def resume(as_json: bool, run: Path, **settings: Any) -> None:
     _show_study(result, as_json)
 
 
-@click.command()
+@click.command(cls=TaskCommand)
 @options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, OVERWRITE, JSON)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
 @click.option("--tensors", type=click.Choice(["quantized", "all"]), default="quantized", show_default=True,
@@ -98,7 +112,7 @@ def calibrate(as_json: bool, **settings: Any) -> None:
     _require_one(candidate.failure is None for candidate in result.candidates)
 
 
-@click.command()
+@click.command(cls=TaskCommand)
 @options(MODEL, DATA, INPUT, SCORING, JSON)
 def evaluate(as_json: bool, **settings: Any) -> None:
     """Print the score of any float or quantized model."""
@@ -118,15 +132,15 @@ def evaluate(as_json: bool, **settings: Any) -> None:
         say(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
 
 
-@click.command()
-@options(MODEL, FAMILY, IMGSZ, CLASSES, JSON)
+@click.command(cls=TaskCommand)
+@options(MODEL, TASK, FAMILY, INPUT_SHAPE, JSON)
 @click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
 @click.option("--sample", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw what is read from this image, to see whether it is right.")  # fmt: skip
+              help="Draw what is read from this sample, to see whether it is right.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="PNG",
               help="Where to draw it [default: MODEL.SAMPLE.png].")  # fmt: skip
 def inspect(as_json: bool, **settings: Any) -> None:
-    """Show a model's inputs, outputs and family, its cost, and what would be quantized."""
+    """Show a model's inputs and outputs, its task and family, its cost, and what would be quantized."""
     from calibrant import api
 
     result = api.inspect(**given(settings))
@@ -160,6 +174,8 @@ def _show_study(result: Any, as_json: bool) -> None:
 
         print_study(result, console_for(is_terminal(sys.stdout)))
     _require_one(trial.status == "ok" for trial in result.trials)
+    if result.unrecommended:
+        sys.exit(NOTHING_TO_RECOMMEND)
 
 
 def _require_one(successes: Iterable[bool]) -> None:

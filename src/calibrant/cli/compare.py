@@ -10,20 +10,22 @@ import click
 from calibrant.cli.options import JSON
 from calibrant.cli.output import print_json, progress_of, say
 
-DROPPED = 3
+GATE = 3
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN_A RUN_B [...]")
 @click.option(
+    "--fail-on-loss",
     "--fail-on-drop",
+    "fail_on_loss",
     type=click.FloatRange(min=0),
-    metavar="POINTS",
-    help="Exit with code 3 when a model loses more mAP points than this, or no longer runs.",
+    metavar="AMOUNT",
+    help="Exit with code 3 when a model loses more than this, in the metric's unit, or no longer runs.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @JSON
-def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], fail_on_loss: float | None, seed: int, as_json: bool) -> None:
     """Compare studies of one model on other runtimes or versions with the first one."""
     from calibrant import api
 
@@ -36,9 +38,12 @@ def compare(runs: tuple[Path, ...], fail_on_drop: float | None, seed: int, as_js
         from calibrant.reports.terminal import console_for
 
         print_comparison(found, console_for(sys.stdout.isatty()))
-    failures = found.fails(fail_on_drop) if fail_on_drop is not None else ()
+    failures = found.fails(fail_on_loss) if fail_on_loss is not None else ()
     for change in failures:
-        words = change.failure or f"{change.loss:.2f} points lost, more than {fail_on_drop:g}"
+        words = change.failure or (
+            f"{change.loss:.{found.metric.decimals + 1}f} {found.metric.unit} lost, "
+            f"more than {fail_on_loss:g}"
+        )
         say(f"{change.name} in {change.run}: {words}", err=True)
     if failures:
-        sys.exit(DROPPED)
+        sys.exit(GATE)

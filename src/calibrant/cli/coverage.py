@@ -11,8 +11,6 @@ import click
 from calibrant.cli.options import (
     CALIB,
     CALIBRATORS,
-    CLASSES,
-    IMAGES,
     INPUT,
     JSON,
     PLACEMENT,
@@ -20,33 +18,34 @@ from calibrant.cli.options import (
     seconds_of,
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of
+from calibrant.cli.task_options import TaskCommand
 
 
-@click.command()
+@click.command(cls=TaskCommand)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--model", "model_option", type=click.Path(path_type=Path), help="The same as MODEL.")
 @options(CALIB)
 @click.option("--data", type=click.Path(path_type=Path),
-              help="Labelled test set to compare with, and to measure mAP on.")  # fmt: skip
-@click.option("--pool", metavar="IMAGES",
-              help="Images to choose from, as for --calib [default: those of --calib].")  # fmt: skip
-@options(CALIBRATORS, INPUT, CLASSES, IMAGES, PLACEMENT, JSON)
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images.")
+              help="Labelled test set to compare with, and to measure on.")  # fmt: skip
+@click.option("--pool", metavar="SAMPLES",
+              help="Samples to choose from, as for --calib [default: those of --calib].")  # fmt: skip
+@options(CALIBRATORS, INPUT, PLACEMENT, JSON)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test samples.")
 @click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
               help="Random orders of the calibration set.")  # fmt: skip
 @click.option("--budget", callback=seconds_of, default="5m", show_default=True, metavar="TIME",
-              help="Time for measuring mAP, e.g. 90s, 5m; 0 measures none.")  # fmt: skip
+              help="Time for measuring scores, e.g. 90s, 5m; 0 measures none.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write [default: runs/MODEL-coverage-TIME].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the first shuffle.")  # fmt: skip
 def coverage(as_json: bool, model: Path | None, model_option: Path | None, **settings: Any) -> None:
-    """Examine the calibration images of MODEL: do they represent, how many are enough, which ones."""
+    """Examine the calibration samples of MODEL: do they represent, how many are enough, which ones."""
     from calibrant import api
 
     given_models = [path for path in (model, model_option) if path is not None]
     if len(given_models) != 1:
-        raise click.UsageError("Give one model: calibrant coverage MODEL --calib IMAGES.")
+        raise click.UsageError("Give one model: calibrant coverage MODEL --calib SAMPLES.")
     with progress_of(quiet=as_json) as progress:
         result = api.coverage(given_models[0], progress=progress, **given(settings))
     if as_json:

@@ -10,15 +10,19 @@ import click
 
 from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, OVERWRITE, PLACEMENT, SCORING, options
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
+from calibrant.cli.task_options import TaskCommand
+
+NOTHING_TO_RECOMMEND = 4
 
 
-@click.command()
+@click.command(cls=TaskCommand)
 @click.argument("model", metavar="MODEL|RUN", type=click.Path(path_type=Path))
-@click.option("--calib", default=None, help="Calibration images: folder, glob, list file, .npy or .npz.")
+@click.option("--calib", default=None, help="Calibration samples: a folder, glob, list file, .npy or .npz.")
 @click.option("--data", default=None, type=click.Path(path_type=Path),
-              help="Labelled test set: COCO JSON, Ultralytics data.yaml or a Pascal VOC folder.")  # fmt: skip
-@click.option("--max-drop", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="POINTS",
-              help="Points of mAP that may be lost.")  # fmt: skip
+              help="Labelled test set, in a form that the model's task reads (calibrant tasks).")  # fmt: skip
+@click.option("--max-loss", "--max-drop", "max_loss", type=click.FloatRange(min=0), metavar="AMOUNT",
+              help="What may be lost, in the metric's unit [default: a hundredth of its scale]; "
+              "exit code 4 where it is missed.")  # fmt: skip
 @click.option("--budget", default="10m", show_default=True, metavar="TIME",
               help="Time to search, e.g. 90s, 10m, 1h. Ctrl-C ends it with the best so far.")  # fmt: skip
 @click.option("--min-int8", "least_int8", type=click.FloatRange(0, 100), default=95.0, show_default=True,
@@ -50,6 +54,8 @@ def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
         from calibrant.reports.terminal import console_for
 
         print_optimization(result, console_for(is_terminal(sys.stdout)))
+    if wanted.get("max_loss") is not None and not result.is_met:
+        sys.exit(NOTHING_TO_RECOMMEND)
 
 
 def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any) -> None:
@@ -57,7 +63,7 @@ def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any
 
     if not (settings.get("calib") and settings.get("out")):
         raise click.UsageError("--recipe needs --calib and --out.")
-    names = ("model", "calib", "out", "family", "calib_limit", "skip_bad", "calibrators")
+    names = ("model", "calib", "out", "task", "family", "calib_limit", "skip_bad", "calibrators")
     made = api.apply_recipe(
         recipe=recipe,
         progress=progress,

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from calibrant.cli.task_options import INPUT_SHAPE, TASK
 from calibrant.core.durations import duration_in_seconds
 
 Command: TypeAlias = Callable[..., Any]
@@ -41,10 +42,10 @@ MODEL = click.argument("model", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print only JSON.")
 DATA = click.option(
     "--data", required=True, type=click.Path(path_type=Path),
-    help="Labelled test set: COCO JSON, Ultralytics data.yaml or a Pascal VOC folder.",
+    help="Labelled test set, in a form that the model's task reads (calibrant tasks).",
 )  # fmt: skip
 CALIB = click.option(
-    "--calib", required=True, help="Calibration images: folder, glob, list file, .npy or .npz."
+    "--calib", required=True, help="Calibration samples: a folder, glob, list file, .npy or .npz."
 )
 CALIBRATORS = click.option(
     "--calibrators", default=None, metavar="LIST",
@@ -52,30 +53,16 @@ CALIBRATORS = click.option(
 )  # fmt: skip
 FAMILY = click.option(
     "--family", default="auto", show_default=True, metavar="NAME",
-    help="Detector family, auto, or a profile's YAML file.",
+    help="Family within the task, auto, or a YAML file that describes it.",
 )  # fmt: skip
-IMGSZ = click.option(
-    "--imgsz", type=click.IntRange(min=1), metavar="N", help="Input size for a model with dynamic shape."
-)
 INPUT = options(
+    TASK,
     FAMILY,
-    IMGSZ,
-    click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read."),
+    INPUT_SHAPE,
+    click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read."),
 )  # fmt: skip
-CLASSES = click.option(
-    "--classes", metavar="LIST",
-    help="Score these classes alone, by name; of a model without names all its own, in its order.",
-)  # fmt: skip
-IMAGES = click.option(
-    "--images", metavar="DIR", help="Folder of the images that a COCO JSON labels [default: near it]."
-)
 SCORING = options(
-    CLASSES,
-    IMAGES,
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test images."),
-    click.option("--conf", "confidence", type=click.FloatRange(0, 1), default=0.001, show_default=True,
-                 help="Keep boxes of at least this score."),
-    click.option("--iou", type=click.FloatRange(0, 1), default=0.65, show_default=True, help="NMS overlap."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test samples."),
     click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the models."),
 )  # fmt: skip
 PLACEMENT = options(
@@ -84,11 +71,11 @@ PLACEMENT = options(
                  help="Leave nodes in float, by name or pattern; repeatable."),
     click.option("--keep-head-float", is_flag=True, help="Leave the head's last convolutions in float."),
     click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
-                 help="Only the first N calibration images."),
+                 help="Only the first N calibration samples."),
 )  # fmt: skip
 RACE = options(
     click.option("--race/--no-race", default=True, show_default=True,
-                 help="Stop candidates that are beaten beyond doubt, or run all on every image."),
+                 help="Stop candidates that are significantly worse, or run all on every sample."),
     click.option("--race-error", type=click.FloatRange(0, 0.1, min_open=True), default=0.01,
                  show_default=True, metavar="SHARE",
                  help="How often, at most, racing may drop the eventual winner."),
