@@ -13,6 +13,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Latency
+from calibrant.graph.points import has_qdq
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import evaluate as evaluate_stage
 from calibrant.stages.evaluate import require_readable
@@ -67,8 +68,9 @@ def evaluate(
         listener.note(warning)
     bound = opened.task(test)
     with runnable_file(opened.model) as file:
-        if engine.name != REFERENCE:
-            require_readable(runtime_named(REFERENCE), file, bound, test.samples)
+        is_float = not has_qdq(opened.model)
+        if is_float or engine.name != REFERENCE:
+            require_readable(runtime_named(REFERENCE), file, bound, test.samples, is_float)
         found = evaluate_stage(lambda: engine.open(file), bound, test.samples, "Evaluating", listener)
     for remark in on_score(found.score, opened.recognition.family):
         listener.note(remark)

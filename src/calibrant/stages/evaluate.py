@@ -15,7 +15,7 @@ from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.tasks import MODEL, Task
 from calibrant.core.types import Feeds, Latency, Runtime, Sample, Session, TimedSession
 from calibrant.stages.parallel import in_order, workers_of
-from calibrant.stages.sessions import WatchedSession
+from calibrant.stages.sessions import WatchedSession, drive
 
 
 @dataclass(frozen=True)
@@ -181,14 +181,19 @@ class Predictor(ClosesOnExit):
         self._computing.close()
 
 
-def require_readable(runtime: Runtime, model: Path, task: Task, samples: Sequence[Sample]) -> None:
-    """Read one prediction of a float model, before another runtime builds for minutes what no task can read.
+def require_readable(
+    runtime: Runtime, model: Path, task: Task, samples: Sequence[Sample], is_float: bool = False
+) -> None:
+    """Read one prediction of a model, before another runtime builds for minutes what no task can read.
 
+    is_float: also hold what it gives against what it was taken for, which a quantized model may contradict.
     Raises ModelError or RuntimeFailedError.
     """
     with runtime.open(model) as session:
         for _ in predictions_of(session, task, samples[:1]):
             pass
+        if is_float:
+            task.check(drive(task, session, samples[0]), samples[0])
 
 
 def evaluate(

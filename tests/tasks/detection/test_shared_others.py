@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import calibrant
 from calibrant.core.errors import ModelError
 from calibrant.core.tasks import MODEL
 from calibrant.core.types import FloatArray
@@ -81,3 +82,23 @@ def test_three_face_detectors_find_the_same_faces(shared: Path, name: str) -> No
 def test_a_yolox_with_nms_inside_finds_its_boxes(shared: Path) -> None:
     images = sorted((shared / "data/coco/val2017").glob("*.jpg"))[:60]
     assert sum(map(len, found_in(shared / "models/other/yolox_nano_with_post.onnx", images))) > 10
+
+
+def test_a_score_is_not_made_of_outputs_that_are_misread(shared: Path) -> None:
+    with pytest.raises(ModelError, match=r"not those of yolox-decoded: .* boxes have a negative size"):
+        calibrant.evaluate(
+            shared / "models/yolox_nano_416.onnx",
+            shared / "data/coco/instances_val2017_300.json",
+            family="yolox-decoded",
+            limit=4,
+        )
+
+
+def test_a_person_detector_is_scored_on_cocos_persons(shared: Path) -> None:
+    found = calibrant.evaluate(
+        shared / "models/other/lightweight_person.onnx",
+        shared / "data/coco/instances_val2017_300.json",
+        classes="person",
+        limit=60,
+    )
+    assert found.figures["map50"] == pytest.approx(59.93, abs=0.3)
