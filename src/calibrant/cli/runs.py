@@ -12,6 +12,8 @@ from calibrant.cli.options import JSON, options
 from calibrant.cli.output import is_terminal, print_json, say
 from calibrant.core.printable import printable
 
+_ONE_LINE = 1000
+
 RUN_ID = click.argument("run", metavar="ID")
 OF_MODEL = click.option("--model", metavar="MODEL", help="Only of this model: file name or start of hash.")
 ON_RUNTIME = click.option("--runtime", metavar="NAME", help="Only on this runtime.")
@@ -134,4 +136,5 @@ def _print_json(found: Any) -> None:
 def _console() -> Any:
     from calibrant.reports.terminal import console_for
 
-    return console_for(is_terminal(sys.stdout))
+    # In a pipe each run stays on a line of its own, whatever its folder.
+    return console_for(is_terminal(sys.stdout), plain_width=_ONE_LINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -20,22 +21,43 @@ from calibrant.tasks.registry import presented
 
 _ID_DIGITS = 8
 _HASH_DIGITS = 8
+_WIDE = 110  # columns of a console on which a run fits into one line
 
 
 def print_runs(found: Sequence[RecordedRun], console: Console) -> None:
-    """A line for each run: what it recommends, and what becomes of the score."""
+    """What each run recommends, its score, its loss and its folder; two lines each on a narrow console."""
     if not found:
         console.print("No runs are recorded; calibrant study records its own, calibrant runs add others.")
+        return
+    if console.width < _WIDE:
+        for recorded in found:
+            _print_in_two_lines(recorded, console)
         return
     table = _table("id", "date", "model", "runtime", "recommended", right=_FIGURES, last=("folder",))
     for recorded in found:
         run = recorded.run
-        state = "" if recorded.folder_is == HERE else recorded.folder_is
         table.add_row(
             run.id[:_ID_DIGITS], _date(run.created), _text(_stem(run)), _text(runtime_of(run)),
-            _text(_recommended(run)), *_figures(run.trial(run.recommended), run), state,
+            _text(_recommended(run)), *_figures(run.trial(run.recommended), run), _text(_folder(recorded)),
         )  # fmt: skip
     console.print(table)
+
+
+def _print_in_two_lines(recorded: RecordedRun, console: Console) -> None:
+    run = recorded.run
+    value, lost, interval = _figures(run.trial(run.recommended), run)
+    first = (run.id[:_ID_DIGITS], _date(run.created), printable(_stem(run)), printable(runtime_of(run)))
+    figures = f"{value}, lost {lost} ({interval})" if interval else value
+    second = (printable(_recommended(run)), figures, printable(_folder(recorded)))
+    console.print(Text("  ".join(first)))
+    console.print(Text(" " * (_ID_DIGITS + 2) + "  ".join(filter(None, second)), style="dim"))
+
+
+def _folder(recorded: RecordedRun) -> str:
+    """Where a run lies, from here where it is below, and what became of it."""
+    path, here = Path(recorded.run.folder), Path.cwd()
+    place = path.relative_to(here) if path.is_relative_to(here) else path
+    return str(place) if recorded.folder_is == HERE else f"{place} ({recorded.folder_is})"
 
 
 def print_best(found: Sequence[RecordedRun], console: Console) -> None:
@@ -96,7 +118,7 @@ def print_run(recorded: RecordedRun, console: Console) -> None:
 
 
 _FIGURES = ("score", "lost", "95 % interval")
-_FOLDED = ("model", "runtime", "tied with it", "")
+_FOLDED = ("model", "runtime", "tied with it", "folder", "")
 
 
 def runtime_of(run: RunRecord) -> str:

@@ -30,9 +30,9 @@ class SafeConsole(Console):
             yield segment if segment.control else Segment(printable_lines(segment.text), segment.style)
 
 
-def console_for(stream_is_terminal: bool, *, stderr: bool = False) -> Console:
-    """A console that is plain and wide enough for the table when nobody watches."""
-    return SafeConsole(stderr=stderr, width=None if stream_is_terminal else _PLAIN_WIDTH, highlight=False)
+def console_for(is_terminal: bool, *, stderr: bool = False, plain_width: int = _PLAIN_WIDTH) -> Console:
+    """A console that is plain and wide enough for the table, ``plain_width`` columns, when nobody watches."""
+    return SafeConsole(stderr=stderr, width=None if is_terminal else plain_width, highlight=False)
 
 
 def print_study(result: StudyResult, console: Console) -> None:
