@@ -151,7 +151,7 @@ def inspect(as_json: bool, **settings: Any) -> None:
 
 
 @click.command()
-@options(CALIBRATORS, OVERWRITE, JSON)
+@options(CALIBRATORS, OVERWRITE, CACHE, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/demo-TIME].")
 @click.option("--images", "test_images", type=click.IntRange(min=2), default=80, show_default=True,
               help="How many labelled images to draw.")  # fmt: skip

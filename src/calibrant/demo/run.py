@@ -25,6 +25,7 @@ def run_demo(
     calibrators: api.Calibrators = DEFAULT_CALIBRATORS,
     seed: int = 0,
     overwrite: bool = False,
+    cache: bool = True,
     progress: Progress | None = None,
 ) -> StudyResult:
     """Draw labelled images into ``out/images`` and study the demo's detector on them, into ``out``.
@@ -45,5 +46,6 @@ def run_demo(
         calibrators=calibrators,
         seed=seed,
         overwrite=overwrite,
+        cache=cache,
         progress=listener,
     )

@@ -31,14 +31,14 @@ ANCHORS = {
 }
 
 
-def _anchor_level(
+def anchor_level(
     stride: int, rows: int, columns: int, mine: list[tuple[int, int, int]], darknet: bool
 ) -> Array:
     """What the last convolution gives, (3, 5 + C, rows, columns); objects are on the second anchor."""
     raw = np.full((3, 5 + CLASSES, rows, columns), FAR_BELOW_ZERO)
     raw[:, :4] = 0
     for number, row, column in mine:
-        offset = CENTRES[number] / stride - [column, row]
+        offset = (CENTRES[number] / stride - [column, row]).clip(1e-5, 1 - 1e-5)
         ratio = SIZES[number] / ANCHORS[stride][1]
         centre, size = (offset, np.log(ratio)) if darknet else ((offset + 0.5) / 2, logit(np.sqrt(ratio) / 2))
         raw[1, :, row, column] = [*logit(centre), *size, logit(SCORES[number] ** 0.5), *class_logits(number)]
@@ -48,7 +48,7 @@ def _anchor_level(
 def yolov5_raw(strides: tuple[int, ...] = (8, 16, 32)) -> Head:
     head = Head()
     for stride, rows, columns, mine in on_grid(strides):
-        raw = _anchor_level(stride, rows, columns, mine, darknet=False)
+        raw = anchor_level(stride, rows, columns, mine, darknet=False)
         value = head.shaped(head.conv(raw.reshape(1, -1, rows, columns)), 1, 3, 5 + CLASSES, rows, columns)
         head.output(
             head.op("Transpose", value, perm=[0, 1, 3, 4, 2]),
@@ -66,7 +66,7 @@ def yolov5_maps() -> Head:
     """The same maps without the reshape, as some export them."""
     head = Head()
     for stride, rows, columns, mine in on_grid((8, 16, 32)):
-        raw = _anchor_level(stride, rows, columns, mine, darknet=False).reshape(1, -1, rows, columns)
+        raw = anchor_level(stride, rows, columns, mine, darknet=False).reshape(1, -1, rows, columns)
         head.output(head.conv(raw), *raw.shape, name=f"p{stride}")
     return head
 
@@ -74,7 +74,7 @@ def yolov5_maps() -> Head:
 def yolov5() -> Head:
     head, tables = Head(), []
     for stride, rows, columns, mine in on_grid((8, 16, 32)):
-        raw = _anchor_level(stride, rows, columns, mine, darknet=False)
+        raw = anchor_level(stride, rows, columns, mine, darknet=False)
         value = head.shaped(head.conv(raw.reshape(1, -1, rows, columns)), 1, 3, 5 + CLASSES, rows, columns)
         value = head.op("Sigmoid", head.op("Transpose", value, perm=[0, 1, 3, 4, 2]))
         xy, wh, rest = head.split(value, 4, 2, 2, 1 + CLASSES)
@@ -90,7 +90,7 @@ def yolov5() -> Head:
 def yolo_fastest() -> Head:
     head, tables = Head(), []
     for stride, rows, columns, mine in on_grid((16, 32)):
-        raw = _anchor_level(stride, rows, columns, mine, darknet=True)
+        raw = anchor_level(stride, rows, columns, mine, darknet=True)
         value = head.shaped(head.conv(raw.reshape(1, -1, rows, columns)), 1, 3, 5 + CLASSES, rows, columns)
         xy, wh, rest = head.split(head.op("Transpose", value, perm=[0, 1, 3, 4, 2]), 4, 2, 2, 1 + CLASSES)
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)[None, None].astype(float)

@@ -38,7 +38,7 @@ class Head:
             helper.make_tensor_value_info(name, (kinds or {}).get(name, TensorProto.INT64), shape)
             for name, shape in other_inputs.items()
         ]
-        self._nothing = self.op("Conv", "images", np.zeros((1, 3, HEIGHT, WIDTH)), strides=[HEIGHT, WIDTH])
+        self.nothing = self.op("Conv", "images", np.zeros((1, 3, HEIGHT, WIDTH)), strides=[HEIGHT, WIDTH])
 
     def op(self, kind: str, *inputs: str | Array | float, count: int = 1, **attributes: Any) -> Any:
         """Add an operator; gives its output's name (or names, if it has several)."""
@@ -49,7 +49,7 @@ class Head:
 
     def conv(self, values: Array) -> str:
         """The last convolution of a branch: gives these values (1, C, H, W) for every image."""
-        seen = self.op("Add", values, self._nothing)
+        seen = self.op("Add", values, self.nothing)
         channels = values.shape[1]
         return str(self.op("Conv", seen, np.eye(channels)[:, :, None, None]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from onnx import TensorProto
-from onnx_grid_heads import distance_maps
+from onnx_grid_heads import ANCHORS, anchor_level, distance_maps
 from onnx_heads import (
     BOXES,
     CENTRES,
@@ -15,13 +15,16 @@ from onnx_heads import (
     SCORES,
     SIZES,
     WIDTH,
+    Array,
     Head,
     class_logits,
     distances,
+    logit,
     on_grid,
 )
 from onnx_list_heads import queries_of, table_of
 
+YOLOV4_SECOND = {8: [19, 36], 16: [76, 55], 32: [192, 243]}
 WHOLE = np.array([WIDTH, HEIGHT])
 
 
@@ -116,3 +119,38 @@ def rtmdet() -> Head:
         head.output(head.conv(kinds), 1, CLASSES, rows, columns, name=f"cls_{stride}")
         head.output(head.conv(sides), 1, 4, rows, columns, name=f"bbox_{stride}")
     return head
+
+
+def yolov3_raw() -> Head:
+    """Darknet's three maps behind LeakyRelu."""
+    return _darknet_maps("LeakyRelu", 1.0)
+
+
+def yolov4_raw() -> Head:
+    """The same behind Mish (x * tanh(softplus(x))), its centres stretched by 1.2, 1.1 and 1.05."""
+    return _darknet_maps("Mish", 1.2, 1.1, 1.05)
+
+
+def _darknet_maps(activation: str, *scales: float) -> Head:
+    head = Head()
+    nothing = head.nothing
+    if activation == "Mish":
+        zero = head.op("Mul", nothing, head.op("Tanh", head.op("Softplus", nothing)))
+    else:
+        zero = head.op(activation, nothing)
+    for level, (stride, rows, columns, mine) in enumerate(on_grid((8, 16, 32))):
+        raw = anchor_level(stride, rows, columns, mine, darknet=True)
+        raw = _stretched(raw, mine, scales[level]) if len(scales) > 1 else raw
+        if activation == "Mish":  # YOLOv4's anchors, where the level's are YOLOv5's
+            raw[1, 2:4] += np.log(np.array(ANCHORS[stride][1]) / YOLOV4_SECOND[stride])[:, None, None]
+        maps = raw.reshape(1, -1, rows, columns)
+        head.output(head.op("Add", head.conv(maps), zero), *maps.shape, name=f"p{stride}")
+    return head
+
+
+def _stretched(raw: Array, mine: list[tuple[int, int, int]], scale: float) -> Array:
+    """Centres as a sigmoid of which ``scale`` times less (scale - 1) / 2 is the same place."""
+    for _, row, column in mine:
+        place = 1 / (1 + np.exp(-raw[1, :2, row, column]))
+        raw[1, :2, row, column] = logit((place + (scale - 1) / 2) / scale)
+    return raw

@@ -56,6 +56,8 @@ HEADS: Mapping[str, tuple[str, Callable[[], Head]]] = {
     "PaddleDetection": ("paddle", others.paddle),
     "PicoDet": ("picodet", others.picodet),
     "RTMDet": ("rtmdet", others.rtmdet),
+    "YOLOv3 raw": ("yolov3-raw", others.yolov3_raw),
+    "YOLOv4 raw": ("yolov4-raw", others.yolov4_raw),
 }
 FACES = {"blazeface", "yunet", "retinaface", "scrfd"}
 """Held against prior boxes and points of their own in test_priors and test_points."""
@@ -93,7 +95,7 @@ def test_family_finds_the_two_objects(name: str, tmp_path: Path, image: Detectio
 def test_every_packaged_family_has_a_head_or_shares_a_decoder_with_one() -> None:
     tried = {family for family, _ in HEADS.values()}
     by_metadata = {"rtdetr-end2end"}
-    other_anchors = {"yolov7-raw"}
+    other_anchors = {"yolov7-raw", "yolov3-tiny-raw"}
     assert set(packaged_profiles()) - tried == other_anchors | by_metadata | FACES
 
 

@@ -38,6 +38,7 @@ class Clues:
     inputs: frozenset[str]
     frame: Frame | None
     is_rtdetr: bool = False
+    all_operators: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, signature: ModelSignature, image: ImageInput, notes: ExporterNotes) -> Clues:
@@ -51,6 +52,7 @@ class Clues:
             inputs=frozenset(info.name for info in signature.inputs),
             frame=Frame(height, width) if height and width else None,
             is_rtdetr=notes.is_rtdetr,
+            all_operators=frozenset(signature.op_counts),
         )
 
     @property
@@ -103,12 +105,23 @@ def paired_distributions(clues: Clues) -> Finding | None:
 
 
 def anchor_maps(clues: Clues) -> Finding | None:
-    """YOLOv5's head before its last step."""
+    """The heads of YOLOv3 to YOLOv5 before their last step: Darknet's activations tell them apart."""
     shapes = clues.all_shapes
     each_anchor = all(len(shape) == 5 and shape[1] == 3 and (shape[4] or 0) > 5 for shape in shapes)
     together = all(len(shape) == 4 and (shape[1] or 1) % 3 == 0 and (shape[1] or 0) > 15 for shape in shapes)
-    if len(shapes) != 3 or not (each_anchor or together):
+    if len(shapes) not in (2, 3) or not (each_anchor or together):
         return None
+    if len(shapes) == 2:
+        sizes = {shape[2:4] for shape in shapes}
+        if clues.frame is None or sizes != set(level_shapes(clues.frame, (16, 32))):
+            return None
+        return Finding("yolov3-tiny-raw", "two maps of 3 anchors each; takes YOLOv3-tiny's COCO anchors")
+    if "Mish" in clues.all_operators or {"Softplus", "Tanh"} <= clues.all_operators:
+        return Finding("yolov4-raw", "three maps of 3 anchors each behind Mish; takes YOLOv4's COCO anchors")
+    if "LeakyRelu" in clues.all_operators:
+        return Finding(
+            "yolov3-raw", "three maps of 3 anchors each behind LeakyRelu; takes YOLOv3's COCO anchors"
+        )
     return Finding(
         "yolov5-raw", "three maps of 3 anchors each; takes YOLOv5's COCO anchors (else --family yolov7-raw)"
     )

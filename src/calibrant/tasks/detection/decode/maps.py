@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -31,17 +32,21 @@ YOLOV5_ANCHORS = ((10, 13, 16, 30, 33, 23), (30, 61, 62, 45, 59, 119), (116, 90,
 
 @dataclass(frozen=True)
 class AnchorMaps:
-    """YOLOv5 and YOLOv7 without their last step, a map for each stride.
+    """YOLOv3 to YOLOv7 without their last step, a map for each stride.
 
     A map is 1 x A x H x W x (5 + C) or 1 x A(5 + C) x H x W, for A anchors and C classes.
     ``anchors`` holds for each stride width and height of its anchors, pixels; ``activated`` says that the
-    sigmoid has been applied. Source: Ultralytics YOLOv5: centre = (2 s - 0.5 + cell) * stride,
-    size = (2 s)^2 * anchor, where s is the sigmoid of the output.
+    sigmoid has been applied. With ``sizes: square`` (YOLOv5) centre = (2 s - 0.5 + cell) * stride
+    and size = (2 s)^2 * anchor, where s is the sigmoid of the output; with ``sizes: exp`` (Redmon, Farhadi,
+    "YOLOv3", 2018) centre = (s + cell) * stride and size = exp(output) * anchor. ``scale_xy`` (Bochkovskiy et
+    al., "YOLOv4", 2020), one for each stride, stretches s around the middle of the cell.
     """
 
     strides: tuple[int, ...] = (8, 16, 32)
     anchors: tuple[tuple[float, ...], ...] = YOLOV5_ANCHORS
     activated: bool = False
+    sizes: Literal["square", "exp"] = "square"
+    scale_xy: tuple[float, ...] = ()
     multi_label: bool = True
 
     def __post_init__(self) -> None:
@@ -52,11 +57,21 @@ class AnchorMaps:
                 f"anchors need for each of the {len(self.strides)} strides one list of widths and heights, "
                 "all of a length, e.g. [10, 13, 16, 30, 33, 23]"
             )
+        if len(self.scale_xy) not in (0, len(self.strides)) or (self.activated and self.sizes == "exp"):
+            raise SettingsError(
+                f"scale_xy needs a number for each of the {len(self.strides)} strides, e.g. [1.2, 1.1], and "
+                "sizes by exp outputs that are not activated"
+            )
 
     @property
     def _needs(self) -> str:
         each = len(self.anchors[0]) // 2
         return f"{len(self.strides)} maps of 1x{each}xHxWx(5 + classes) or 1x{each}*(5 + classes)xHxW"
+
+    @property
+    def _widest(self) -> float:
+        """The stretch of centres where no ``scale_xy`` is given."""
+        return 2.0 if self.sizes == "square" else 1.0
 
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """The classes, as Decoder.class_count says."""
@@ -115,8 +130,11 @@ class AnchorMaps:
         )
         anchor, row, column = np.unravel_index(rows, raw.shape[:3])
         box = values[anchor, row, column, :4]
-        centre = (2 * box[:, :2] - 0.5 + np.stack([column, row], axis=1)) * stride
-        size = (2 * box[:, 2:]) ** 2 * np.reshape(anchors, (-1, 2))[anchor]
+        scale = self.scale_xy[self.strides.index(stride)] if self.scale_xy else self._widest
+        centre = (scale * box[:, :2] - (scale - 1) / 2 + np.stack([column, row], axis=1)) * stride
+        is_square = self.sizes == "square"
+        factor = (2 * box[:, 2:]) ** 2 if is_square else np.exp(raw[anchor, row, column, 2:4])
+        size = factor * np.reshape(anchors, (-1, 2))[anchor]
         boxes = np.concatenate([centre, size], axis=1).astype(np.float32)
         return Candidates(corners(boxes, "cxcywh", "pixels", frame), scores, classes)
 
