@@ -134,12 +134,14 @@ class Task(ABC):
 
     ``parts`` are the names of the sessions that it drives: one, called "model", for a model that is one file.
     ``batch``: how many samples :meth:`drive` may be given at once; 1 where each is run by itself.
+    ``needs_reference``: it has no labels, and scores against what the float model predicts for test samples.
     """
 
     name: str
     words: Words = Words()
     parts: tuple[str, ...] = (MODEL,)
     batch: int = 1
+    needs_reference: bool = False
 
     @property
     @abstractmethod
@@ -175,6 +177,11 @@ class Task(ABC):
     def evidence(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Evidence:
         """The evidence of :meth:`score`, to the bit; a task may give it for less than the score."""
         return self.score(samples, predictions).evidence
+
+    def referring_to(self, samples: Sequence[Any], predictions: Sequence[Any]) -> Self:
+        """The same task, knowing what the float model predicts for the test samples; see needs_reference."""
+        del samples, predictions
+        return self
 
     def check(self, raw: Any, sample: Any) -> None:
         """Raise ModelError where a float model's raw outputs contradict what it was taken for.

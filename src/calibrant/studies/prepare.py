@@ -29,6 +29,7 @@ from calibrant.graph.model import (
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.same_function import require_same_function
 from calibrant.stages.sessions import drive
 from calibrant.studies.candidates import QuantizationPlan
@@ -168,6 +169,8 @@ def prepare_study(
     task = opened.task(test)
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
     require_readable(opened, plan, task, calibration.samples[0], collector)
+    if task.needs_reference:
+        task = _referring(opened, task, test.samples, runtime)
     data = _data_summary(test, calibration, len(shared))
     return Study(
         plan=plan,
@@ -194,6 +197,12 @@ def prepare_study(
         warnings=tuple(warnings),
         calibration_sha256=calibration.content_sha256,
     )
+
+
+def _referring(opened: OpenedModel, task: Task, samples: Sequence[Any], runtime: Runtime) -> Task:
+    """The task, knowing what the float model predicts where candidates are measured."""
+    with runnable_file(opened.model) as file, runtime.open(file) as session:
+        return task.referring_to(samples, list(predictions_of(session, task, samples)))
 
 
 def _on_shared(shared: Sequence[str], test: SampleSet, definition: TaskDefinition) -> list[str]:
