@@ -154,3 +154,17 @@ def _stretched(raw: Array, mine: list[tuple[int, int, int]], scale: float) -> Ar
         place = 1 / (1 + np.exp(-raw[1, :2, row, column]))
         raw[1, :2, row, column] = logit((place + (scale - 1) / 2) / scale)
     return raw
+
+
+def tensorflow() -> Head:
+    """Four outputs as TensorFlow names them, classes real and from 1, boxes y first; and one more table."""
+    head = Head()
+    boxes = BOXES[:, [1, 0, 3, 2]] / np.array([HEIGHT, WIDTH] * 2)
+    padded = np.concatenate([boxes, [[0.0, 0.0, 1.0, 1.0]]])
+    for name, values in (("classes", [*KINDS + 1.0, 1.0]), ("scores", [*SCORES, 0.99])):
+        column = head.shaped(table_of(head, np.reshape(values, (3, 1))), 1, 3)
+        head.output(column, 1, 3, name=f"detection_{name}")
+    head.output(table_of(head, padded), 1, 3, 4, name="detection_boxes")
+    head.output(head.shaped(table_of(head, np.array([[2.0]])), 1), 1, name="num_detections")
+    head.output(table_of(head, np.ones((3, 8))), 1, 3, 8, name="detection_multiclass_scores")
+    return head

@@ -56,6 +56,7 @@ HEADS: Mapping[str, tuple[str, Callable[[], Head]]] = {
     "PaddleDetection": ("paddle", others.paddle),
     "PicoDet": ("picodet", others.picodet),
     "RTMDet": ("rtmdet", others.rtmdet),
+    "TensorFlow": ("tf-detection", others.tensorflow),
     "YOLOv3 raw": ("yolov3-raw", others.yolov3_raw),
     "YOLOv4 raw": ("yolov4-raw", others.yolov4_raw),
 }

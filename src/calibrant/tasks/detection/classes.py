@@ -57,8 +57,15 @@ def fitted(
     kept, names = only_classes(dataset, chosen, found.class_count, found.class_names)
     # Models with NMS inside do not show how many classes they have: the names' or the labels' count is taken.
     count = found.class_count or (len(names) if names else len(kept.categories))
+    if names is None and _is_coco(kept.categories) and _counts_from_one(found):
+        count = _COCO_LAST_ID
     class_map = match_categories(kept.categories, count, names)
     return replace(kept, warnings=(*kept.warnings, *remark_on_names(kept.categories, names))), class_map
+
+
+def _counts_from_one(found: Recognition) -> bool:
+    """Whether the model gives COCO's own ids, as TensorFlow's detectors do: 90 of them, with gaps."""
+    return getattr(found.profile.output.decoder, "first_class", 0) == 1
 
 
 def _named_by_profile(dataset: Dataset, classes: Sequence[str]) -> tuple[str, ...]:

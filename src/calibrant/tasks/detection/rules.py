@@ -9,7 +9,7 @@ from calibrant.core.types import ModelSignature
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.decode.candidates import Shape, describe_shape
 from calibrant.tasks.detection.decode.distributions import is_paired
-from calibrant.tasks.detection.decode.finished import are_final_lists
+from calibrant.tasks.detection.decode.finished import TENSORFLOW, are_final_lists
 from calibrant.tasks.detection.decode.grids import cell_count, level_shapes
 from calibrant.tasks.detection.inputs import ImageInput
 from calibrant.tasks.detection.metadata import ExporterNotes
@@ -86,7 +86,9 @@ Rule = Callable[[Clues], Finding | None]
 
 
 def final_lists(clues: Clues) -> Finding | None:
-    """RT-DETR by its authors, or EfficientNMS."""
+    """RT-DETR by its authors, TensorFlow's object detection, or EfficientNMS."""
+    if {name.partition(":")[0] for name in clues.shapes} >= TENSORFLOW:
+        return Finding("tf-detection", "outputs detection_boxes, detection_classes and detection_scores")
     if not are_final_lists(clues.all_shapes):
         return None
     if "orig_target_sizes" in clues.inputs:
@@ -240,7 +242,9 @@ def fastestdet(clues: Clues) -> Finding | None:
 def yolov7_end_to_end(clues: Clues) -> Finding | None:
     """Rows of image, corners, class and score."""
     shapes = clues.all_shapes
-    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != 7 or _PINTO_ORDER in clues.shapes:
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] != 7:
+        return None
+    if next(iter(clues.shapes)).lower().startswith("batchno"):  # PINTO's, in an order that the name tells
         return None
     return Finding("yolov7-end2end", f"rows of 7 ({describe_shape(shapes[0])}), so NMS is inside")
 

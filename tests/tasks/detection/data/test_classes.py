@@ -152,3 +152,13 @@ def test_without_a_choice_all_labels_count() -> None:
 def test_classes_that_do_not_fit_are_named(found: Recognition, classes: tuple[str, ...], words: str) -> None:
     with pytest.raises(ClassMismatchError, match=words):
         fitted(labels("cat", "person", "dog"), found, classes)
+
+
+def test_tensorflows_detectors_give_cocos_own_ids() -> None:
+    dataset = Dataset("coco", Path("labels.json"), COCO, ())
+    found = Recognition(family_named("tf-detection"), None, None, "")
+    _, class_map = fitted(dataset, found)
+    assert len(class_map) == 90
+    assert class_map[0] == 0
+    assert class_map[11] == NOT_LABELLED  # id 12
+    assert class_map[89] == 79

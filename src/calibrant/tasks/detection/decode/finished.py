@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ from calibrant.tasks.detection.decode.doubts import against_boxes, not_whole
 
 _CORNERS = ("x1", "y1", "x2", "y2")
 _CENTRED = ("cx", "cy", "w", "h")
+TENSORFLOW = frozenset({"detection_boxes", "detection_classes", "detection_scores"})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,19 +133,23 @@ def scored_boxes_and_classes(shapes: Shapes) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class FinalLists:
-    """Boxes 1 x N x 4, scores 1 x N and classes 1 x N (integers); if a count is given, only so many are real.
+    """Boxes 1 x N x 4, scores 1 x N and classes 1 x N; if a count is given, only so many are real.
 
-    TensorRT's EfficientNMS (num_dets, det_boxes, det_scores, det_classes), and RT-DETR's own export
-    (labels, boxes, scores), which gives boxes in units of its input ``orig_target_sizes``: input pixels here.
+    ``first_class`` is the number of the first class. Classes are integers, or real numbers in an output that
+    is called so. TensorRT's EfficientNMS (num_dets, det_boxes, det_scores, det_classes); RT-DETR's own export
+    (labels, boxes, scores), which gives boxes in units of its input ``orig_target_sizes``: input pixels here;
+    TensorFlow's object detection (detection_boxes, detection_classes, detection_scores, num_detections; what
+    else it gives is left aside).
     """
 
     box: BoxFormat = "xyxy"
     units: BoxUnits = "pixels"
+    first_class: int = 0
 
     def class_count(self, shapes: Shapes, frame: Frame | None = None) -> int | None:
         """None: classes are given by number, so how many there are does not show."""
         del frame
-        if not are_final_lists(list(shapes.values())):
+        if not are_final_lists(list(tensorflows(shapes).values())):
             raise misfit("boxes of 1xNx4, scores of 1xN and classes of 1xN", shapes)
         return None
 
@@ -161,13 +169,15 @@ class FinalLists:
     def _read(self, outputs: Feeds) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
         """Boxes, scores and classes of the detections that are real."""
         self.class_count(shapes_of(outputs))
+        outputs = tensorflows(outputs)
         boxes = next(array[0] for array in outputs.values() if array.ndim == 3)
-        lists = [
-            array.reshape(-1)
-            for array in outputs.values()
+        lists = {
+            name: array.reshape(-1)
+            for name, array in outputs.items()
             if array.ndim == 2 and len(boxes) == array.shape[1]
-        ]
+        }
         scores, classes = _scores_and_classes(lists, shapes_of(outputs))
+        classes = classes - self.first_class
         count = max(0, _count(outputs, len(boxes)))
         return np.asarray(boxes[:count], np.float32), scores[:count], classes[:count]
 
@@ -180,14 +190,25 @@ def are_final_lists(shapes: list[Shape]) -> bool:
     return len(boxes) == 1 and len(lists) >= 2 and len(others) <= 3 and len(shapes) == 1 + len(others)
 
 
+def tensorflows(outputs: Mapping[str, T]) -> Mapping[str, T]:
+    """Of the outputs of TensorFlow's object detection those of its final detections; of others all."""
+    plain = {name: name.partition(":")[0] for name in outputs}
+    if not set(plain.values()) >= TENSORFLOW:
+        return outputs
+    return {name: value for name, value in outputs.items() if plain[name] in {*TENSORFLOW, "num_detections"}}
+
+
 def _scores_and_classes(
-    lists: list[NDArray[np.generic]], shapes: Shapes
+    lists: Mapping[str, NDArray[np.generic]], shapes: Shapes
 ) -> tuple[FloatArray, NDArray[np.int64]]:
-    real = [array for array in lists if array.dtype.kind == "f"]
-    whole = [array for array in lists if array.dtype.kind in "iu"]
+    real = [name for name, array in lists.items() if array.dtype.kind == "f"]
+    whole = [name for name, array in lists.items() if array.dtype.kind in "iu"]
+    if len(real) == 2 and not whole:
+        whole = [name for name in real if "class" in name.lower()]
+        real = [name for name in real if name not in whole]
     if len(real) != 1 or len(whole) < 1:
         raise misfit("scores as real numbers and classes as integers", shapes)
-    return real[0].astype(np.float32), whole[-1].astype(np.int64)
+    return lists[real[0]].astype(np.float32), lists[whole[-1]].astype(np.int64)
 
 
 def _count(outputs: Feeds, rows: int) -> int:
