@@ -114,23 +114,23 @@ def divergence(model: Path, loaded: Any, written: Path, texts: list[str]) -> flo
 
 
 @pytest.mark.parametrize(
-    ("kind", "format_name"),
-    [("qwen2", "w4a16-g32-asym"), ("qwen2", "w8a8"), ("deepseek_v3", "w4a16-g32"), ("deepseek_v3", "fp8")],
+    ("kind", "recipe"),
+    [("qwen2", "rtn:w4a16-g32-asym"), ("qwen2", "smoothquant+gptq:w8a8"), ("deepseek_v3", "awq:w4a16-g32"),
+     ("deepseek_v3", "rtn:fp8")],
 )  # fmt: skip
-def test_a_written_checkpoint_is_loaded_and_measures_the_same(
-    kind: str, format_name: str, tmp_path: Path
-) -> None:
+def test_a_written_checkpoint_is_loaded_and_measures_the_same(kind: str, recipe: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, CompressedTensorsConfig
 
+    method, formats = recipe.split(":")
     model = write_checkpoint(tmp_path / "m", kind)
     texts = [f"{n} sheep went {n * n} times to the market" for n in range(8)]
     calib, test = write_texts(tmp_path / "c.jsonl", texts[:3]), write_texts(tmp_path / "t.jsonl", texts[3:])
-    result = study_checkpoint(model, calib, test, formats=format_name, methods="rtn", out=tmp_path / "run")
-    trial = result.trial(f"rtn:{format_name}")
+    result = study_checkpoint(model, calib, test, formats=formats, methods=method, out=tmp_path / "run")
+    trial = result.trial(recipe)
     assert trial.files is not None
     written = tmp_path / "run" / trial.files
     # Packed zero points do not fit the shape that transformers prepares for weights that stay packed.
-    how = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if "asym" in format_name else {}
+    how = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if "asym" in formats else {}
     loaded, told = AutoModelForCausalLM.from_pretrained(
         written, dtype=torch.float32, output_loading_info=True, **how
     )

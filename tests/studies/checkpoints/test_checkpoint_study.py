@@ -107,7 +107,7 @@ def test_options_of_the_other_kind_of_model_are_refused(model: Path, texts: tupl
     data = ("--calib", texts[0], "--data", texts[1])
     assert "--runtime does not apply" in run("study", model, *data, "--runtime", "openvino")[1]
     assert "--formats is for checkpoints" in run("study", "model.onnx", *data, "--formats", "w8a8")[1]
-    assert "no method is called 'magic'" in run("study", model, *data, "--methods", "magic")[1]
+    assert "'magic' of the method 'magic' is unknown" in run("study", model, *data, "--methods", "magic")[1]
     assert "no format is called 'w5'" in run("study", model, *data, "--formats", "w5")[1]
 
 

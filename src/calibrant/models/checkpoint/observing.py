@@ -23,7 +23,7 @@ class Wanted:
 class InputStatistics:
     """Of the inputs that several products share, over the real tokens of the calibration set.
 
-    amax, mean_magnitude: by channel, (inputs,). moments: the sum of the tokens' outer products,
+    amax, mean_magnitude: by channel, (inputs,). moments: the mean of the tokens' outer products,
     (inputs, inputs), None where not wanted. values: of all channels together, None where not wanted.
     """
 
@@ -60,7 +60,7 @@ class _Inputs:
             self.tokens,
             self._amax.numpy(),
             mean,
-            None if self._moments is None else self._moments.numpy(),
+            None if self._moments is None else (self._moments / max(1, self.tokens)).numpy(),
             self._values.statistics() if self._values is not None and self.tokens else None,
         )
 
@@ -76,6 +76,7 @@ class InputObserver:
         self._leaders: dict[str, str] = {}
         self._found: dict[str, _Inputs] = {}
         self._last: tuple[str, torch.Tensor] | None = None
+        self._statistics: dict[str, InputStatistics] = {}
 
     def __call__(self, product: str, inputs: torch.Tensor, real: torch.Tensor | None) -> None:
         """Take one product's inputs."""
@@ -105,5 +106,6 @@ class InputObserver:
 
     def statistics(self, leader: str) -> InputStatistics | None:
         """What was seen of a group's inputs; None: nothing."""
-        found = self._found.get(leader)
-        return None if found is None else found.statistics()
+        if leader in self._found and leader not in self._statistics:
+            self._statistics[leader] = self._found.pop(leader).statistics()
+        return self._statistics.get(leader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from calibrant.core.formats import E4M3, F32, Format, Grid, PerTensor, PerToken, decode, encode
 from calibrant.models.checkpoint.modules import Rounding
@@ -55,3 +56,9 @@ class _ByArrays:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(decode(encode(values.contiguous().numpy(), self._format, self._grid)))
+
+
+def scaled_rounding(rounding: Rounding, ratio: NDArray[np.float32]) -> Rounding:
+    """Multiply each channel before it is rounded, as a norm with scales in it does. ratio: (channels,)."""
+    factor = torch.from_numpy(np.asarray(ratio, np.float32))
+    return lambda values: rounding(values * factor)

@@ -69,6 +69,7 @@ class CheckpointWriter:
         self._reader = TensorReader(source.tensors)
         self._pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\..+")
         self._pending: dict[str, NDArray[Any]] = {}
+        self._replaced: dict[str, NDArray[Any]] = {}
 
     @property
     def folder(self) -> Path:
@@ -79,6 +80,10 @@ class CheckpointWriter:
         """Take a layer of the block that is at work."""
         arrays = stored_arrays(layer, self._layout)
         self._pending |= {f"{name}.{part}": values for part, values in arrays.items()}
+
+    def replace(self, name: str, values: NDArray[Any]) -> None:
+        """Put other values in a tensor's place, of the block that is at work."""
+        self._replaced[name] = values
 
     def finish_block(self, number: int) -> None:
         """Write the block that is at work."""
@@ -130,12 +135,12 @@ class CheckpointWriter:
     def _write(self, number: int, names: list[str]) -> None:
         replaced = {name.rpartition(".")[0] for name in self._pending}
         kept = {
-            name: self._reader.raw(name)
+            name: self._replaced[name] if name in self._replaced else self._reader.raw(name)
             for name in names
             if name.rpartition(".")[0] not in replaced or name.rpartition(".")[2] not in PARTS
         }
         self._put(self._shard(number), tensors_bytes(kept | self._pending))
-        self._pending = {}
+        self._pending, self._replaced = {}, {}
 
     def _copy_beside(self) -> None:
         for pattern in _BESIDE:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from calibrant.core.formats import Format, Grid, decode, grid_between
+from calibrant.core.formats import Encoded, Format, Grid, PerBlock, PerChannel, decode, grid_between
 from calibrant.core.types import FloatArray, QuantSpec
+from calibrant.methods import InputStatistics as MethodStatistics
+from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.modules import Rounding
+from calibrant.models.checkpoint.norms import Folded, folded, norm_before
 from calibrant.models.checkpoint.observing import InputStatistics
 from calibrant.models.checkpoint.packing import QuantizedLayer
-from calibrant.models.checkpoint.rounding import rounding_of
+from calibrant.models.checkpoint.rounding import rounding_of, scaled_rounding
 from calibrant.models.checkpoint.streaming import QuantizedProduct
+from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
-from calibrant.studies.checkpoints.recipes import METHODS, Recipe, fits
+from calibrant.studies.checkpoints.recipes import Recipe, fits
 
 
 class Candidate:
-    """A recipe, as the streams see it. writer: is given every quantized layer; None: none is kept."""
+    """A recipe, as the streams see it.
+
+    weights: where norms are looked up, into which scales of inputs are folded. writer: is given every
+    quantized layer; None: none is kept.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
         layers: Mapping[str, CheckpointLayer],
+        weights: Weights,
         writer: CheckpointWriter | None = None,
     ) -> None:
-        self.recipe, self._layers, self._writer = recipe, layers, writer
+        self.recipe, self._layers, self._weights, self._writer = recipe, layers, weights, writer
 
     @property
     def name(self) -> str:
@@ -38,46 +48,104 @@ class Candidate:
         self, weights: Mapping[str, FloatArray], statistics: InputStatistics | None
     ) -> dict[str, QuantizedProduct]:
         """Quantize products that read the same inputs; those that the format does not fit stay in float."""
-        return {
-            name: self._quantized(name, weight, statistics)
-            for name, weight in weights.items()
-            if self._format_of(name) is not None
-        }
+        chosen = self.recipe.formats.weights
+        fitting = {name: weight for name, weight in weights.items() if self._is_quantized(name)}
+        if chosen is None or not fitting:
+            return {}
+        norm = norm_before(weights) if len(fitting) == len(weights) else None
+        method = self._method(statistics, norm)
+        encoded, scale = _encoded(method, fitting, chosen, statistics)
+        fold = folded(self._weights, norm, scale) if norm is not None and scale is not None else None
+        return {name: self._product(name, each, statistics, fold) for name, each in encoded.items()}
 
     def finish_block(self, number: int) -> None:
         """Write the block."""
         if self._writer is not None:
             self._writer.finish_block(number)
 
-    def _format_of(self, name: str) -> Format | None:
+    def _is_quantized(self, name: str) -> bool:
         layer, chosen = self._layers.get(name), self.recipe.formats.weights
-        return chosen if layer is not None and chosen is not None and fits(chosen, layer.shape) else None
+        return layer is not None and chosen is not None and fits(chosen, layer.shape)
 
-    def _quantized(
-        self, name: str, weight: FloatArray, statistics: InputStatistics | None
+    def _method(self, statistics: InputStatistics | None, norm: str | None) -> SumOfParts:
+        """The recipe's, without what cannot be done here.
+
+        What no token reached tells nothing of its inputs, and scales of inputs go where a norm can take them.
+        """
+        method = self.recipe.method
+        if statistics is None:
+            return replace(method, transform=None, rounding=None)
+        return method if norm is not None and norm in self._weights else replace(method, transform=None)
+
+    def _product(
+        self, name: str, encoded: Encoded, statistics: InputStatistics | None, fold: Folded | None
     ) -> QuantizedProduct:
-        chosen = self._format_of(name)
-        assert chosen is not None
-        # What no token reached tells nothing of its inputs: it is rounded to nearest.
-        method = METHODS["rtn"] if statistics is None else self.recipe.method
-        encoded = method.encode(weight, chosen, statistics)
-        grid, rounding = self._inputs(statistics)
+        stored = decode(encoded)
+        ratio = None if fold is None else fold.ratio
+        grid, rounding = self._inputs(statistics, ratio)
         if self._writer is not None:
             self._writer.add(name, QuantizedLayer(encoded, grid))
-        return QuantizedProduct(decode(encoded), rounding)
+            if fold is not None:
+                self._writer.replace(fold.norm, fold.values)
+        if ratio is None:
+            return QuantizedProduct(stored, rounding)
+        if rounding is None:
+            return QuantizedProduct(np.asarray(stored * ratio, np.float32))
+        return QuantizedProduct(stored, scaled_rounding(rounding, ratio))
 
-    def _inputs(self, statistics: InputStatistics | None) -> tuple[Grid | None, Rounding | None]:
+    def _inputs(
+        self, statistics: InputStatistics | None, ratio: FloatArray | None
+    ) -> tuple[Grid | None, Rounding | None]:
         inputs = self.recipe.formats.activations
         if inputs is None:
             return None, None
         if inputs.dynamic:
             return None, rounding_of(inputs)
-        grid = self._fixed_grid(inputs, statistics)
+        grid = self._fixed_grid(inputs, statistics, ratio)
         return grid, None if grid is None else rounding_of(inputs, grid)
 
-    def _fixed_grid(self, inputs: Format, statistics: InputStatistics | None) -> Grid | None:
-        """From the calibrator's range; without any token there is none, and inputs stay in float."""
+    def _fixed_grid(
+        self, inputs: Format, statistics: InputStatistics | None, ratio: FloatArray | None
+    ) -> Grid | None:
+        """From the calibrator's range; without any token there is none, and inputs stay in float.
+
+        Scaled inputs were not seen: their range is that of the channels' largest magnitudes.
+        """
         if statistics is None or statistics.values is None or self.recipe.calibrator is None:
             return None
+        if ratio is not None:
+            high = np.asarray((statistics.amax * ratio).max(), np.float32)
+            return grid_between(-high, high, inputs)
         chosen = self.recipe.calibrator.calibrate(statistics.values, QuantSpec())
         return grid_between(np.asarray(chosen.low, np.float32), np.asarray(chosen.high, np.float32), inputs)
+
+
+def _encoded(
+    method: SumOfParts,
+    weights: Mapping[str, FloatArray],
+    chosen: Format,
+    statistics: InputStatistics | None,
+) -> tuple[dict[str, Encoded], FloatArray | None]:
+    """Each weight's codes, and the scale of the inputs that they share.
+
+    Stacked, weights share a factor of the second moments and their transform.
+    """
+    seen = MethodStatistics() if statistics is None else MethodStatistics(statistics.amax, statistics.moments)
+    if isinstance(chosen.granularity, PerChannel | PerBlock) and (
+        method.needs_moments or method.scales_inputs
+    ):
+        stacked = method(np.concatenate(list(weights.values())), chosen, seen)
+        return _split(stacked.encoded, weights), stacked.input_scale
+    plain = replace(method, transform=None)
+    return {name: plain(weight, chosen, seen).encoded for name, weight in weights.items()}, None
+
+
+def _split(encoded: Encoded, weights: Mapping[str, FloatArray]) -> dict[str, Encoded]:
+    """A stack's rows, to each weight its own."""
+    found, start, grid = {}, 0, encoded.grid
+    for name, weight in weights.items():
+        rows = slice(start, start + len(weight))
+        offset = None if grid.offset is None else grid.offset[rows]
+        found[name] = Encoded(encoded.codes[rows], replace(grid, scale=grid.scale[rows], offset=offset))
+        start += len(weight)
+    return found

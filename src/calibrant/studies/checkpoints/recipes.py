@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import SettingsError
 from calibrant.core.format_names import WeightActivation, format_named
-from calibrant.core.formats import Encoded, Format, PerBlock, encode
-from calibrant.core.types import FloatArray
+from calibrant.core.formats import Format, PerBlock
+from calibrant.methods import method_named
+from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.layers import CheckpointLayer
-from calibrant.models.checkpoint.observing import InputStatistics, Wanted
+from calibrant.models.checkpoint.observing import Wanted
 
-Encoding = Callable[[FloatArray, Format, InputStatistics | None], Encoded]
+FIRST_LOOK = ("rtn", "mse", "gptq", "mse+gptq")
+"""Methods that are tried where the user names none."""
 
-
-@dataclass(frozen=True)
-class WeightMethod:
-    """A way to choose a weight's codes. ``simplicity`` orders ties: less is simpler.
-
-    moments: whether it needs the second moments of a product's inputs.
-    """
-
-    name: str
-    simplicity: int
-    encode: Encoding
-    moments: bool = False
-
-
-def _rtn(weight: FloatArray, format: Format, _statistics: InputStatistics | None) -> Encoded:  # noqa: A002
-    return encode(weight, format)
-
-
-METHODS: Mapping[str, WeightMethod] = {"rtn": WeightMethod("rtn", 0, _rtn)}
-"""By the name that users give, from the simplest to the most intricate."""
+FIRST_LOOK_AT_8_BITS = ("rtn", "smoothquant")
+"""In 8 bits rounding to nearest is as good as anything; what is scaled matters where inputs are rounded."""
 
 DEFAULT_GROUPS = (128, 64, 32)
 
@@ -45,7 +29,7 @@ DEFAULT_GROUPS = (128, 64, 32)
 class Recipe:
     """A candidate: a method for weights, formats, and a calibrator where activations have fixed ranges."""
 
-    method: WeightMethod
+    method: SumOfParts
     formats: WeightActivation
     calibrator: NamedCalibrator | None = None
 
@@ -58,7 +42,10 @@ class Recipe:
     @property
     def simplicity(self) -> int:
         """Orders ties: less is simpler."""
-        return self.method.simplicity * 10 + (self.calibrator.simplicity if self.calibrator else 0)
+        method = self.method
+        parts = (method.transform is not None, method.rounding is not None, method.grid != "rtn")
+        rank = sum(weight for weight, is_there in zip((4, 2, 1), parts, strict=True) if is_there)
+        return 10 * rank + (self.calibrator.simplicity if self.calibrator else 0)
 
     @property
     def file_stem(self) -> str:
@@ -82,25 +69,16 @@ def recipes_named(
     None: a few that are worth a first look. Raises SettingsError for unknown names and for none at all.
     """
     chosen = [format_named(name) for name in _split(formats) or default_formats(layers)]
-    named = [method_named(name) for name in _split(methods) or METHODS]
     found = [
         recipe
         for entry in chosen
-        for method in named
-        if methods is not None or _is_worthwhile(method, entry)
-        for recipe in _recipes(method, entry, calibrators)
+        for name in _split(methods) or _first_look(entry)
+        for recipe in _recipes(method_named(name), entry, calibrators)
     ]
     twice = {recipe.name for recipe in found if [r.name for r in found].count(recipe.name) > 1}
     if twice:
         raise SettingsError(f"{min(twice)!r} is named twice; name each method and format once")
     return tuple(found)
-
-
-def method_named(name: str) -> WeightMethod:
-    """Look up a method. Raises SettingsError."""
-    if name not in METHODS:
-        raise SettingsError(f"no method is called {name!r}; known: {', '.join(METHODS)}")
-    return METHODS[name]
 
 
 def default_formats(layers: Sequence[CheckpointLayer]) -> tuple[str, ...]:
@@ -125,13 +103,13 @@ def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
     """The statistics that these recipes need."""
     found = tuple(recipes)
     return Wanted(
-        moments=any(recipe.method.moments for recipe in found),
+        moments=any(recipe.method.needs_moments for recipe in found),
         histograms=any(recipe.calibrator is not None for recipe in found),
     )
 
 
 def _recipes(
-    method: WeightMethod, entry: WeightActivation, calibrators: Sequence[NamedCalibrator]
+    method: SumOfParts, entry: WeightActivation, calibrators: Sequence[NamedCalibrator]
 ) -> list[Recipe]:
     inputs = entry.activations
     if inputs is None or inputs.dynamic:
@@ -139,9 +117,11 @@ def _recipes(
     return [Recipe(method, entry, calibrator) for calibrator in calibrators]
 
 
-def _is_worthwhile(method: WeightMethod, entry: WeightActivation) -> bool:
-    """In 8 bits rounding to nearest is as good as anything: other methods only where they are asked for."""
-    return method.name == "rtn" or entry.weights is None or entry.weights.element.bits < 8
+def _first_look(entry: WeightActivation) -> tuple[str, ...]:
+    if entry.weights is None or entry.weights.element.bits < 8:
+        return FIRST_LOOK
+    is_int8 = entry.weights.element.is_integer and entry.activations is not None
+    return FIRST_LOOK_AT_8_BITS if is_int8 else FIRST_LOOK_AT_8_BITS[:1]
 
 
 def _split(names: str | None) -> list[str]:

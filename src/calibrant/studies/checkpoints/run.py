@@ -90,7 +90,7 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         [tokens.numbers for tokens in plan.data.calibration],
         [tokens.numbers for tokens in plan.data.test],
         [tokens.scored_from for tokens in plan.data.test],
-        [Candidate(recipe, layers, writers.get(recipe.name)) for recipe in plan.recipes],
+        [Candidate(recipe, layers, weights, writers.get(recipe.name)) for recipe in plan.recipes],
         wanted_by(plan.recipes),
         progress,
     )
