@@ -12,17 +12,33 @@ from click.core import ParameterSource
 from calibrant.cli.options import options
 from calibrant.cli.output import is_terminal, print_json, progress_of
 
+
+def _named_folders(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str] | None:
+    """NAME=DIR, each name once; None: nothing was given."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder) or name in found:
+            raise click.BadParameter(f"{text!r} is no NAME=DIR with a name of its own")
+        found[name] = folder
+    return found or None
+
+
 RECIPES = options(
     click.option("--methods", metavar="LIST",
                  help="For checkpoints: how weights are rounded, e.g. rtn,gptq [default: a first look]."),
     click.option("--formats", metavar="LIST",
                  help="For checkpoints: e.g. w4a16-g128,w8a8,fp8 [default: a first look]."),
+    click.option("--candidate", "candidates", multiple=True, metavar="NAME=DIR", callback=_named_folders,
+                 help="For checkpoints: one that another tool quantized, measured as well; repeatable."),
     click.option("--tokens", type=click.IntRange(min=2), metavar="N",
                  help="For checkpoints: tokens of each document that are looked at [default: 2048]."),
     click.option("--write/--no-write", default=True, show_default=True,
                  help="For checkpoints: write the recommended one as compressed-tensors."),
 )  # fmt: skip
-_OF_CHECKPOINTS = ("methods", "formats", "tokens", "write")
+_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "write")
 _NOTHING_RECOMMENDED = 4
 
 
@@ -40,6 +56,14 @@ def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
             f"{_flag(given[0])} is for checkpoints, folders with config.json and safetensors."
         )
     return settings
+
+
+def inspect_checkpoint(settings: dict[str, Any]) -> Any:
+    """Describe a checkpoint."""
+    from calibrant.api import checkpoints
+
+    _refuse_others(settings, ("model",))
+    return checkpoints.inspect_checkpoint(settings["model"])
 
 
 def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:

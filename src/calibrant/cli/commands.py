@@ -9,7 +9,13 @@ from typing import Any
 
 import click
 
-from calibrant.cli.checkpoints import RECIPES, is_checkpoint, study_checkpoint, without_recipes
+from calibrant.cli.checkpoints import (
+    RECIPES,
+    inspect_checkpoint,
+    is_checkpoint,
+    study_checkpoint,
+    without_recipes,
+)
 from calibrant.cli.options import (
     CACHE,
     CALIB,
@@ -143,7 +149,11 @@ def inspect(as_json: bool, **settings: Any) -> None:
     """Show a model's inputs and outputs, its task and family, its cost, and what would be quantized."""
     from calibrant import api
 
-    result = api.inspect(**given(settings))
+    result: Any
+    if is_checkpoint(settings["model"]):
+        result = inspect_checkpoint(settings)
+    else:
+        result = api.inspect(**given(settings))
     if as_json:
         print_json(result.to_dict())
     else:

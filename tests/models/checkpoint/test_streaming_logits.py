@@ -16,7 +16,7 @@ from calibrant.core.errors import ModelError  # noqa: E402
 from calibrant.core.progress import Silent  # noqa: E402
 from calibrant.models.checkpoint.architecture import SUPPORTED, Architecture  # noqa: E402
 from calibrant.models.checkpoint.folder import open_checkpoint  # noqa: E402
-from calibrant.models.checkpoint.observing import InputStatistics, Wanted  # noqa: E402
+from calibrant.models.checkpoint.statistics import InputStatistics, Wanted  # noqa: E402
 from calibrant.models.checkpoint.streaming import Measurement, QuantizedProduct, measure  # noqa: E402
 from calibrant.models.checkpoint.weights import Weights  # noqa: E402
 from tiny_checkpoints import CONFIGS, write_checkpoint  # noqa: E402

@@ -154,12 +154,12 @@ def test_identical_candidates_are_tied_and_the_simplest_is_chosen() -> None:
 
 def test_a_real_difference_is_told_and_needs_no_more_documents() -> None:
     base = np.random.default_rng(0).gamma(2.0, 1.0, 60)
-    good, bad = evidence(base), evidence(base * 1.5)
+    good, bad = Contender("good", 1, 10, evidence(base)), Contender("bad", 0, 10, evidence(base * 1.5))
     documents = Documents(60)
     assert documents.difference(good, bad).is_real
     needed = documents.needed(good, bad)
     assert needed is not None
     assert needed < 60
-    chosen = choose([Contender("bad", 0, 10, bad), Contender("good", 1, 10, good)], documents)
+    chosen = choose([bad, good], documents)
     assert chosen is not None
     assert (chosen.name, chosen.tied) == ("good", ())

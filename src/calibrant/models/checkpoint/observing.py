@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from calibrant.core.statistics import Accumulator, TensorStatistics
-from calibrant.core.types import FloatArray
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which statistics the candidates need: of what none needs nothing is computed."""
-
-    moments: bool = False
-    histograms: bool = False
-
-
-@dataclass(frozen=True)
-class InputStatistics:
-    """Of the inputs that several products share, over the real tokens of the calibration set.
-
-    amax, mean_magnitude: by channel, (inputs,). moments: the mean of the tokens' outer products,
-    (inputs, inputs), None where not wanted. values: of all channels together, None where not wanted.
-    """
-
-    tokens: int
-    amax: FloatArray
-    mean_magnitude: FloatArray
-    moments: FloatArray | None = None
-    values: TensorStatistics | None = None
+from calibrant.core.statistics import Accumulator
+from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
 
 
 class _Inputs:

@@ -22,7 +22,8 @@ from calibrant.models.checkpoint.architecture import Architecture, Block
 from calibrant.models.checkpoint.batches import Batch, batches_of
 from calibrant.models.checkpoint.logits import Comparison, compare_logits
 from calibrant.models.checkpoint.modules import Rounding
-from calibrant.models.checkpoint.observing import InputObserver, InputStatistics, Wanted
+from calibrant.models.checkpoint.observing import InputObserver
+from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
 
 
 @dataclass(frozen=True)

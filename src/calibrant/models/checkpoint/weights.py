@@ -39,7 +39,7 @@ class Weights:
     def values(self, name: str, rows: slice | None = None) -> FloatArray:
         """One tensor, or ``rows`` of its first axis."""
         module = name.removesuffix(".weight")
-        if rows is not None or module == name or not self._is_quantized(module):
+        if rows is not None or module == name or not self.is_quantized(module):
             return self._reader.values(name, rows)
         parts = {part: f"{module}.{part}" for part in PARTS if f"{module}.{part}" in self._reader}
         arrays = {part: self._reader.raw(full) for part, full in parts.items()}
@@ -54,7 +54,8 @@ class Weights:
         """A tensor in the file's own type."""
         return self._reader.raw(name)
 
-    def _is_quantized(self, module: str) -> bool:
+    def is_quantized(self, module: str) -> bool:
+        """Whether a layer's weight is stored in codes and scales."""
         stored = self._reader.tensors.get(f"{module}.weight")
         return stored is None or stored.dtype not in _FLOATS
 

@@ -14,9 +14,9 @@ from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.norms import Folded, folded, norm_before
-from calibrant.models.checkpoint.observing import InputStatistics
 from calibrant.models.checkpoint.packing import QuantizedLayer
 from calibrant.models.checkpoint.rounding import rounding_of, scaled_rounding
+from calibrant.models.checkpoint.statistics import InputStatistics
 from calibrant.models.checkpoint.streaming import QuantizedProduct
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter

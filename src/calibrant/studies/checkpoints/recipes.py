@@ -14,7 +14,7 @@ from calibrant.core.formats import Format, PerBlock
 from calibrant.methods import method_named
 from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.layers import CheckpointLayer
-from calibrant.models.checkpoint.observing import Wanted
+from calibrant.models.checkpoint.statistics import Wanted
 
 FIRST_LOOK = ("rtn", "mse", "gptq", "mse+gptq")
 """Methods that are tried where the user names none."""
@@ -47,15 +47,15 @@ class Recipe:
         rank = sum(weight for weight, is_there in zip((4, 2, 1), parts, strict=True) if is_there)
         return 10 * rank + (self.calibrator.simplicity if self.calibrator else 0)
 
-    @property
-    def file_stem(self) -> str:
-        """The name as part of a file name."""
-        return "".join(c if c.isalnum() or c in ".-_" else "-" for c in self.name)
-
     def to_dict(self) -> dict[str, Any]:
         """As study.json holds it."""
         found = {"method": self.method.name, "format": self.formats.name}
         return found | ({"calibrator": self.calibrator.name} if self.calibrator else {})
+
+
+def file_stem(name: str) -> str:
+    """A candidate's name as part of a file name."""
+    return "".join(c if c.isalnum() or c in ".-_" else "-" for c in name)
 
 
 def recipes_named(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from calibrant.core.metrics import Figure, Loss
+from calibrant.studies.checkpoints.routing import Routing
 from calibrant.tasks.generation.evidence import DIVERGENCE
 
 SCHEMA_VERSION = 2
@@ -126,6 +127,7 @@ class CheckpointStudy:
     recommended: RecommendedCheckpoint | None
     cost: Cost
     needed: tuple[tuple[str, str, int], ...] = ()
+    routing: tuple[Routing, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -163,6 +165,7 @@ class CheckpointStudy:
             "documents_needed": [
                 {"better": better, "other": other, "documents": count} for better, other, count in self.needed
             ],
+            "routing": [asdict(routing) for routing in self.routing],
             "cost": asdict(self.cost),
             "warnings": list(self.warnings),
         }

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from calibrant.artifacts.checksums import CHECKSUMS, write_checksums
 from calibrant.artifacts.store import json_bytes, remove, write_bytes
 from calibrant.core.errors import ModelError
-from calibrant.core.metrics import Figure
+from calibrant.core.metrics import Figure, Loss
 from calibrant.core.processor import processor_name
 from calibrant.core.progress import Progress
 from calibrant.core.reading import sha256_of
@@ -32,7 +33,8 @@ from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
 from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.data import TextData
-from calibrant.studies.checkpoints.recipes import Recipe, fits, stored_bytes, wanted_by
+from calibrant.studies.checkpoints.foreign import ForeignCandidate
+from calibrant.studies.checkpoints.recipes import Recipe, file_stem, fits, stored_bytes, wanted_by
 from calibrant.studies.checkpoints.result import (
     CheckpointStudy,
     CheckpointSummary,
@@ -40,6 +42,7 @@ from calibrant.studies.checkpoints.result import (
     Cost,
     RecommendedCheckpoint,
 )
+from calibrant.studies.checkpoints.routing import routing_of, routing_remark
 from calibrant.studies.checkpoints.verdict import Contender, Documents, choose, needed_documents
 from calibrant.studies.evidence import save_evidence
 from calibrant.tasks.generation.evidence import TextEvidence
@@ -54,16 +57,30 @@ _PACKAGES = ("calibrant", "numpy", "torch", "transformers", "tokenizers")
 class CheckpointStudyPlan:
     """Everything that a study needs, checked before the work begins.
 
-    max_loss: KL that may be lost, nats. write: whether the recommended candidate's checkpoint is written.
+    others: checkpoints that other tools made, by the names of their candidates. max_loss: KL that may be
+    lost, nats. write: whether the recommended candidate's checkpoint is written.
     """
 
     checkpoint: Checkpoint
     data: TextData
     recipes: tuple[Recipe, ...]
+    others: Mapping[str, Checkpoint]
     settings: Mapping[str, object]
     max_loss: float | None = None
     seed: int = 0
     write: bool = True
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A candidate in a study, with what is known of it before it is measured."""
+
+    name: str
+    simplicity: int
+    recipe: Mapping[str, Any]
+    bytes: int
+    bits: float
+    kept_float: tuple[str, ...] = ()
 
 
 def quantizable(checkpoint: Checkpoint) -> dict[str, CheckpointLayer]:
@@ -90,23 +107,27 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         [tokens.numbers for tokens in plan.data.calibration],
         [tokens.numbers for tokens in plan.data.test],
         [tokens.scored_from for tokens in plan.data.test],
-        [Candidate(recipe, layers, weights, writers.get(recipe.name)) for recipe in plan.recipes],
+        [
+            *(Candidate(recipe, layers, weights, writers.get(recipe.name)) for recipe in plan.recipes),
+            *(ForeignCandidate(name, other, plan.checkpoint, weights) for name, other in plan.others.items()),
+        ],
         wanted_by(plan.recipes),
         progress,
     )
     evidence = evidence_of(measured)
     documents = Documents(len(plan.data.test), plan.seed)
+    entrants = _entrants(plan, layers)
+    contenders = [Contender(e.name, e.simplicity, e.bytes, evidence[e.name]) for e in entrants]
     trials = tuple(
-        _trial(plan, recipe, evidence[recipe.name], measured, layers, documents, out)
-        for recipe in plan.recipes
+        _trial(plan.data, entrant, contender.evidence, measured, documents.loss(contender), out)
+        for entrant, contender in zip(entrants, contenders, strict=True)
     )
-    contenders = {
-        trial.name: Contender(trial.name, recipe.simplicity, trial.bytes, evidence[trial.name])
-        for trial, recipe in zip(trials, plan.recipes, strict=True)
-    }
-    chosen = choose(list(contenders.values()), documents, plan.max_loss)
+    chosen = choose(contenders, documents, plan.max_loss)
     written = _kept(writers, chosen.name if chosen else None, out)
-    ranked = sorted(contenders.values(), key=lambda contender: contender.evidence.kl)
+    ranked = sorted(contenders, key=lambda contender: contender.evidence.kl)
+    routing = routing_of(measured.calibration_routing, measured.test_routing)
+    if remark := routing_remark(routing):
+        progress.note(remark)
     result = CheckpointStudy(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,7 +140,8 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         recommended=None if chosen is None else RecommendedCheckpoint(**asdict(chosen)),
         cost=Cost(weights.bytes_read, round(time.perf_counter() - begun, 3), _peak_memory()),
         needed=tuple((*names, count) for names, count in needed_documents(ranked, documents).items()),
-        warnings=plan.data.warnings,
+        routing=routing,
+        warnings=(*plan.data.warnings, *([remark] if remark else [])),
     )
     content = json_bytes(result.to_dict())
     write_checksums(out, [trial.evidence for trial in trials if trial.evidence], {RESULT: content})
@@ -147,7 +169,7 @@ def _writers(
     return {
         recipe.name: CheckpointWriter(
             plan.checkpoint,
-            out / CHECKPOINTS / recipe.file_stem,
+            out / CHECKPOINTS / file_stem(recipe.name),
             recipe.formats,
             architecture.block_prefix,
             architecture.blocks,
@@ -188,32 +210,47 @@ def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
     }
 
 
-def _trial(
-    plan: CheckpointStudyPlan,
-    recipe: Recipe,
-    evidence: TextEvidence,
-    measured: Measurement,
-    layers: Mapping[str, CheckpointLayer],
-    documents: Documents,
-    out: Path,
-) -> CheckpointTrial:
-    chosen = recipe.formats.weights
-    stored = {name: stored_bytes(chosen, layer) for name, layer in layers.items()}
+def _entrants(plan: CheckpointStudyPlan, layers: Mapping[str, CheckpointLayer]) -> tuple[Entrant, ...]:
     weights = sum(layer.size for layer in layers.values())
+    ours = (_entrant(plan.checkpoint, recipe, layers, weights) for recipe in plan.recipes)
+    return (*ours, *(_foreign(name, other, weights) for name, other in plan.others.items()))
+
+
+def _entrant(
+    checkpoint: Checkpoint, recipe: Recipe, layers: Mapping[str, CheckpointLayer], weights: int
+) -> Entrant:
+    chosen = recipe.formats.weights
+    stored = sum(stored_bytes(chosen, layer) for layer in layers.values())
+    return Entrant(
+        recipe.name,
+        recipe.simplicity,
+        recipe.to_dict(),
+        _bytes(checkpoint, recipe, layers),
+        8 * stored / weights,
+        tuple(name for name, layer in layers.items() if chosen is not None and not fits(chosen, layer.shape)),
+    )
+
+
+def _foreign(name: str, checkpoint: Checkpoint, weights: int) -> Entrant:
+    stored = sum(layer.bytes for layer in quantizable(checkpoint).values())
+    return Entrant(name, 0, {"checkpoint": str(checkpoint.folder)}, checkpoint.bytes, 8 * stored / weights)
+
+
+def _trial(
+    data: TextData, entrant: Entrant, evidence: TextEvidence, measured: Measurement, lost: Loss, out: Path
+) -> CheckpointTrial:
     return CheckpointTrial(
-        name=recipe.name,
-        recipe=recipe.to_dict(),
-        loss=documents.loss(evidence),
+        name=entrant.name,
+        recipe=entrant.recipe,
+        loss=lost,
         figures=evidence.figures,
-        bytes=_bytes(plan.checkpoint, recipe, layers),
-        bits=8 * sum(stored.values()) / weights,
-        growth=measured.growth[recipe.name].by_block,
-        slices=_by_slice(plan.data, evidence),
-        worst=tuple(plan.data.test[place].id for place in evidence.worst(_WORST)),
-        kept_float=tuple(
-            name for name, layer in layers.items() if chosen is not None and not fits(chosen, layer.shape)
-        ),
-        evidence=save_evidence(evidence, out, recipe.file_stem),
+        bytes=entrant.bytes,
+        bits=entrant.bits,
+        growth=measured.growth[entrant.name].by_block,
+        slices=_by_slice(data, evidence),
+        worst=tuple(data.test[place].id for place in evidence.worst(_WORST)),
+        kept_float=entrant.kept_float,
+        evidence=save_evidence(evidence, out, file_stem(entrant.name)),
     )
 
 

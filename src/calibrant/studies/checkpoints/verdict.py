@@ -10,73 +10,66 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.core.metrics import Loss, loss
+from calibrant.core.metrics import Loss, Score
+from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.tasks.generation.evidence import DIVERGENCE, TextEvidence
 
-RESAMPLES, SPLITS, _TAIL = 1000, 20, 0.025
-_Z = 1.96
-
-
-class Documents:
-    """Losses between candidates under the same resamples of the documents."""
-
-    def __init__(self, documents: int, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self._count = documents
-        self._weights = rng.multinomial(documents, np.full(documents, 1 / documents), RESAMPLES)
-        self._halves = [rng.permutation(documents) for _ in range(SPLITS)]
-        self._known: dict[int, NDArray[np.float64]] = {}
-
-    def loss(self, found: TextEvidence) -> Loss:
-        """What a candidate loses against the float model, whose divergence from itself is none."""
-        values = self._resampled(found)
-        return self._centred(loss(np.zeros_like(values), values, DIVERGENCE), loss(0.0, found.kl, DIVERGENCE))
-
-    def difference(self, better: TextEvidence, other: TextEvidence) -> Loss:
-        """What ``other`` loses against ``better``."""
-        lost = loss(self._resampled(better), self._resampled(other), DIVERGENCE)
-        return self._centred(lost, loss(better.kl, other.kl, DIVERGENCE))
-
-    def needed(self, better: TextEvidence, other: TextEvidence) -> int | None:
-        """Documents like these that would tell two candidates apart; None: nothing does."""
-        difference = loss(better.kl, other.kl, DIVERGENCE)
-        spread = float(np.std(loss(self._resampled(better), self._resampled(other), DIVERGENCE)))
-        if difference <= 0 or spread <= 0:
-            return None
-        return math.ceil(self._count * (_Z * spread / difference) ** 2)
-
-    def held_out_loss(self, candidates: Sequence[TextEvidence]) -> float:
-        """KL on one half of the documents of the candidate that is best on the other half, averaged."""
-        lost = []
-        for order in self._halves:
-            first, second = order[: self._count // 2], order[self._count // 2 :]
-            for choose, report in ((first, second), (second, first)):
-                best = min(candidates, key=lambda evidence, half=choose: evidence.of(half).kl)  # type: ignore[misc]
-                lost.append(best.of(report).kl)
-        return float(np.mean(lost))
-
-    def _resampled(self, evidence: TextEvidence) -> NDArray[np.float64]:
-        if id(evidence) not in self._known:
-            self._known[id(evidence)] = evidence.resample(self._weights)
-        return self._known[id(evidence)]
-
-    @staticmethod
-    def _centred(values: NDArray[np.float64], estimate: float) -> Loss:
-        finite = values[np.isfinite(values)]
-        if not finite.size:
-            return Loss(estimate, estimate, estimate)
-        low, median, high = np.quantile(finite, [_TAIL, 0.5, 1 - _TAIL])
-        return Loss(estimate, float(estimate + low - median), float(estimate + high - median))
+_WIDTH = 2 * 1.96
+"""A 95 % interval of a normal distribution has so many standard deviations."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A candidate as the choice sees it."""
+    """A candidate as the choice sees it. bytes: of the whole model."""
 
     name: str
     simplicity: int
     bytes: int
     evidence: TextEvidence
+
+    @property
+    def scored(self) -> Candidate:
+        """As the bootstrap sees it."""
+        score = Score(DIVERGENCE, self.evidence.kl, self.evidence.figures, self.evidence)
+        return Candidate(self.name, self.simplicity, score)
+
+
+class _NoDivergence:
+    """The float model's from itself."""
+
+    def resample(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.zeros(len(weights))
+
+
+_FLOAT = Candidate("float", 0, Score(DIVERGENCE, 0.0, (), _NoDivergence()))
+
+
+class Documents:
+    """Losses of candidates under the same resamples of the documents."""
+
+    def __init__(self, documents: int, seed: int = 0) -> None:
+        self._count = documents
+        self._bootstrap = PairedBootstrap(documents, seed)
+
+    def loss(self, contender: Contender) -> Loss:
+        """What a candidate loses against the float model."""
+        return self._bootstrap.loss(_FLOAT, contender.scored)
+
+    def difference(self, better: Contender, other: Contender) -> Loss:
+        """What ``other`` loses against ``better``."""
+        return self._bootstrap.loss(better.scored, other.scored)
+
+    def needed(self, better: Contender, other: Contender) -> int | None:
+        """Documents like these that would tell two candidates apart; None: nothing does."""
+        found = self.difference(better, other)
+        spread = (found.high - found.low) / _WIDTH
+        if found.value <= 0 or spread <= 0:
+            return None
+        return math.ceil(self._count * (_WIDTH / 2 * spread / found.value) ** 2)
+
+    def held_out_loss(self, contenders: Sequence[Contender]) -> float:
+        """KL on one half of the documents of the candidate that is best on the other half, averaged."""
+        return self._bootstrap.held_out_loss(_FLOAT, [contender.scored for contender in contenders])
 
 
 @dataclass(frozen=True)
@@ -94,33 +87,34 @@ def choose(
 ) -> Choice | None:
     """The smallest candidate within ``max_loss`` (upper end of its interval), or the one of the least KL.
 
-    Of those that cannot be told from it, and are no larger, the simplest. None: none is within.
+    Of those that cannot be told from it the smallest, then the simplest. None: none is within.
     """
-    within = [c for c in contenders if max_loss is None or documents.loss(c.evidence).high <= max_loss]
+    within = [c for c in contenders if max_loss is None or documents.loss(c).high <= max_loss]
     if not within:
         return None
     smallest = min(c.bytes for c in within)
     group = within if max_loss is None else [c for c in within if c.bytes == smallest]
     best = min(group, key=lambda c: (c.evidence.kl, c.simplicity))
-    level = [c for c in group if c is best or not documents.difference(best.evidence, c.evidence).is_real]
+    level = [c for c in group if c is best or not documents.difference(best, c).is_real]
     chosen = min(level, key=lambda c: (c.bytes, c.simplicity, c.evidence.kl))
     tied = tuple(c.name for c in sorted(level, key=lambda c: c.evidence.kl) if c is not chosen)
-    held_out = documents.held_out_loss([c.evidence for c in group])
-    return Choice(chosen.name, _reason(chosen, tied, documents, max_loss, len(contenders)), tied, held_out)
+    reason = _reason(chosen, tied, documents, max_loss, len(contenders))
+    return Choice(chosen.name, reason, tied, documents.held_out_loss(group))
 
 
 def _reason(
-    chosen: Contender, tied: Sequence[str], documents: Documents, max_loss: float | None, others: int
+    chosen: Contender, tied: Sequence[str], documents: Documents, max_loss: float | None, candidates: int
 ) -> str:
-    found = documents.loss(chosen.evidence)
+    found = documents.loss(chosen)
     lost = f"KL {DIVERGENCE.amount(found.value)} a token (95 % interval {found.interval(DIVERGENCE)})"
     within = "" if max_loss is None else f", the smallest within {DIVERGENCE.amount(max_loss)}"
     if not tied:
-        alone = ", the only candidate" if others == 1 else ", significantly the best of its kind"
+        alone = ", the only candidate" if candidates == 1 else ", significantly better than the others"
         return lost + (within or alone)
     names = ", ".join(tied) if len(tied) < 4 else f"{len(tied)} others"
+    are = "is" if len(tied) == 1 else "are"
     return (
-        f"{lost}{within}; {names} cannot be distinguished from it on these documents, and it is the simplest"
+        f"{lost}{within}; {names} {are} indistinguishable from it on these documents, and it is the simplest"
     )
 
 
@@ -128,8 +122,8 @@ def needed_documents(ranking: Sequence[Contender], documents: Documents) -> Mapp
     """How many documents would tell neighbours of the ranking apart, where these do not."""
     found = {}
     for better, other in pairwise(ranking):
-        if not documents.difference(better.evidence, other.evidence).is_real:
-            count = documents.needed(better.evidence, other.evidence)
+        if not documents.difference(better, other).is_real:
+            count = documents.needed(better, other)
             if count is not None:
                 found[better.name, other.name] = count
     return found
