@@ -130,10 +130,10 @@ class _Run:
 
     def measured(self, scored_from: Sequence[int], progress: Progress) -> Measurement:
         streams = self._begun()
-        with progress.stage("Blocks", self._architecture.blocks) as advance:
+        with progress.stage("Blocks", self._architecture.blocks) as step:
             for number in range(streams.next_block, self._architecture.blocks):
                 self._cross_block(number, streams)
-                advance()
+                step()
         comparisons, reference, tokens = compare_logits(
             self._architecture,
             self._test,
@@ -163,18 +163,24 @@ class _Run:
     def _cross_block(self, number: int, streams: Streams) -> None:
         block = self._architecture.block(number)
         observer = InputObserver(self._wanted)
-        self._advance(
-            block, number, self._calibration, streams.calibration, observer, self._calibration_routing
+        advance(
+            self._architecture,
+            block,
+            number,
+            self._calibration,
+            streams.calibration,
+            observer,
+            self._calibration_routing,
         )
         observer.forget_last()
         streams.reference = list(streams.reference)  # candidates may still share the first block's
-        self._advance(block, number, self._test, streams.reference, None, self._routing)
+        advance(self._architecture, block, number, self._test, streams.reference, None, self._routing)
         floats = {name: product.weight.data for name, product in block.products.items()}
         for candidate in self._candidates:
             self._put(candidate, block, observer, floats)
             stream = streams.candidates[candidate.name]
-            self._advance(block, number, self._test, stream)
-            error = _relative_error(self._test, streams.reference, stream, candidate.name)
+            advance(self._architecture, block, number, self._test, stream)
+            error = relative_error(self._test, streams.reference, stream, candidate.name)
             streams.errors[candidate.name].append(error)
             candidate.finish_block(number)
         self._architecture.release(number)
@@ -190,36 +196,39 @@ class _Run:
         """Give a block the candidate's weights; products that it leaves out get their float ones again."""
         for name, product in block.products.items():
             product.weight.data, product.round_inputs = floats[name], None
-        for leader, names in self._groups(block, observer):
+        for leader, names in groups_of(block, observer):
             weights = {name: floats[name].numpy() for name in names}
             for name, made in candidate.quantize(weights, observer.statistics(leader)).items():
                 block.products[name].weight.data = torch.from_numpy(made.weight)
                 block.products[name].round_inputs = made.round_inputs
 
-    @staticmethod
-    def _groups(block: Block, observer: InputObserver) -> list[tuple[str, tuple[str, ...]]]:
-        """Products by the inputs that they share; those that no calibration token reached by themselves."""
-        groups = observer.groups()
-        seen = {name for names in groups.values() for name in names}
-        return [*groups.items(), *((name, (name,)) for name in block.products if name not in seen)]
 
-    def _advance(
-        self,
-        block: Block,
-        number: int,
-        batches: Sequence[Batch],
-        stream: list[torch.Tensor],
-        watch: InputObserver | None = None,
-        counts: dict[str, torch.Tensor] | None = None,
-    ) -> None:
-        for index, batch in enumerate(batches):
-            with self._architecture.crossing.of_batch(batch.real, watch, counts):
-                stream[index] = self._architecture.cross(block, number, stream[index])
+def groups_of(block: Block, observer: InputObserver) -> list[tuple[str, tuple[str, ...]]]:
+    """Products by the inputs that they share; those that no calibration token reached by themselves."""
+    groups = observer.groups()
+    seen = {name for names in groups.values() for name in names}
+    return [*groups.items(), *((name, (name,)) for name in block.products if name not in seen)]
 
 
-def _relative_error(
+def advance(
+    architecture: Architecture,
+    block: Block,
+    number: int,
+    batches: Sequence[Batch],
+    stream: list[torch.Tensor],
+    watch: InputObserver | None = None,
+    counts: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Let a stream cross a block, batch by batch, in place."""
+    for index, batch in enumerate(batches):
+        with architecture.crossing.of_batch(batch.real, watch, counts):
+            stream[index] = architecture.cross(block, number, stream[index])
+
+
+def relative_error(
     batches: Sequence[Batch], reference: Sequence[torch.Tensor], found: Sequence[torch.Tensor], name: str
 ) -> float:
+    """The power of a stream's error, as a share of the reference's. Raises NumericsError where it is NaN."""
     error = power = 0.0
     for batch, wanted, got in zip(batches, reference, found, strict=True):
         difference = (got - wanted).square().sum(-1).flatten()

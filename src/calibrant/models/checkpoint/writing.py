@@ -58,14 +58,20 @@ def tensors_bytes(tensors: Mapping[str, NDArray[Any]]) -> bytes:
 class CheckpointWriter:
     """Writes one candidate. Methods raise OutputError with the system's reason.
 
-    prefix: of the blocks' names, e.g. ``model.layers``. blocks: how many the model has.
+    formats: of each layer that may be quantized, by its name. prefix: of the blocks' names, e.g.
+    ``model.layers``. blocks: how many the model has.
     """
 
     def __init__(
-        self, source: Checkpoint, folder: Path, formats: WeightActivation, prefix: str, blocks: int
+        self,
+        source: Checkpoint,
+        folder: Path,
+        formats: Mapping[str, WeightActivation],
+        prefix: str,
+        blocks: int,
     ) -> None:
         self._source, self._folder, self._formats, self._blocks = source, folder, formats, blocks
-        self._layout = layout_of(formats)
+        self._layouts = {each: layout_of(each) for each in set(formats.values())}
         self._reader = TensorReader(source.tensors)
         self._pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\..+")
         self._pending: dict[str, NDArray[Any]] = {}
@@ -78,7 +84,7 @@ class CheckpointWriter:
 
     def add(self, name: str, layer: QuantizedLayer) -> None:
         """Take a layer of the block that is at work."""
-        arrays = stored_arrays(layer, self._layout)
+        arrays = stored_arrays(layer, self._layouts[self._formats[name]])
         self._pending |= {f"{name}.{part}": values for part, values in arrays.items()}
 
     def replace(self, name: str, values: NDArray[Any]) -> None:
@@ -107,22 +113,31 @@ class CheckpointWriter:
         self._write_checksums()
 
     def _configuration(self, names: Mapping[str, str]) -> dict[str, Any]:
-        assert self._formats.weights is not None
-        group = {
-            "targets": ["Linear"],
-            "weights": weight_settings(self._formats.weights),
-            "input_activations": input_settings(self._formats.activations),
-            "output_activations": None,
-            "format": self._layout,
-        }
+        used: dict[WeightActivation, list[str]] = {}
+        for name in sorted(_quantized(names)):
+            used.setdefault(self._formats[name], []).append(name)
+        layouts = {self._layouts[each] for each in used}
         return {
             "quant_method": "compressed-tensors",
-            "format": self._layout,
+            "format": layouts.pop() if len(layouts) == 1 else "mixed-precision",
             "quantization_status": "compressed",
             "global_compression_ratio": None,
             "kv_cache_scheme": None,
-            "ignore": _ignored(layers_of(self._source), names),
-            "config_groups": {"group_0": group},
+            "ignore": _ignored(layers_of(self._source), _quantized(names)),
+            "config_groups": {
+                f"group_{number}": self._group(each, ["Linear"] if len(used) == 1 else members)
+                for number, (each, members) in enumerate(used.items())
+            },
+        }
+
+    def _group(self, formats: WeightActivation, targets: list[str]) -> dict[str, Any]:
+        assert formats.weights is not None
+        return {
+            "targets": targets,
+            "weights": weight_settings(formats.weights),
+            "input_activations": input_settings(formats.activations),
+            "output_activations": None,
+            "format": self._layouts[formats],
         }
 
     def _block_of(self, name: str) -> int | None:
@@ -160,9 +175,13 @@ class CheckpointWriter:
             raise cannot_write(self._folder / name, error, "choose another folder with --out") from error
 
 
-def _ignored(layers: tuple[CheckpointLayer, ...], names: Mapping[str, str]) -> list[str]:
+def _quantized(names: Mapping[str, str]) -> set[str]:
+    """Layers with scales beside their weights."""
+    return {name.removesuffix(".weight_scale") for name in names if name.endswith(".weight_scale")}
+
+
+def _ignored(layers: tuple[CheckpointLayer, ...], quantized: set[str]) -> list[str]:
     """Matrix products that stay in float: many of one kind in all blocks as one pattern."""
-    quantized = {name.rpartition(".")[0] for name in names if name.endswith((".weight_scale",))}
     left = [layer for layer in layers if layer.role in (LINEAR, EXPERT, ROUTER, HEAD)]
     left_out = [layer for layer in left if layer.name not in quantized]
     patterns = {_pattern(layer.name) for layer in left_out}

@@ -11,7 +11,6 @@ from calibrant.core.formats import Encoded, Format, Grid, PerBlock, PerChannel, 
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.methods import InputStatistics as MethodStatistics
 from calibrant.methods.registry import SumOfParts
-from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.norms import Folded, folded, norm_before
 from calibrant.models.checkpoint.packing import QuantizedLayer
@@ -24,37 +23,39 @@ from calibrant.studies.checkpoints.recipes import Recipe, fits
 
 
 class Candidate:
-    """A recipe, as the streams see it.
+    """A recipe for each layer, as the streams see it.
 
-    weights: where norms are looked up, into which scales of inputs are folded. writer: is given every
-    quantized layer; None: none is kept.
+    recipes: by the layer's name; layers that read the same inputs have the same one. weights: where norms are
+    looked up, into which scales of inputs are folded. writer: is given every quantized layer; None: none is
+    kept.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
-        layers: Mapping[str, CheckpointLayer],
+        name: str,
+        recipes: Mapping[str, Recipe],
         weights: Weights,
         writer: CheckpointWriter | None = None,
     ) -> None:
-        self.recipe, self._layers, self._weights, self._writer = recipe, layers, weights, writer
+        self._name, self._recipes, self._weights, self._writer = name, recipes, weights, writer
 
     @property
     def name(self) -> str:
-        """The recipe's."""
-        return self.recipe.name
+        """Unique in a study."""
+        return self._name
 
     def quantize(
         self, weights: Mapping[str, FloatArray], statistics: InputStatistics | None
     ) -> dict[str, QuantizedProduct]:
         """Quantize products that read the same inputs; those that the format does not fit stay in float."""
-        chosen = self.recipe.formats.weights
-        fitting = {name: weight for name, weight in weights.items() if self._is_quantized(name)}
-        if chosen is None or not fitting:
+        fitting = {name: weight for name, weight in weights.items() if self._fits(name, weight)}
+        if not fitting:
             return {}
+        recipe = self._recipes[next(iter(fitting))]
+        assert recipe.formats.weights is not None
         norm = norm_before(weights) if len(fitting) == len(weights) else None
-        method = self._method(statistics, norm)
-        encoded, scale = _encoded(method, fitting, chosen, statistics)
+        method = self._method(recipe, statistics, norm)
+        encoded, scale = _encoded(method, fitting, recipe.formats.weights, statistics)
         fold = folded(self._weights, norm, scale) if norm is not None and scale is not None else None
         return {name: self._product(name, each, statistics, fold) for name, each in encoded.items()}
 
@@ -63,16 +64,16 @@ class Candidate:
         if self._writer is not None:
             self._writer.finish_block(number)
 
-    def _is_quantized(self, name: str) -> bool:
-        layer, chosen = self._layers.get(name), self.recipe.formats.weights
-        return layer is not None and chosen is not None and fits(chosen, layer.shape)
+    def _fits(self, name: str, weight: FloatArray) -> bool:
+        chosen = self._recipes[name].formats.weights if name in self._recipes else None
+        return chosen is not None and fits(chosen, (weight.shape[0], weight.shape[1]))
 
-    def _method(self, statistics: InputStatistics | None, norm: str | None) -> SumOfParts:
+    def _method(self, recipe: Recipe, statistics: InputStatistics | None, norm: str | None) -> SumOfParts:
         """The recipe's, without what cannot be done here.
 
         What no token reached tells nothing of its inputs, and scales of inputs go where a norm can take them.
         """
-        method = self.recipe.method
+        method = recipe.method
         if statistics is None:
             return replace(method, transform=None, rounding=None)
         return method if norm is not None and norm in self._weights else replace(method, transform=None)
@@ -82,7 +83,7 @@ class Candidate:
     ) -> QuantizedProduct:
         stored = decode(encoded)
         ratio = None if fold is None else fold.ratio
-        grid, rounding = self._inputs(statistics, ratio)
+        grid, rounding = self._inputs(self._recipes[name], statistics, ratio)
         if self._writer is not None:
             self._writer.add(name, QuantizedLayer(encoded, grid))
             if fold is not None:
@@ -94,30 +95,31 @@ class Candidate:
         return QuantizedProduct(stored, scaled_rounding(rounding, ratio))
 
     def _inputs(
-        self, statistics: InputStatistics | None, ratio: FloatArray | None
+        self, recipe: Recipe, statistics: InputStatistics | None, ratio: FloatArray | None
     ) -> tuple[Grid | None, Rounding | None]:
-        inputs = self.recipe.formats.activations
+        inputs = recipe.formats.activations
         if inputs is None:
             return None, None
         if inputs.dynamic:
             return None, rounding_of(inputs)
-        grid = self._fixed_grid(inputs, statistics, ratio)
+        grid = _fixed_grid(recipe, inputs, statistics, ratio)
         return grid, None if grid is None else rounding_of(inputs, grid)
 
-    def _fixed_grid(
-        self, inputs: Format, statistics: InputStatistics | None, ratio: FloatArray | None
-    ) -> Grid | None:
-        """From the calibrator's range; without any token there is none, and inputs stay in float.
 
-        Scaled inputs were not seen: their range is that of the channels' largest magnitudes.
-        """
-        if statistics is None or statistics.values is None or self.recipe.calibrator is None:
-            return None
-        if ratio is not None:
-            high = np.asarray((statistics.amax * ratio).max(), np.float32)
-            return grid_between(-high, high, inputs)
-        chosen = self.recipe.calibrator.calibrate(statistics.values, QuantSpec())
-        return grid_between(np.asarray(chosen.low, np.float32), np.asarray(chosen.high, np.float32), inputs)
+def _fixed_grid(
+    recipe: Recipe, inputs: Format, statistics: InputStatistics | None, ratio: FloatArray | None
+) -> Grid | None:
+    """From the calibrator's range; without any token there is none, and inputs stay in float.
+
+    Scaled inputs were not seen: their range is that of the channels' largest magnitudes.
+    """
+    if statistics is None or statistics.values is None or recipe.calibrator is None:
+        return None
+    if ratio is not None:
+        high = np.asarray((statistics.amax * ratio).max(), np.float32)
+        return grid_between(-high, high, inputs)
+    chosen = recipe.calibrator.calibrate(statistics.values, QuantSpec())
+    return grid_between(np.asarray(chosen.low, np.float32), np.asarray(chosen.high, np.float32), inputs)
 
 
 def _encoded(

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibrant.core.elements import E4M3, INT8
 from calibrant.core.errors import ModelError
-from calibrant.core.formats import Format, Grid, PerBlock, PerTensor, PerToken
+from calibrant.core.formats import Format, Granularity, Grid, PerBlock, PerTensor, PerToken
 from calibrant.core.types import FloatArray
 from calibrant.models.checkpoint.folder import Checkpoint
 from calibrant.models.checkpoint.modules import Rounding
@@ -90,13 +90,13 @@ class ForeignCandidate:
 def _input_settings(quantization: Mapping[str, Any] | None) -> Format | None:
     """How inputs are rounded, from the first group of a compressed-tensors configuration."""
     groups = (quantization or {}).get("config_groups") or {}
-    first = next(iter(groups.values()), {}) if isinstance(groups, dict) else {}
+    first: Any = next(iter(groups.values()), None) if isinstance(groups, dict) else None
     told = first.get("input_activations") if isinstance(first, dict) else None
     if not isinstance(told, dict):
         return None
     elements = {("int", 8): INT8, ("float", 8): E4M3}
     element = elements.get((str(told.get("type")), int(told.get("num_bits", 0))))
-    granularities = {
+    granularities: dict[str, Granularity] = {
         "token": PerToken(),
         "tensor": PerTensor(),
         "group": PerBlock(-1, int(told.get("group_size") or 128)),

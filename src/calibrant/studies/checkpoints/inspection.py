@@ -80,8 +80,8 @@ class CheckpointInspection:
         share = 100 * self.quantized_weights / self.weights
         yield f"{self.path}: {self.model_type}, {self.blocks} blocks{experts}"
         yield (
-            f"{self.weights / 1e6:,.1f} M weights in {shown_bytes(self.bytes)}, {share:.1f} % of them in layers "
-            "that are quantized"
+            f"{self.weights / 1e6:,.1f} M weights in {shown_bytes(self.bytes)}, {share:.1f} % of them in "
+            "layers that are quantized"
         )
         if self.stored_as:
             yield f"quantized already: {self.stored_as}; candidates are measured against it"

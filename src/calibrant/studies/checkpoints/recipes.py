@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from calibrant.calibrators import NamedCalibrator
@@ -13,7 +14,8 @@ from calibrant.core.format_names import WeightActivation, format_named
 from calibrant.core.formats import Format, PerBlock
 from calibrant.methods import method_named
 from calibrant.methods.registry import SumOfParts
-from calibrant.models.checkpoint.layers import CheckpointLayer
+from calibrant.models.checkpoint.folder import open_checkpoint
+from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.statistics import Wanted
 
 FIRST_LOOK = ("rtn", "mse", "gptq", "mse+gptq")
@@ -85,6 +87,13 @@ def default_formats(layers: Sequence[CheckpointLayer]) -> tuple[str, ...]:
     """INT4 weights in the largest usual groups that divide all inputs, INT8 and FP8."""
     group = next((g for g in DEFAULT_GROUPS if all(layer.shape[1] % g == 0 for layer in layers)), None)
     return (f"w4a16-g{group}" if group else "w4a16-channel", "w8a8", "fp8")
+
+
+def mixed_formats(folder: Path) -> str:
+    """Formats of weights that layers of a model may have, from small to large. Raises ModelError."""
+    layers = [layer for layer in layers_of(open_checkpoint(folder)) if layer.role in QUANTIZABLE]
+    four = default_formats(layers)[0]
+    return f"{four.replace('w4', 'w3')},{four},w8a16"
 
 
 def fits(format: Format, shape: tuple[int, int]) -> bool:  # noqa: A002

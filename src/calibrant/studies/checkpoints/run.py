@@ -7,7 +7,7 @@ import platform
 import resource
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,10 +31,11 @@ from calibrant.models.checkpoint.packing import can_be_stored
 from calibrant.models.checkpoint.streaming import Measurement, measure
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
+from calibrant.studies.checkpoints.allocation import Allocation, allocation_bytes
 from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.foreign import ForeignCandidate
-from calibrant.studies.checkpoints.recipes import Recipe, file_stem, fits, stored_bytes, wanted_by
+from calibrant.studies.checkpoints.recipes import Recipe, file_stem, fits, wanted_by
 from calibrant.studies.checkpoints.result import (
     CheckpointStudy,
     CheckpointSummary,
@@ -43,32 +44,39 @@ from calibrant.studies.checkpoints.result import (
     RecommendedCheckpoint,
 )
 from calibrant.studies.checkpoints.routing import routing_of, routing_remark
-from calibrant.studies.checkpoints.verdict import Contender, Documents, choose, needed_documents
+from calibrant.studies.checkpoints.verdict import Choice, Contender, Documents, choose, needed_documents
 from calibrant.studies.evidence import save_evidence
 from calibrant.tasks.generation.evidence import TextEvidence
 
 RESULT, CHECKPOINTS = "study.json", "checkpoints"
 _SHARE_OF_DISK = 0.5
 _WORST = 5
+_MIXED = 1000
 _PACKAGES = ("calibrant", "numpy", "torch", "transformers", "tokenizers")
+
+
+Chooser = Callable[[Sequence[Contender], Documents, float | None], Choice | None]
 
 
 @dataclass(frozen=True)
 class CheckpointStudyPlan:
     """Everything that a study needs, checked before the work begins.
 
-    others: checkpoints that other tools made, by the names of their candidates. max_loss: KL that may be
-    lost, nats. write: whether the recommended candidate's checkpoint is written.
+    recipes: candidates with one recipe for all layers. mixed: those with a recipe for each layer, others:
+    checkpoints that other tools made, both by the candidates' names. max_loss: KL that may be lost, nats.
+    write: whether the recommended candidate's checkpoint is written. chooser: recommends one.
     """
 
     checkpoint: Checkpoint
     data: TextData
     recipes: tuple[Recipe, ...]
+    mixed: Mapping[str, Allocation]
     others: Mapping[str, Checkpoint]
     settings: Mapping[str, object]
     max_loss: float | None = None
     seed: int = 0
     write: bool = True
+    chooser: Chooser = choose
 
 
 @dataclass(frozen=True)
@@ -101,28 +109,29 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         progress.note(warning)
     remove(out / RESULT)
     remove(out / CHECKSUMS)
-    writers = _writers(plan, architecture, layers, out, progress)
+    allocations = {r.name: dict.fromkeys(layers, r) for r in plan.recipes} | dict(plan.mixed)
+    writers = _writers(plan, allocations, architecture, layers, out, progress)
     measured = measure(
         architecture,
         [tokens.numbers for tokens in plan.data.calibration],
         [tokens.numbers for tokens in plan.data.test],
         [tokens.scored_from for tokens in plan.data.test],
         [
-            *(Candidate(recipe, layers, weights, writers.get(recipe.name)) for recipe in plan.recipes),
+            *(Candidate(name, each, weights, writers.get(name)) for name, each in allocations.items()),
             *(ForeignCandidate(name, other, plan.checkpoint, weights) for name, other in plan.others.items()),
         ],
-        wanted_by(plan.recipes),
+        wanted_by(recipe for each in allocations.values() for recipe in each.values()),
         progress,
     )
     evidence = evidence_of(measured)
     documents = Documents(len(plan.data.test), plan.seed)
-    entrants = _entrants(plan, layers)
+    entrants = _entrants(plan, allocations, layers)
     contenders = [Contender(e.name, e.simplicity, e.bytes, evidence[e.name]) for e in entrants]
     trials = tuple(
         _trial(plan.data, entrant, contender.evidence, measured, documents.loss(contender), out)
         for entrant, contender in zip(entrants, contenders, strict=True)
     )
-    chosen = choose(contenders, documents, plan.max_loss)
+    chosen = plan.chooser(contenders, documents, plan.max_loss)
     written = _kept(writers, chosen.name if chosen else None, out)
     ranked = sorted(contenders, key=lambda contender: contender.evidence.kl)
     routing = routing_of(measured.calibration_routing, measured.test_routing)
@@ -151,14 +160,19 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
 
 def _writers(
     plan: CheckpointStudyPlan,
+    allocations: Mapping[str, Allocation],
     architecture: Architecture,
     layers: Mapping[str, CheckpointLayer],
     out: Path,
     progress: Progress,
 ) -> dict[str, CheckpointWriter]:
     """One for each candidate that can be stored, where the disk has room for all of them."""
-    storable = [recipe for recipe in plan.recipes if plan.write and can_be_stored(recipe.formats)]
-    needed = sum(_bytes(plan.checkpoint, recipe, layers) for recipe in storable)
+    storable = {
+        name: {layer: recipe.formats for layer, recipe in each.items()}
+        for name, each in allocations.items()
+        if plan.write and all(can_be_stored(recipe.formats) for recipe in set(each.values()))
+    }
+    needed = sum(_bytes(plan.checkpoint, allocations[name], layers) for name in storable)
     free = shutil.disk_usage(out).free
     if needed > free * _SHARE_OF_DISK:
         progress.note(
@@ -166,15 +180,10 @@ def _writers(
             f"{out} has {shown_bytes(free)}; run again with the recommended one only"
         )
         return {}
+    prefix, blocks = architecture.block_prefix, architecture.blocks
     return {
-        recipe.name: CheckpointWriter(
-            plan.checkpoint,
-            out / CHECKPOINTS / file_stem(recipe.name),
-            recipe.formats,
-            architecture.block_prefix,
-            architecture.blocks,
-        )
-        for recipe in storable
+        name: CheckpointWriter(plan.checkpoint, out / CHECKPOINTS / file_stem(name), formats, prefix, blocks)
+        for name, formats in storable.items()
     }
 
 
@@ -190,10 +199,10 @@ def _kept(writers: Mapping[str, CheckpointWriter], chosen: str | None, out: Path
     return found
 
 
-def _bytes(checkpoint: Checkpoint, recipe: Recipe, layers: Mapping[str, CheckpointLayer]) -> int:
+def _bytes(checkpoint: Checkpoint, allocation: Allocation, layers: Mapping[str, CheckpointLayer]) -> int:
     """Of the whole model."""
-    saved = (layer.bytes - stored_bytes(recipe.formats.weights, layer) for layer in layers.values())
-    return checkpoint.bytes - sum(saved)
+    before = sum(layers[name].bytes for name in allocation)
+    return checkpoint.bytes - before + allocation_bytes(allocation, layers)
 
 
 def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
@@ -210,24 +219,39 @@ def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
     }
 
 
-def _entrants(plan: CheckpointStudyPlan, layers: Mapping[str, CheckpointLayer]) -> tuple[Entrant, ...]:
+def _entrants(
+    plan: CheckpointStudyPlan,
+    allocations: Mapping[str, Allocation],
+    layers: Mapping[str, CheckpointLayer],
+) -> tuple[Entrant, ...]:
     weights = sum(layer.size for layer in layers.values())
-    ours = (_entrant(plan.checkpoint, recipe, layers, weights) for recipe in plan.recipes)
+    ours = (_entrant(plan.checkpoint, name, each, layers, weights) for name, each in allocations.items())
     return (*ours, *(_foreign(name, other, weights) for name, other in plan.others.items()))
 
 
 def _entrant(
-    checkpoint: Checkpoint, recipe: Recipe, layers: Mapping[str, CheckpointLayer], weights: int
+    checkpoint: Checkpoint,
+    name: str,
+    allocation: Allocation,
+    layers: Mapping[str, CheckpointLayer],
+    weights: int,
 ) -> Entrant:
-    chosen = recipe.formats.weights
-    stored = sum(stored_bytes(chosen, layer) for layer in layers.values())
+    recipes = set(allocation.values())
+    stored = allocation_bytes(allocation, layers)
+    by_format: dict[str, int] = {}
+    for recipe in allocation.values():
+        by_format[recipe.name] = by_format.get(recipe.name, 0) + 1
     return Entrant(
-        recipe.name,
-        recipe.simplicity,
-        recipe.to_dict(),
-        _bytes(checkpoint, recipe, layers),
+        name,
+        max(recipe.simplicity for recipe in recipes) + _MIXED * (len(recipes) > 1),
+        next(iter(recipes)).to_dict() if len(recipes) == 1 else {"layers": by_format},
+        _bytes(checkpoint, allocation, layers),
         8 * stored / weights,
-        tuple(name for name, layer in layers.items() if chosen is not None and not fits(chosen, layer.shape)),
+        tuple(
+            layer
+            for layer, recipe in allocation.items()
+            if recipe.formats.weights is not None and not fits(recipe.formats.weights, layers[layer].shape)
+        ),
     )
 
 
