@@ -16,6 +16,7 @@ Inherit one in your own tests and say what is to be tested; pytest runs its ``te
         def samples(self): ...
         def perfect(self, sample): ...
         def nothing(self, sample): ...
+    # and MethodConformance, with method = staticmethod(mine), for what rounds weights
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import TensorStatistics, statistics_of
 from calibrant.core.tasks import Task
 from calibrant.core.types import Calibrator, FloatArray, QuantSpec, Range, Runtime
+from calibrant.methods.conformance import MethodConformance as MethodConformance
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

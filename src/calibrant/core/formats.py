@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.core import format_kernels
 from calibrant.core.elements import (
     BF16,
     E2M1,
@@ -38,6 +39,19 @@ from calibrant.core.elements import (
     element_named,
 )
 from calibrant.core.errors import NumericsError, SettingsError
+from calibrant.core.granularity import (
+    PER_TENSOR,
+    Granularity,
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    PerTile,
+    PerToken,
+    as_rows,
+    axis_of,
+    scale_shape,
+    spread,
+)
 
 __all__ = [
     "BF16",
@@ -66,96 +80,18 @@ __all__ = [
     "PerTile",
     "PerToken",
     "ScaleType",
+    "as_rows",
     "decode",
     "element_named",
     "encode",
+    "extremes_of",
     "grid_between",
     "grid_of",
     "largest_magnitudes",
     "scale_shape",
     "spread",
+    "with_steps",
 ]
-
-
-# --- which values share a scale --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PerTensor:
-    """One scale for the whole tensor."""
-
-
-@dataclass(frozen=True)
-class PerChannel:
-    """One scale for each index along ``axis``."""
-
-    axis: int
-
-
-@dataclass(frozen=True)
-class PerBlock:
-    """One scale for each run of ``size`` values along ``axis``."""
-
-    axis: int
-    size: int
-
-
-@dataclass(frozen=True)
-class PerTile:
-    """One scale for each tile of ``rows`` x ``columns`` of the last two axes; smaller ones at the edges."""
-
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True)
-class PerToken:
-    """One scale for each vector along the last axis."""
-
-
-Granularity: TypeAlias = PerTensor | PerChannel | PerBlock | PerTile | PerToken
-PER_TENSOR = PerTensor()
-
-
-def scale_shape(shape: Sequence[int], granularity: Granularity) -> tuple[int, ...]:
-    """The shape of the scales of values of ``shape``: as many dimensions, 1 where all share one.
-
-    Per tensor: (). Raises SettingsError where blocks do not divide their axis, or an axis is not there.
-    """
-    if isinstance(granularity, PerTensor):
-        return ()
-    if isinstance(granularity, PerToken):
-        return (*shape[:-1], 1)
-    if isinstance(granularity, PerTile):
-        if len(shape) < 2:
-            raise SettingsError(f"shape {tuple(shape)} has no tiles; use a format per tensor or per block")
-        rows, columns = -(-shape[-2] // granularity.rows), -(-shape[-1] // granularity.columns)
-        return (*shape[:-2], rows, columns)
-    axis = _axis_of(shape, granularity)
-    if isinstance(granularity, PerChannel):
-        return tuple(size if index == axis else 1 for index, size in enumerate(shape))
-    if shape[axis] % granularity.size:
-        raise SettingsError(
-            f"blocks of {granularity.size} do not divide axis {axis} of shape {tuple(shape)}; "
-            f"use a size that divides {shape[axis]}, or one scale a channel"
-        )
-    return tuple(size // granularity.size if index == axis else size for index, size in enumerate(shape))
-
-
-def spread(scales: NDArray[Any], shape: Sequence[int], granularity: Granularity) -> NDArray[Any]:
-    """Scales (of ``scale_shape``) repeated so that they broadcast against values of ``shape``."""
-    if isinstance(granularity, PerBlock):
-        return np.repeat(scales, granularity.size, axis=_axis_of(shape, granularity))
-    if isinstance(granularity, PerTile):
-        tall = np.repeat(scales, granularity.rows, axis=-2)[..., : shape[-2], :]
-        return np.repeat(tall, granularity.columns, axis=-1)[..., : shape[-1]]
-    return scales
-
-
-def _axis_of(shape: Sequence[int], granularity: PerChannel | PerBlock) -> int:
-    if not -len(shape) <= granularity.axis < len(shape):
-        raise SettingsError(f"shape {tuple(shape)} has no axis {granularity.axis}; name one that it has")
-    return granularity.axis % len(shape)
 
 
 # --- formats ---------------------------------------------------------------------------------------
@@ -290,7 +226,7 @@ def grid_of(values: FloatArray, format: Format) -> Grid:  # noqa: A002
     do not fit.
     """
     given = np.asarray(values, np.float32)
-    return grid_between(*_extremes(given, format.granularity), format)
+    return grid_between(*extremes_of(given, format.granularity), format)
 
 
 def grid_between(low: FloatArray, high: FloatArray, format: Format) -> Grid:  # noqa: A002
@@ -320,6 +256,13 @@ def grid_between(low: FloatArray, high: FloatArray, format: Format) -> Grid:  # 
     return Grid(format, _stored(bounded, amax, format), tensor_scale=float(factor))
 
 
+def with_steps(grid: Grid, steps: FloatArray) -> Grid:
+    """The grid whose scales are the nearest to ``steps`` (real units) that can be stored; else as it is."""
+    limit = np.float32(E4M3.highest) if grid.format.tensor_scale else np.float32(np.inf)
+    wanted = np.minimum(np.asarray(steps, np.float32) * np.float32(grid.tensor_scale), limit)
+    return replace(grid, scale=grid.format.scale_type.round(wanted))
+
+
 def encode(values: FloatArray, format: Format, grid: Grid | None = None) -> Encoded:  # noqa: A002
     """Round values to the nearest of a grid, halves to even, and saturate.
 
@@ -338,39 +281,55 @@ def encode(values: FloatArray, format: Format, grid: Grid | None = None) -> Enco
             f"values of shape {given.shape} need scales of shape {expected}, not {chosen.scale.shape}; "
             "make the grid from values of the same shape"
         )
-    step = spread(chosen.step, given.shape, format.granularity)
-    lowest, highest = np.float32(format.lowest), np.float32(format.highest)
-    if chosen.offset is None:
-        return Encoded(
-            format.element.codes(np.clip(format.element.round(given / step), lowest, highest)), chosen
-        )
-    offset = spread(chosen.offset, given.shape, format.granularity).astype(np.float32)
-    rounded = np.rint((given - offset) / step) if format.minimum else np.rint(given / step) + offset
-    return Encoded(format.element.codes(np.clip(rounded, lowest, highest)), chosen)
+    rows = as_rows(given, format.granularity)
+    steps, offsets = _for_rows(chosen, given.shape, are_rows=rows is not None)
+    none = np.zeros_like(steps)
+    zeros, bases = (none, offsets) if format.minimum else (offsets, none)
+    rows = given.reshape(-1, 1) if rows is None else rows
+    codes = format_kernels.encoded(rows, steps, zeros, bases, format.element, format.lowest)
+    return Encoded(codes.reshape(given.shape), chosen)
 
 
 def decode(encoded: Encoded) -> FloatArray:
     """The real values of what is stored, float32."""
-    shape, granularity = encoded.codes.shape, encoded.format.granularity
     numbers = encoded.format.element.values(encoded.codes)
-    step = spread(encoded.grid.step, shape, granularity)
-    if encoded.grid.offset is None:
-        return np.asarray(numbers * step, np.float32)
-    offset = spread(encoded.grid.offset, shape, granularity).astype(np.float32)
+    rows = as_rows(numbers, encoded.format.granularity)
+    steps, offsets = _for_rows(encoded.grid, numbers.shape, are_rows=rows is not None)
+    rows = numbers.reshape(-1, 1) if rows is None else rows
     if encoded.format.minimum:
-        return np.asarray(numbers * step + offset, np.float32)
-    return np.asarray((numbers - offset) * step, np.float32)
+        values = rows * steps[:, None] + offsets[:, None]
+    elif encoded.grid.offset is not None:
+        values = (rows - offsets[:, None]) * steps[:, None]
+    else:
+        values = rows * steps[:, None]
+    return np.asarray(values.reshape(numbers.shape), np.float32)
+
+
+def _for_rows(grid: Grid, shape: tuple[int, ...], *, are_rows: bool) -> tuple[FloatArray, FloatArray]:
+    """Steps and offsets, one for each scale, or one for each value where values are no rows."""
+    offset = np.zeros_like(grid.scale) if grid.offset is None else grid.offset.astype(np.float32)
+    if are_rows:
+        return grid.step.reshape(-1), offset.reshape(-1)
+    step, spread_offset = (
+        np.broadcast_to(spread(each, shape, grid.format.granularity), shape).reshape(-1)
+        for each in (grid.step, offset)
+    )
+    return step, spread_offset
 
 
 def largest_magnitudes(values: FloatArray, granularity: Granularity) -> FloatArray:
     """The largest magnitude of what shares a scale, of the shape of the scales. Raises as ``scale_shape``."""
-    low, high = _extremes(values, granularity)
+    low, high = extremes_of(values, granularity)
     return np.maximum(np.abs(low), np.abs(high))
 
 
-def _extremes(values: FloatArray, granularity: Granularity) -> tuple[FloatArray, FloatArray]:
-    """Minima and maxima of what shares a scale, of the shape of the scales."""
+def extremes_of(values: FloatArray, granularity: Granularity) -> tuple[FloatArray, FloatArray]:
+    """Minima and maxima of what shares a scale, of the shape of the scales. Raises as ``scale_shape``."""
     shape = scale_shape(values.shape, granularity)
+    rows = as_rows(values, granularity)
+    if rows is not None:
+        low, high = format_kernels.extremes(rows)
+        return low.reshape(shape), high.reshape(shape)
     if isinstance(granularity, PerTile):
         lows, highs = values, values
         for axis, size in ((-2, granularity.rows), (-1, granularity.columns)):
@@ -378,14 +337,14 @@ def _extremes(values: FloatArray, granularity: Granularity) -> tuple[FloatArray,
             lows, highs = np.minimum.reduceat(lows, starts, axis), np.maximum.reduceat(highs, starts, axis)
         return lows, highs
     if isinstance(granularity, PerBlock):
-        axis = _axis_of(values.shape, granularity)
+        axis = axis_of(values.shape, granularity)
         split = values.reshape(*values.shape[:axis], shape[axis], granularity.size, *values.shape[axis + 1 :])
         return split.min(axis=axis + 1), split.max(axis=axis + 1)
     if isinstance(granularity, PerTensor):
         return np.asarray(values.min(initial=0)), np.asarray(values.max(initial=0))
     if isinstance(granularity, PerToken):
         return values.min(axis=-1, keepdims=True, initial=0), values.max(axis=-1, keepdims=True, initial=0)
-    axis = _axis_of(values.shape, granularity)
+    axis = axis_of(values.shape, granularity)
     others = tuple(index for index in range(values.ndim) if index != axis)
     return (
         values.min(axis=others, keepdims=True, initial=0),

@@ -36,14 +36,14 @@
 #define PREFETCH(address) ((void)(address))
 #endif
 
-typedef enum { BOOL, UINT16, UINT32, INT32, INT64, FLOAT32, FLOAT64 } Type;
+typedef enum { BOOL, INT8, UINT16, UINT32, INT32, INT64, FLOAT32, FLOAT64 } Type;
 
 /* size: bytes of an item. codes: what the buffer protocol calls it; a C long has 32 or 64 bits. */
 static const struct {
     const char *name, *codes;
     Py_ssize_t size;
 } TYPES[] = {
-    [BOOL] = {"bool", "?", 1},       [UINT16] = {"uint16", "H", 2},   [UINT32] = {"uint32", "IL", 4},
+    [BOOL] = {"bool", "?", 1},       [INT8] = {"int8", "b", 1},      [UINT16] = {"uint16", "H", 2},   [UINT32] = {"uint32", "IL", 4},
     [INT32] = {"int32", "il", 4},    [INT64] = {"int64", "lq", 8},    [FLOAT32] = {"float32", "f", 4},
     [FLOAT64] = {"float64", "d", 8},
 };
