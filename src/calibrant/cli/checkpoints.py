@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,41 @@ def _named_folders(
     return found or None
 
 
+_METHODS = click.option(
+    "--methods", metavar="LIST",
+    help="For checkpoints: how weights are rounded, e.g. rtn,gptq [default: a first look].",
+)  # fmt: skip
+_FORMATS = click.option(
+    "--formats", metavar="LIST", help="For checkpoints: e.g. w4a16-g128,w8a8,fp8 [default: a first look]."
+)
+_TOKENS = click.option(
+    "--tokens", type=click.IntRange(min=2), metavar="N",
+    help="For checkpoints: tokens of each document that are looked at [default: 2048].",
+)  # fmt: skip
+_WRITE = click.option(
+    "--write/--no-write", default=True, show_default=True,
+    help="For checkpoints: write the recommended one as compressed-tensors.",
+)  # fmt: skip
 RECIPES = options(
-    click.option("--methods", metavar="LIST",
-                 help="For checkpoints: how weights are rounded, e.g. rtn,gptq [default: a first look]."),
-    click.option("--formats", metavar="LIST",
-                 help="For checkpoints: e.g. w4a16-g128,w8a8,fp8 [default: a first look]."),
+    _METHODS,
+    _FORMATS,
     click.option("--candidate", "candidates", multiple=True, metavar="NAME=DIR", callback=_named_folders,
                  help="For checkpoints: one that another tool quantized, measured as well; repeatable."),
-    click.option("--tokens", type=click.IntRange(min=2), metavar="N",
-                 help="For checkpoints: tokens of each document that are looked at [default: 2048]."),
-    click.option("--write/--no-write", default=True, show_default=True,
-                 help="For checkpoints: write the recommended one as compressed-tensors."),
+    _TOKENS,
+    _WRITE,
 )  # fmt: skip
-_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "write")
+BUDGETS = options(
+    click.option("--bits", type=click.FloatRange(min=1, max=16), metavar="N",
+                 help="For checkpoints: bits that a quantized weight may take, with its scales, e.g. 4.25."),
+    click.option("--gb", type=click.FloatRange(min=0, min_open=True), metavar="N",
+                 help="For checkpoints: gigabytes that the whole model may take."),
+    _METHODS,
+    _FORMATS,
+    _TOKENS,
+    _WRITE,
+)  # fmt: skip
+_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "write", "bits", "gb")
+_SHARED = ("model", "calib", "data", "out", "limit", "calib_limit", "seed")
 _NOTHING_RECOMMENDED = 4
 
 
@@ -49,7 +72,7 @@ def is_checkpoint(model: Path) -> bool:
 
 def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings for an ONNX model. Raises UsageError for options that only checkpoints have."""
-    found = {name: settings.pop(name) for name in _OF_CHECKPOINTS}
+    found = {name: settings.pop(name) for name in _OF_CHECKPOINTS if name in settings}
     given = [name for name, value in found.items() if value is not None and name != "write"]
     if given:
         raise click.UsageError(
@@ -70,22 +93,26 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Study a checkpoint and show the ranking."""
     from calibrant.api import checkpoints
 
-    taken = (
-        "model",
-        "calib",
-        "data",
-        "out",
-        "calibrators",
-        "limit",
-        "calib_limit",
-        "seed",
-        "max_loss",
-        *_OF_CHECKPOINTS,
-    )
-    _refuse_others(settings, taken)
-    wanted = {name: settings[name] for name in taken if settings.get(name) is not None}
+    _measure(checkpoints.study_checkpoint, settings, (*_SHARED, "calibrators", "max_loss"), as_json)
+
+
+def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
+    """Allocate a checkpoint's bits and show what was measured."""
+    from calibrant.api import checkpoints
+
+    if not (settings.get("calib") and settings.get("data")):
+        raise click.UsageError("A checkpoint needs --calib and --data.")
+    _measure(checkpoints.optimize_checkpoint, settings, _SHARED, as_json)
+
+
+def _measure(
+    work: Callable[..., Any], settings: dict[str, Any], taken: tuple[str, ...], as_json: bool
+) -> None:
+    _refuse_others(settings, (*taken, *_OF_CHECKPOINTS))
+    names = (*taken, *_OF_CHECKPOINTS)
+    wanted = {name: settings[name] for name in names if settings.get(name) is not None}
     with progress_of(quiet=as_json) as progress:
-        result = checkpoints.study_checkpoint(progress=progress, **wanted)
+        result = work(progress=progress, **wanted)
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:

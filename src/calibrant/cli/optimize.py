@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from calibrant.cli.checkpoints import BUDGETS, is_checkpoint, optimize_checkpoint, without_recipes
 from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, OVERWRITE, PLACEMENT, SCORING, options
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 from calibrant.cli.task_options import TaskCommand
@@ -29,7 +30,7 @@ NOTHING_TO_RECOMMEND = 4
               metavar="PERCENT", help="Least share of the multiply-accumulates in INT8.")  # fmt: skip
 @click.option("--recipe", type=click.Path(path_type=Path), default=None,
               help="Follow this recipe instead of searching; needs no labels.")  # fmt: skip
-@options(CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, JSON)
+@options(BUDGETS, CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, JSON)
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write [default: runs/MODEL-optimized-TIME].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
@@ -41,7 +42,10 @@ def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
     """
     from calibrant import api
 
-    wanted = given(settings)
+    if is_checkpoint(settings["model"]):
+        optimize_checkpoint(settings | {"recipe": recipe}, as_json)
+        return
+    wanted = given(without_recipes(settings))
     with progress_of(quiet=as_json) as progress:
         if recipe is not None:
             _follow(recipe, wanted, as_json, progress)
