@@ -64,3 +64,34 @@ def test_a_missing_package_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_options_that_a_runtime_lacks_are_refused(run: Run) -> None:
     assert "use f32 or bf16 or f16" in run(*STUDY, "--runtime", "openvino:precision=int8").error
     assert "use auto or exact or fused" in run(*STUDY, "--runtime", "onnxruntime:qdq=loose").error
+
+
+def test_a_cache_that_will_be_deployed_is_predicted_by_tensorrts_own_rounding(run: Run, work: Path) -> None:
+    assert run(*STUDY, "--deploy", "cache").code == 0
+    content = json.loads((work / "out/study.json").read_text())
+    assert content["settings"]["scheme"] == "tensorrt-implicit"
+    assert any("deploy the float model with the cache" in warning for warning in content["warnings"])
+    assert content["trials"][0]["status"] == "ok"
+    predicted = {tensor.name for tensor in onnx.load(work / "out/minmax.qdq.onnx").graph.initializer}
+    assert {"images_scale", "hue_scale"} <= predicted
+    assert (
+        not {"mean_scale", "logits_scale", "scores_scale"} & predicted
+    )  # inside a layer, and float decoding
+    names = {line.split(": ")[0] for line in (work / "out/minmax.cache").read_text().splitlines()[1:]}
+    assert {"images", "mean", "hue", "logits", "scores"} <= names  # TensorRT asks for all of them
+    assert (
+        run("calibrate", "m.onnx", "--calib", "calib", *OUT[:2], "--out", "cal", "--deploy", "cache").code
+        == 0
+    )
+    assert (work / "cal/minmax.cache").read_text() == (work / "out/minmax.cache").read_text()
+
+
+def test_inspect_maps_the_precision_of_each_layer(run: Run) -> None:
+    lines = run("inspect", "m.onnx", "--scheme", "tensorrt-implicit").out.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("layers  2 in INT8, "))
+    assert "1 reformats between them" in lines[start]
+    assert [line.split() for line in lines[start + 1 : start + 4]] == [
+        ["reformat", "images", "to", "INT8"],
+        ["INT8", "->", "INT8", "colour", "+", "relu"],
+        ["INT8", "->", "FP32", "head"],
+    ]

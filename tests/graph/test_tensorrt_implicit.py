@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.core.schemes import TENSORRT_IMPLICIT
+from calibrant.core.schemes import TENSORRT, TENSORRT_IMPLICIT
 from calibrant.graph.model import Model, load_model
-from calibrant.graph.points import quant_plan
+from calibrant.graph.points import precision_map, quant_plan
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NETS = json.loads((GOLDEN / "tensorrt-8.5.1.7-implicit-synthetic.json").read_text("utf-8"))
@@ -111,3 +111,22 @@ def test_small_layers_may_stay_float_as_a_whole() -> None:
     assert not kinds["conv_chain 40"]
     assert kinds["conv_linear 40"]
     assert rounded_by_tensorrt(NETS["conv_chain 160"]["layers"])
+
+
+def test_the_precision_map_has_the_engines_layers(tmp_path: Path) -> None:
+    model = graph_of(NETS["shufflenet_c48 160"]["graph"], tmp_path / "net.onnx")
+    layers = precision_map(model, TENSORRT_IMPLICIT, quant_plan(model, TENSORRT_IMPLICIT))
+    assert [
+        (" + ".join(layer.nodes), layer.computes, layer.writes, layer.reformatted) for layer in layers
+    ] == [
+        ("Conv_t1_conv + Relu_t2_relu", "INT8", "INT8", ("x",)),
+        ("Conv_t4_conv + Relu_t5_relu", "INT8", "INT8", ()),
+        ("Conv_t6_conv", "INT8", "INT8", ()),
+        ("Conv_t7_conv + Relu_t8_relu", "INT8", "FP32", ()),
+        ("Concat_t9_concat", "FP32", "FP32", ("t3_split_0",)),
+        ("Reshape_t10_reshape", "FP32", "FP32", ()),
+        ("Transpose_t11_transpose", "FP32", "FP32", ()),
+        ("Reshape_t12_reshape", "FP32", "FP32", ()),
+        ("Conv_t13_conv", "INT8", "FP32", ("t12_reshape",)),
+    ]
+    assert precision_map(model, TENSORRT, quant_plan(model, TENSORRT)) == ()

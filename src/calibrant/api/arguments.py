@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from calibrant.calibrators import NamedCalibrator, calibrators_named, distinct
 from calibrant.core.errors import SettingsError
+from calibrant.core.schemes import TENSORRT, scheme_to_deploy
 from calibrant.core.types import Calibrator
 from calibrant.studies.plan import StudySettings, input_shape_of
 from calibrant.tasks.registry import option_names
@@ -63,9 +64,14 @@ def settings_of(
     *,
     input_shape: Shape = None,
     keep_float: str | Sequence[str] = (),
+    scheme: str = TENSORRT.name,
+    deploy: str | None = None,
     **settings: Any,
 ) -> StudySettings:
-    """The settings of a study; ``options`` are the task's own, of which None stands for the default."""
+    """The settings of a study; ``options`` are the task's own, of which None stands for the default.
+
+    deploy: "cache" or "qdq", what the scheme is to predict; None: as the scheme says.
+    """
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in option_names():
@@ -73,5 +79,9 @@ def settings_of(
                 f"no task has an option {name!r}; see calibrant tasks, or help(calibrant.study)"
             )
     return StudySettings(
-        keep_float=node_patterns(keep_float), input_shape=shape_of(input_shape), options=given, **settings
+        keep_float=node_patterns(keep_float),
+        scheme=scheme_to_deploy(scheme, deploy),
+        input_shape=shape_of(input_shape),
+        options=given,
+        **settings,
     )

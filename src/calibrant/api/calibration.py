@@ -66,6 +66,7 @@ def calibrate(
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
+    deploy: str | None = None,
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
     overwrite: bool = False,
@@ -75,8 +76,8 @@ def calibrate(
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
     No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
-    set that TensorRT's own caches hold. Schemes that are not symmetric int8 have no caches. overwrite: a
-    finished run in ``out`` is replaced. Other
+    set that TensorRT's own caches hold, as scheme tensorrt-implicit always has it. Schemes that are not
+    symmetric int8 have no caches. overwrite: a finished run in ``out`` is replaced. Other
     arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
@@ -84,6 +85,7 @@ def calibrate(
     settings = settings_of(
         options,
         scheme=scheme,
+        deploy=deploy,
         runtime=runtime,
         keep_float=keep_float,
         keep_head_float=keep_head_float,
@@ -95,6 +97,7 @@ def calibrate(
     calibration = opened.calibration_set(str(calib), Reading(calib_limit, skip_bad))
     for warning in (*calibration.warnings, *on_graph(plan.model, plan.points)):
         listener.note(warning)
+    tensors = "all" if plan.scheme.rounds_fused_layers else tensors
     if tensors == "all" and not plan.scheme.has_caches:
         raise SettingsError(f"scheme {scheme} has no caches to hold all tensors; use --scheme tensorrt")
     observed = as_tensorrt_computes(plan.model) if tensors == "all" else plan.model

@@ -70,6 +70,7 @@ def study(
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
+    deploy: str | None = None,
     keep_float: str | Sequence[str] = (),
     keep_head_float: bool = False,
     seed: int = 0,
@@ -91,7 +92,9 @@ def study(
     calib: calibration samples, data: the labelled test set, each in a form that the model's task reads
     (``calibrant tasks``). task: what the model is for; "auto": as it is recognised. calibrators: names
     (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics, QuantSpec) -> Range, or a mapping
-    from names to such functions. keep_float: node names or patterns. input_shape: height and width, for a
+    from names to such functions. deploy: "cache" predicts TensorRT's implicit INT8 from
+    a calibration cache (scheme tensorrt-implicit), "qdq" and None what the scheme says. keep_float: node
+    names or patterns. input_shape: height and width, for a
     model that leaves them open, e.g. "48x320". options: the task's own, by name, as ``calibrant study
     --help`` shows them; for detection e.g. ``confidence``, ``iou`` and ``imgsz``. prefer: "simplest" or
     "best" of the candidates that are indistinguishable from the best. max_loss: what a recommended
@@ -121,6 +124,7 @@ def study(
         settings=settings_of(
             options,
             scheme=scheme,
+            deploy=deploy,
             runtime=runtime,
             keep_float=keep_float,
             keep_head_float=keep_head_float,

@@ -21,6 +21,7 @@ from calibrant.cli.options import (
     CALIB,
     CALIBRATORS,
     DATA,
+    DEPLOY,
     EXECUTOR,
     FAMILY,
     INPUT,
@@ -63,6 +64,7 @@ ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
     help="Recommend nothing that loses more, in the metric's unit (of checkpoints: KL); else exit code 4.",
 )
 @options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, OVERWRITE)
+@options(DEPLOY)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
 def study(as_json: bool, **settings: Any) -> None:
@@ -97,6 +99,7 @@ def resume(as_json: bool, run: Path, **settings: Any) -> None:
 @click.command(cls=TaskCommand)
 @options(MODEL, CALIB, CALIBRATORS, INPUT, PLACEMENT, OVERWRITE, JSON)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write.")
+@options(DEPLOY)
 @click.option("--tensors", type=click.Choice(["quantized", "all"]), default="quantized", show_default=True,
               help="Which tensors the caches hold.")  # fmt: skip
 @click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the model.")

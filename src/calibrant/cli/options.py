@@ -10,6 +10,8 @@ import click
 
 from calibrant.cli.task_options import INPUT_SHAPE, TASK
 from calibrant.core.durations import duration_in_seconds
+from calibrant.core.schemes import CACHE as CACHED
+from calibrant.core.schemes import QDQ
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -72,6 +74,10 @@ PLACEMENT = options(
     click.option("--keep-head-float", is_flag=True, help="Leave the head's last convolutions in float."),
     click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
                  help="Only the first N calibration samples."),
+)  # fmt: skip
+DEPLOY = click.option(
+    "--deploy", type=click.Choice([QDQ, CACHED]), default=None,
+    help="A Q/DQ model, or the float model with a cache: scheme tensorrt-implicit [default: by the scheme].",
 )  # fmt: skip
 RACE = options(
     click.option("--race/--no-race", default=True, show_default=True,

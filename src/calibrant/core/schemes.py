@@ -69,6 +69,26 @@ OPENVINO = Scheme(
 SCHEMES = {scheme.name: scheme for scheme in (TENSORRT, TENSORRT_IMPLICIT, ONNXRUNTIME, OPENVINO)}
 
 
+QDQ, CACHE = "qdq", "cache"
+"""What is deployed: a Q/DQ model, or the float model with a calibration cache (TensorRT up to 10)."""
+
+
+def scheme_to_deploy(scheme: str, deploy: str | None) -> str:
+    """The scheme that predicts what is deployed; ``deploy`` None: the scheme as it is named.
+
+    Raises SettingsError where a scheme's models are not deployed that way.
+    """
+    if deploy not in (None, QDQ, CACHE):
+        raise SettingsError(f"{deploy!r} is no way to deploy; use {QDQ} or {CACHE}")
+    if deploy is None or scheme_named(scheme).rounds_fused_layers == (deploy == CACHE):
+        return scheme
+    if deploy == QDQ:
+        raise SettingsError(f"scheme {scheme} predicts caches, not Q/DQ models; use --scheme {TENSORRT.name}")
+    if scheme != TENSORRT.name:
+        raise SettingsError(f"scheme {scheme} has no caches to deploy; use --scheme {TENSORRT.name}")
+    return TENSORRT_IMPLICIT.name
+
+
 def scheme_named(name: str) -> Scheme:
     """Look a scheme up. Raises SettingsError with the known names."""
     try:

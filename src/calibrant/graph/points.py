@@ -21,7 +21,7 @@ from calibrant.graph.joined import (
 )
 from calibrant.graph.kept_float import reasons_for_float
 from calibrant.graph.model import Model, raised
-from calibrant.graph.tensorrt_implicit import ImplicitNetwork
+from calibrant.graph.tensorrt_implicit import ImplicitNetwork, LayerPrecision
 from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
 
 _QUANTIZED_OPS = frozenset({
@@ -117,6 +117,15 @@ def quant_plan(
             [node for node in nodes if name_of(node) not in quantized], model.ir.graph, scheme, spared
         ),
     )
+
+
+def precision_map(model: Model, scheme: Scheme, plan: QuantPlan) -> tuple[LayerPrecision, ...]:
+    """What TensorRT runs in INT8 and in float by itself, layer by layer; empty for other targets."""
+    if not scheme.rounds_fused_layers:
+        return ()
+    graph, names = model.ir.graph, {point.node for point in plan.weights}
+    weighted = [node for node in graph if name_of(node) in names]
+    return tuple(ImplicitNetwork(graph, weighted, set(plan.kept_float), scheme).layers())
 
 
 def activation_tensors(model: Model) -> tuple[str, ...]:

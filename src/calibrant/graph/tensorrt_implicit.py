@@ -47,13 +47,16 @@ class Rounding:
 
 
 @dataclass(frozen=True)
-class FusedLayer:
-    """One layer of the engine: its nodes in topological order, what it computes in and what it writes."""
+class LayerPrecision:
+    """A layer of the engine: its nodes' names, what it computes in and what it writes, INT8 or FP32.
 
-    nodes: tuple[ir.Node, ...]
-    precision: str
-    output: ir.Value
-    written_as: str
+    reformatted: the tensors that are first turned into what it reads, each in a pass over memory.
+    """
+
+    nodes: tuple[str, ...]
+    computes: str
+    writes: str
+    reformatted: tuple[str, ...]
 
 
 class ImplicitNetwork:
@@ -75,15 +78,32 @@ class ImplicitNetwork:
             if readers and is_activation(value) and self._is_rounded(value, readers):
                 yield Rounding(value, tuple(readers), self._source(value))
 
-    def layers(self) -> Iterator[FusedLayer]:
-        """The engine's layers, in topological order of their last nodes."""
-        rounded = {rounding.value for rounding in self.roundings()}
+    def layers(self) -> Iterator[LayerPrecision]:
+        """The engine's layers, in topological order of their first nodes; views are none."""
+        integers = {rounding.value for rounding in self.roundings()}
         for nodes in self._fused_nodes():
-            last = nodes[-1]
-            output = last.outputs[0]
-            precision = INT8 if nodes[0] in self._integer else FLOAT
-            stored = output in rounded or self._joins(output)
-            yield FusedLayer(nodes, precision, output, INT8 if precision == INT8 and stored else FLOAT)
+            if is_standard(nodes[0], *_VIEWS):
+                continue
+            computes = INT8 if nodes[0] in self._integer else FLOAT
+            own = {value for node in nodes for value in node.outputs}
+            read = dict.fromkeys(value for node in nodes for value in node.inputs if is_activation(value))
+            reformatted = [
+                name_of(value)
+                for value in read
+                if value is not None and value not in own and self._stored_as(value, integers) != computes
+            ]
+            writes = self._stored_as(nodes[-1].outputs[0], integers)
+            yield LayerPrecision(tuple(map(name_of, nodes)), computes, writes, tuple(reformatted))
+
+    def _stored_as(self, value: ir.Value, integers: Collection[ir.Value]) -> str:
+        """What the layer that makes a tensor leaves in memory; a view is its source."""
+        producer = value.producer()
+        if producer is not None and producer in self._integer and is_standard(producer, *_VIEWS):
+            source = producer.inputs[0]
+            return self._stored_as(source, integers) if source is not None else FLOAT
+        if producer not in self._integer:
+            return FLOAT
+        return INT8 if value in integers or self._joins(value) else FLOAT
 
     @cached_property
     def _integer(self) -> frozenset[ir.Node]:
@@ -96,7 +116,14 @@ class ImplicitNetwork:
         for node in self._graph:
             if node in self._weighted or (node in leads and any(p in found for p in _producers(node))):
                 found.add(node)
+            elif is_standard(node, *_RECTIFIERS, "LeakyRelu") and self._ends_a_convolution(node):
+                found.add(node)  # computed by the kernel, which then writes floats
         return frozenset(found)
+
+    def _ends_a_convolution(self, node: ir.Node) -> bool:
+        value = node.inputs[0]
+        producer = value.producer() if value is not None else None
+        return value is not None and producer in self._weighted and _only_reader(value) is node
 
     def _is_joined(self, node: ir.Node) -> bool:
         return is_standard(node, *self._scheme.joined_ops) and name_of(node) not in self._spared

@@ -14,7 +14,7 @@ from calibrant.artifacts.trt_cache import (
     LEGACY,
     version_named,
 )
-from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, Session
+from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, Scheme, Session
 from calibrant.graph.model import Model
 from calibrant.graph.tensorrt_inner import with_inner_tensors
 from calibrant.graph.tensorrt_sigmoid import with_tensorrt_sigmoid
@@ -28,24 +28,30 @@ Batches: TypeAlias = Callable[[], Iterator[Feeds]]
 """Gives the calibration samples as the model's inputs."""
 
 
-def format_for(runtime: Runtime, model: Model) -> CandidateFormat:
+def format_for(runtime: Runtime, model: Model, scheme: Scheme) -> CandidateFormat:
     """How this runtime wants candidates' files to be written: its version's, with all that it reads."""
+    needs_all = _needs_all_scales(runtime, scheme)
+    calibrated = calibrated_tensors(with_inner_tensors(model)) if needs_all else None
     if runtime.name != TENSORRT:
-        return CandidateFormat()
+        return CandidateFormat(calibrated=calibrated)
     has_calibrators = int(runtime.version.partition(".")[0]) <= LAST_WITH_CALIBRATORS
     version = version_named(runtime.version) if has_calibrators else DEFAULT_TENSORRT
-    calibrated = calibrated_tensors(with_inner_tensors(model)) if _reads_caches(runtime) else None
     return CandidateFormat(version, calibrated=calibrated)
 
 
-def observed_model(runtime: Runtime, model: Model) -> Model:
+def observed_model(runtime: Runtime, model: Model, scheme: Scheme) -> Model:
     """The model whose activations are collected: computed as TensorRT does, where it is to read caches."""
-    return as_tensorrt_computes(model) if _reads_caches(runtime) else model
+    return as_tensorrt_computes(model) if _needs_all_scales(runtime, scheme) else model
 
 
 def as_tensorrt_computes(model: Model) -> Model:
     """A copy that also computes TensorRT's inner tensors, and rounds Sigmoid as TensorRT does."""
     return with_tensorrt_sigmoid(with_inner_tensors(model))
+
+
+def _needs_all_scales(runtime: Runtime, scheme: Scheme) -> bool:
+    """Whether caches are deployed, which name every tensor of TensorRT's network."""
+    return scheme.rounds_fused_layers or _reads_caches(runtime)
 
 
 def _reads_caches(runtime: Runtime) -> bool:

@@ -15,7 +15,8 @@ from calibrant.core.types import ModelSignature, Scheme, TensorInfo
 from calibrant.graph.cost import costs, total_macs, total_parameters
 from calibrant.graph.kept_float import reasons_in_words
 from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
-from calibrant.graph.points import QuantPlan, quant_plan
+from calibrant.graph.points import QuantPlan, precision_map, quant_plan
+from calibrant.graph.tensorrt_implicit import LayerPrecision
 from calibrant.studies.plan import sides_of
 from calibrant.studies.sample_reading import SampleReading
 from calibrant.tasks.registry import recognised
@@ -29,6 +30,7 @@ class Inspection(ShortRepr):
     the part in layers that the scheme quantizes. ``task`` and ``family`` are None when no task knows it.
     ``obstacle`` says why the scheme can quantize nothing, as in a model that is quantized already.
     ``kept_float`` gives the reason for every layer that stays float. ``sample`` is what was read from one.
+    ``layers`` is what TensorRT runs in INT8 and in float by itself, for the scheme that predicts it.
     """
 
     model: str
@@ -50,6 +52,7 @@ class Inspection(ShortRepr):
     kept_float: Mapping[str, str] = field(default_factory=dict)
     sample: SampleReading | None = None
     remarks: tuple[str, ...] = ()
+    layers: tuple[LayerPrecision, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -69,7 +72,23 @@ class Inspection(ShortRepr):
             *(f"float   {line}" for line in reasons_in_words(self.kept_float)),
             *(f"note    {remark}" for remark in self.remarks),
             *(self.sample.lines() if self.sample else ()),
+            *self._layer_lines(),
         ]
+
+    def _layer_lines(self) -> list[str]:
+        """The precision map: a line for each layer, and for each tensor that is reformatted before it."""
+        if not self.layers:
+            return []
+        counts = Counter(layer.computes for layer in self.layers)
+        passes = sum(len(layer.reformatted) for layer in self.layers)
+        lines = [
+            f"layers  {counts['INT8']} in INT8, {counts['FP32']} in FP32, {passes} reformats between them; "
+            "where INT8 is no quicker, as in small layers, TensorRT keeps more in float"
+        ]
+        for layer in self.layers:
+            lines += [f"        reformat     {tensor} to {layer.computes}" for tensor in layer.reformatted]
+            lines.append(f"        {layer.computes} -> {layer.writes} {' + '.join(layer.nodes)}")
+        return lines
 
     def _quantized_words(self) -> str:
         layers = ", ".join(f"{count} {op}" for op, count in self.quantized.items()) or "nothing"
@@ -111,6 +130,7 @@ def inspect_model(
         obstacle=obstacle,
         kept_float=plan.why_float,
         remarks=model.remarks,
+        layers=precision_map(model, scheme, plan) if obstacle is None else (),
     )
 
 

@@ -48,7 +48,13 @@ def on_graph(model: Model, points: QuantPlan) -> list[str]:
 
 
 def on_scheme(scheme: Scheme, runtime: Runtime) -> list[str]:
-    """A runtime that computes another target's models wrongly (measured: docs/runtimes.md)."""
+    """What a scheme's models are not, and a runtime that computes them wrongly (docs/runtimes.md)."""
+    if scheme.rounds_fused_layers:
+        return [
+            f"scheme {scheme.name}: deploy the float model with the cache; the Q/DQ models only predict it, "
+            "with INT8 wherever TensorRT has it; where INT8 is no quicker, it keeps layers in float "
+            "and loses less (docs/results-tensorrt.md)"
+        ]
     if runtime.name != OPENVINO.name or scheme.activations.dtype != "int8":
         return []
     return [

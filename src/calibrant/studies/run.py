@@ -86,7 +86,7 @@ def run_study(
     """
     kept = KeptResults(cache, study.task, (study.runtime, study.collector))
     bench = _bench(study, kept, progress, executor)
-    written_as = format_for(study.runtime, study.plan.model.as_given)
+    written_as = format_for(study.runtime, study.plan.model.as_given, study.plan.scheme)
     tensors = written_as.tensors(study.plan)
     statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
     with fixed_float_model(study, out) as float_model:
@@ -165,7 +165,7 @@ def _collected(
         "ids": [sample.id for sample in study.calibration],
         "contents": study.calibration_sha256,
     }
-    observed = observed_model(study.runtime, study.plan.model)
+    observed = observed_model(study.runtime, study.plan.model, study.plan.scheme)
 
     def collected() -> Statistics:
         what = (observed, tensors, study.task)
