@@ -21,7 +21,7 @@ from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
 from calibrant.studies.deploy import as_tensorrt_computes
-from calibrant.studies.prepare import open_model, quantization_plan, require_readable
+from calibrant.studies.prepare import open_to_calibrate, quantization_plan, require_readable
 from calibrant.studies.remarks import on_activations, on_graph
 from calibrant.studies.replacing import place_for, require_free
 
@@ -75,7 +75,10 @@ def calibrate(
 ) -> CalibrationResult:
     """Write ``<calibrator>.cache`` and ``<calibrator>.qdq.onnx`` into ``out`` for every calibrator.
 
-    No labels are needed. tensors: "quantized" for the inputs of quantized layers, "all" for the
+    No labels are needed, and no family: where neither task nor family is named, any model is calibrated,
+    with arrays for its inputs (a ``.npz`` by their names) or with images.
+
+    tensors: "quantized" for the inputs of quantized layers, "all" for the
     set that TensorRT's own caches hold, as scheme tensorrt-implicit always has it. Schemes that are not
     symmetric int8 have no caches. overwrite: a finished run in ``out`` is replaced. Other
     arguments as for study. Raises CalibrantError.
@@ -92,7 +95,7 @@ def calibrate(
         input_shape=input_shape,
     )
     chosen, engine = chosen_calibrators(calibrators), runtime_named(runtime, listener)
-    opened = open_model(Path(model), task, family, settings.input_shape, settings.options)
+    opened = open_to_calibrate(Path(model), str(calib), task, family, settings.input_shape, settings.options)
     plan = quantization_plan(opened, settings)
     calibration = opened.calibration_set(str(calib), Reading(calib_limit, skip_bad))
     for warning in (*calibration.warnings, *on_graph(plan.model, plan.points)):

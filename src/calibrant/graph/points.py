@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
-from calibrant.core.errors import AlreadyQuantizedError, SettingsError
+from calibrant.core.errors import AlreadyQuantizedError, ModelError, SettingsError
 from calibrant.core.types import Scheme
 from calibrant.graph.joined import (
     comes_from_float,
@@ -22,7 +22,7 @@ from calibrant.graph.joined import (
 from calibrant.graph.kept_float import reasons_for_float
 from calibrant.graph.model import Model, raised
 from calibrant.graph.tensorrt_implicit import ImplicitNetwork, LayerPrecision
-from calibrant.graph.walk import constant_tensor, is_compute, is_standard, name_of, walk_back
+from calibrant.graph.walk import constant_tensor, is_compute, is_plugin, is_standard, name_of, walk_back
 
 _QUANTIZED_OPS = frozenset({
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear",
@@ -166,6 +166,22 @@ def require_float(model: Model) -> None:
             f"{model.path.name} is quantized already: {len(found)} quantized nodes, e.g. {found[0]!r}; "
             "give the float model it was made from"
         )
+
+
+def require_no_plugins(model: Model) -> None:
+    """Raise ModelError for a model that only TensorRT can run: nothing of it can be observed elsewhere."""
+    found = plugins_of(model)
+    if found:
+        raise ModelError(
+            f"{model.path.name} has {found[0]!r}, a plugin that only TensorRT runs; export the model without "
+            "it, e.g. without NMS (end2end=False)"
+        )
+
+
+def plugins_of(model: Model) -> list[str]:
+    """The operators of a model that are plugins of TensorRT's."""
+    nodes = ir.traversal.RecursiveGraphIterator(model.ir.graph)
+    return [node.op_type for node in nodes if is_plugin(node)]
 
 
 def _quantized_nodes(model: Model) -> Iterator[ir.Node]:

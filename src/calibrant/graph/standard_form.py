@@ -1,4 +1,4 @@
-"""Other ways to write the same graph, made one on reading: the standard's domain, and the order of nodes."""
+"""Other ways to write the same graph, made one on reading: domain, order of nodes, open sizes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ def standardize(proto: onnx.ModelProto) -> bool:
 
     Edits ``proto``. Returns whether anything was changed. A graph with a cycle keeps its order.
     """
+    _open_negative_dimensions(proto.graph)
     changes = [_rename_domain(proto), *(_sort(graph) for graph in _graphs_of(proto))]
     return any(changes)
+
+
+def _open_negative_dimensions(graph: onnx.GraphProto) -> None:
+    """A size of -1, which Paddle writes, means that any will do; no runtime reads it in another way."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:
+                dim.ClearField("dim_value")
 
 
 def _rename_domain(proto: onnx.ModelProto) -> bool:

@@ -44,6 +44,11 @@ def is_compute(node: ir.Node) -> bool:
     return is_standard(node, *COMPUTE_OPS)
 
 
+def is_plugin(node: ir.Node) -> bool:
+    """Whether a node is one of TensorRT's plugins, which nothing else runs."""
+    return node.domain == "TRT" or node.op_type.endswith("_TRT")
+
+
 def name_of(named: ir.Node | ir.Value) -> str:
     """The name of a node or value; load_model has given every one of them a name."""
     return named.name or ""

@@ -26,7 +26,7 @@ from calibrant.graph.model import (
     signature_of,
     with_fixed_input,
 )
-from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.graph.points import pooling_ties, quant_plan, require_no_plugins
 from calibrant.graph.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
@@ -37,7 +37,16 @@ from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256, side
 from calibrant.studies.remarks import on_graph, on_scheme
 from calibrant.studies.result import DataSummary, ModelSummary
 from calibrant.studies.run import Study
-from calibrant.tasks.registry import input_shape_in, options_from, options_to_dict, recognised, task_named
+from calibrant.tasks.registry import (
+    ANY_MODEL,
+    input_shape_in,
+    options_from,
+    options_to_dict,
+    recognised,
+    task_named,
+)
+
+_ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 
 
 @dataclass(frozen=True)
@@ -80,13 +89,44 @@ def open_model(
     open. options: the task's own, by name. Raises ModelError, UnknownFamilyError or SettingsError.
     """
     given = options or {}
-    model = load_model(path)
-    shape = input_shape or input_shape_in(given)
-    if shape is not None:
-        model = replace(model, ir=with_fixed_input(model, *sides_of(shape)))
+    model = _fixed(load_model(path), input_shape or input_shape_in(given))
     signature = signature_of(model)
     found = _recognised(path, signature, task, family)
     return OpenedModel(model, signature, found, options_from(task_named(found.task), given))
+
+
+def open_to_calibrate(
+    path: Path,
+    source: str,
+    task: str = AUTO,
+    family: str = AUTO,
+    input_shape: Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> OpenedModel:
+    """As open_model for what is not ranked: any model, where neither task nor family is named.
+
+    Arrays (source: ``.npy``, ``.npz``) say what a model is fed, whatever it is for; a model that no task
+    knows, or whose input none fills, is fed with images as they are. Raises as open_model.
+    """
+    if (task, family) != (AUTO, AUTO):
+        return open_model(path, task, family, input_shape, options)
+    given = options or {}
+    model = _fixed(load_model(path), input_shape or input_shape_in(given))
+    signature = signature_of(model)
+    if Path(source).suffix.lower() not in _ARRAY_SUFFIXES:
+        try:
+            found = _recognised(path, signature, task, family)
+            opened = OpenedModel(model, signature, found, options_from(task_named(found.task), given))
+            opened.task()
+            return opened
+        except ModelError:
+            pass
+    return OpenedModel(model, signature, recognised(signature, ANY_MODEL), None)
+
+
+def _fixed(model: Model, shape: Sequence[int] | None) -> Model:
+    """The model with its image input of the given height and width; None: as it is."""
+    return model if shape is None else replace(model, ir=with_fixed_input(model, *sides_of(shape)))
 
 
 def _recognised(path: Path, signature: ModelSignature, task: str, family: str) -> Recognition:
@@ -129,9 +169,11 @@ def require_readable(
 def quantization_plan(opened: OpenedModel, settings: StudySettings) -> QuantizationPlan:
     """Where the scheme quantizes this model, which is raised to the opset that the scheme needs.
 
-    Raises SettingsError when it quantizes nothing, and NumericsError when a weight is not finite.
+    Raises SettingsError when it quantizes nothing, NumericsError when a weight is not finite, and ModelError
+    when it cannot be run here or its opset not be raised.
     """
     scheme = scheme_named(settings.scheme)
+    require_no_plugins(opened.model)
     model = raised(opened.model, scheme.min_opset)
     points = quant_plan(model, scheme, settings.keep_float, settings.keep_head_float)
     if not points.weights:

@@ -30,6 +30,9 @@ TASKS: Mapping[str, str] = {
 }
 """Where each task's definition is; it is imported when it is asked for."""
 
+ANY_MODEL = "outputs"
+"""The task that takes any model, where nothing is ranked."""
+
 
 def task_names() -> tuple[str, ...]:
     """All tasks, ours first."""

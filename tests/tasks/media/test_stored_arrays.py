@@ -33,6 +33,7 @@ def saved(folder: Path, kind: str) -> Path:
 def test_parts_are_what_was_saved_in_any_order(tmp_path: Path, kind: str) -> None:
     array = next(iter(stored_arrays(saved(tmp_path, kind)).values()))
     assert array.shape == VALUES.shape
+    assert array.read(0, 1).flags.aligned
     assert array.dtype == VALUES.dtype
     for start, count in [(0, 1), (1, 2), (5, 1), (3, 1), (4, 1), (0, 1), (6, 5), (0, 7)]:
         np.testing.assert_array_equal(array.read(start, count), VALUES[start : start + count])

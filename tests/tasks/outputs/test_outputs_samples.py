@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from calibrant.core.errors import DataError, ModelError
-from calibrant.core.tasks import Reading
+from calibrant.core.tasks import Reading, SampleSet
 from calibrant.core.types import ModelSignature, TensorInfo
-from calibrant.tasks.outputs.definition import opened_for_any
+from calibrant.tasks.outputs.definition import OUTPUTS
 from calibrant.tasks.outputs.samples import array_samples
 
 RANDOM = np.random.default_rng(0)
@@ -101,6 +101,12 @@ def test_missing_names_and_unequal_numbers_are_told(tmp_path: Path) -> None:
         fed(tmp_path / "b.npz", found)
 
 
+def opened(found: ModelSignature, images: Path) -> SampleSet:
+    known = OUTPUTS.recognise(found)
+    assert known is not None
+    return OUTPUTS.open_calibration(str(images), known, None, Reading())
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     for index in range(3):
@@ -122,11 +128,11 @@ def images(tmp_path: Path) -> Path:
 def test_images_are_stretched_and_the_user_is_told(
     images: Path, found: ModelSignature, shape: tuple[int, ...], red: float | None
 ) -> None:
-    opened = opened_for_any(found, str(images), Reading())
-    feeds = [sample.feeds()["x"] for sample in opened.samples]
+    samples = opened(found, images)
+    feeds = [sample.feeds()["x"] for sample in samples.samples]
     assert {values.shape for values in feeds} == {shape}
     assert len(feeds) == -(-3 // shape[0])
-    assert "images are stretched to" in opened.warnings[-1]
+    assert "images are stretched to" in samples.warnings[-1]
     if red is not None:
         which = feeds[0 if shape[0] == 2 else 1]
         pixel = which[0, 0, 0, 0]
@@ -147,4 +153,4 @@ def test_images_are_stretched_and_the_user_is_told(
 )
 def test_images_that_do_not_fit_are_refused(images: Path, found: ModelSignature, words: str) -> None:
     with pytest.raises(ModelError, match=words):
-        opened_for_any(found, str(images), Reading())
+        opened(found, images)

@@ -135,7 +135,8 @@ class _Map:
                 ... if not shape else slice(start, start + count)
             ]
         order: Any = "F" if in_columns else "C"
-        return np.memmap(self.path, dtype, "r", self.offset, shape, order)[start : start + count]
+        part = np.memmap(self.path, dtype, "r", self.offset, shape, order)[start : start + count]
+        return np.require(part, requirements="A")  # within a .npz anything may lie at an odd byte
 
 
 class _Stream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,10 +80,3 @@ class OutputsDefinition(TaskDefinition):
 
 
 OUTPUTS = OutputsDefinition()
-
-
-def opened_for_any(signature: ModelSignature, source: str, reading: Reading) -> SampleSet:
-    """Calibration samples of any model. Raises DataError, ImageError or ModelError."""
-    found = OUTPUTS.recognise(signature)
-    assert found is not None
-    return OUTPUTS.open_calibration(source, replace(found), None, reading)
