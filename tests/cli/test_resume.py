@@ -67,4 +67,4 @@ def test_what_is_gone_is_told(study: Run, run: Run, work: Path) -> None:
 def test_the_folder_of_a_search_is_no_study(study: Run, run: Run, work: Path) -> None:
     assert study(out="run").code == 0
     (work / "run" / "measurements").mkdir()
-    assert "calibrant optimize" in run("resume", "run").error
+    assert "the same optimize command with --out goes on" in run("resume", "run").error

@@ -15,16 +15,17 @@ from calibrant.api.arguments import (
     settings_of,
 )
 from calibrant.artifacts.store import output_folder, write_json
-from calibrant.calibrators import DEFAULT_CALIBRATORS, known_calibrators
+from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
-from calibrant.reports.mlflow import log_at, log_run
+from calibrant.reports.mlflow import MLflowLog, log_at, log_run
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
 from calibrant.studies.optimization.budget import seconds_of
+from calibrant.studies.optimization.goal import read_goal
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
@@ -115,6 +116,25 @@ def optimize(
     if Path(model).is_dir():
         write_json(Path(model) / RESULT, result.to_dict())
         accompany(Path(model), listener)
+    return result
+
+
+def go_on_optimizing(
+    folder: Path,
+    request: StudyRequest,
+    chosen: Sequence[NamedCalibrator],
+    log: MLflowLog | None,
+    progress: Progress,
+) -> OptimizationResult:
+    """Search on in a folder of optimize's, with the goal and the budget that it was begun with.
+
+    What was measured is not measured again, but for what is damaged. Raises CalibrantError.
+    """
+    asked = read_goal(folder)
+    study = open_study(request, progress, known_calibrators(request.calibrators, chosen))
+    result = run_optimization(study, asked.goal, Clock(asked.seconds), folder, progress)
+    record_run(folder, progress)
+    log_run(log, folder, progress)
     return result
 
 

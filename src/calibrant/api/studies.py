@@ -16,13 +16,14 @@ from calibrant.api.arguments import (
     new_run_folder,
     settings_of,
 )
+from calibrant.api.optimization import go_on_optimizing
 from calibrant.api.results import RankedStudy, ranked
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
 from calibrant.artifacts.store import occupied, output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
-from calibrant.core.errors import DataError, SettingsError
+from calibrant.core.errors import SettingsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
@@ -34,6 +35,8 @@ from calibrant.stages.recommend import SIMPLEST
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
 from calibrant.studies.memory import allowed_bytes, within_memory
+from calibrant.studies.optimization.goal import GOAL
+from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
@@ -183,8 +186,8 @@ def resume(
     max_memory: str | None = None,
     mlflow: str | None = None,
     progress: Progress | None = None,
-) -> RankedStudy:
-    """Go on with a study that was cut off, in its folder, with the settings that it was begun with.
+) -> RankedStudy | OptimizationResult:
+    """Go on with a study, or an optimization, that was cut off, in its folder, as it was begun.
 
     runtime, calibrators: as the study was begun with, where they name a program or another package's code, or
     are functions: a run's files, which may be anybody's, do not suffice for that.
@@ -195,9 +198,10 @@ def resume(
     request, own = read_request(folder), chosen_calibrators(calibrators) if calibrators is not None else ()
     require_word(request, f"{folder / REQUEST}", runtime, own)
     _require_same(request, folder, runtime, own)
-    if (folder / MEASUREMENTS).is_dir():
-        raise DataError(f"{folder} is of calibrant optimize; the same optimize command with --out goes on")
     log = log_at(mlflow)
+    if (folder / MEASUREMENTS).is_dir() or (folder / GOAL).exists():
+        with occupied(folder):
+            return go_on_optimizing(folder, request, own, log, listener)
     with occupied(folder), opened(executor) as workers:
         if damaged := damaged_files(folder):
             listener.note(

@@ -16,6 +16,7 @@ from calibrant.cli.checkpoints import (
     study_checkpoint,
     without_recipes,
 )
+from calibrant.cli.optimize import show_optimization
 from calibrant.cli.options import (
     CACHE,
     CALIB,
@@ -88,12 +89,16 @@ def study(as_json: bool, **settings: Any) -> None:
 @click.option("--calibrators", default=None, metavar="LIST",
               help="Those of other packages that it was begun with.")  # fmt: skip
 def resume(as_json: bool, run: Path, **settings: Any) -> None:
-    """Go on with a study that was cut off, in its folder RUN."""
+    """Go on with a study or an optimization that was cut off, in its folder RUN."""
     from calibrant import api
+    from calibrant.studies.optimization.result import OptimizationResult
 
     with progress_of(quiet=as_json) as progress:
         result = api.resume(run, progress=progress, **given(settings))
-    _show_study(result, as_json)
+    if isinstance(result, OptimizationResult):
+        show_optimization(result, as_json)
+    else:
+        _show_study(result, as_json)
 
 
 @click.command(cls=TaskCommand)

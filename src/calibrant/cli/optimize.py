@@ -51,6 +51,11 @@ def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
             _follow(recipe, wanted, as_json, progress)
             return
         result = api.optimize(progress=progress, **wanted)
+    show_optimization(result, as_json)
+
+
+def show_optimization(result: Any, as_json: bool) -> None:
+    """Print what an optimization found."""
     if as_json:
         print_json(result.to_dict())
     else:

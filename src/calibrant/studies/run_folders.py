@@ -14,6 +14,7 @@ from calibrant.artifacts.lock import LOCK
 from calibrant.artifacts.runs_store.records import RunRecord
 from calibrant.artifacts.store import occupied, read_json
 from calibrant.core.errors import DataError, OutputError
+from calibrant.studies.optimization.goal import GOAL
 from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.recording import RESULT_FILES, STUDY, records_of, run_id
 from calibrant.studies.run_files import read_as_written
@@ -24,6 +25,7 @@ HERE, CHANGED, GONE, ELSEWHERE = "here", "changed", "gone", "elsewhere"
 _OWN_NAMES = frozenset(
     {
         "study.json", "request.json", CHECKSUMS, LOCK, "diagnosis.json", "coverage.json", "selected.txt",
+        GOAL,
         "report.html", "report.pdf", "report.md", "optimization.json", "optimized.recipe.yaml",
         "optimized.qdq.onnx", "optimized.qdq.onnx.data", "optimized.encodings.json", "optimized.cache",
         "optimized.float.onnx", "optimized.float.onnx.data",

@@ -22,7 +22,7 @@ from calibrant.core.tasks import Task
 from calibrant.core.types import Latency, Runtime, Sample
 from calibrant.stages.evaluate import Evaluation, evaluate, predictions_of
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.studies.evidence import load_evidence, save_evidence
+from calibrant.studies.evidence import FOLDER, load_evidence, save_evidence
 from calibrant.studies.optimization.model_builder import ModelBuilder
 
 FLOAT = "fp32"
@@ -71,20 +71,19 @@ class Measurer:
 
     def agreement(self, recipe: Recipe) -> float:
         """How far a recipe's model finds on the proxy samples what the float model finds, 0..1."""
-        known = self._known(f"{recipe.key}-agreement")
-        if known is None:
-            found = self._predictions(recipe)
-            known = {"agreement": self._task.agreement(self._float_predictions, found)}
-            self._keep(f"{recipe.key}-agreement", known)
-        return float(known["agreement"])
+        known = (self._known(f"{recipe.key}-agreement") or {}).get("agreement")
+        if not (isinstance(known, float | int) and 0 <= known <= 1):
+            known = self._task.agreement(self._float_predictions, self._predictions(recipe))
+            self._keep(f"{recipe.key}-agreement", {"agreement": known})
+        return float(known)
 
     def measured(self, recipe: Recipe | None, part: str) -> Measured:
         """A recipe's model, or the float model (None), on the samples of one part."""
         name = f"{recipe.key if recipe else FLOAT}-{part}"
-        known = self._known(name)
-        if known is not None:
-            return self._measurement(known)
         samples = self._samples.select if part == SELECT else self._samples.report
+        known = self._known_measurement(name, len(samples))
+        if known is not None:
+            return known
         with self._file_of(recipe) as file:
             found = evaluate(partial(self._runtime.open, file), self._task, samples, "", Silent())
         return self._kept_measurement(name, found)
@@ -135,16 +134,23 @@ class Measurer:
             self._keep(name, content)
         return Measured(found.score, latency)
 
-    def _measurement(self, known: Mapping[str, Any]) -> Measured:
-        return Measured(
-            Score(
-                self._task.metric,
-                known["value"],
-                tuple(built(Figure, figure) for figure in known["figures"]),
-                load_evidence(self._folder / known["evidence"], self._task.name),
-            ),
-            known["latency_ms"],
-        )
+    def _known_measurement(self, name: str, samples: int) -> Measured | None:
+        """What was measured before, where it is whole: evidence that gives another value is of another."""
+        known = self._known(name)
+        if known is None:
+            return None
+        try:
+            value = float(known["value"])
+            evidence = load_evidence(self._folder / FOLDER / f"{name}.npz", self._task.name)
+            again = float(evidence.resample(np.ones((1, samples), np.int64))[0])
+            if not np.isclose(value, again, rtol=1e-6, atol=1e-9, equal_nan=True):
+                return None
+            figures = tuple(built(Figure, figure) for figure in known["figures"])
+            latency = known["latency_ms"]
+            score = Score(self._task.metric, value, figures, evidence)
+            return Measured(score, None if latency is None else float(latency))
+        except (DataError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            return None
 
 
 def _median(latency: Latency | None) -> float | None:

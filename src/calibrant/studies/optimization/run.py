@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from calibrant.artifacts.store import remove, write_json
+from calibrant.artifacts.store import write_json
 from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Loss
@@ -18,6 +18,7 @@ from calibrant.stages.optimization.recipe import NOWHERE, Recipe
 from calibrant.stages.recommend import PairedBootstrap
 from calibrant.studies.environment import environment
 from calibrant.studies.optimization.deliver import deliver
+from calibrant.studies.optimization.goal import write_goal
 from calibrant.studies.optimization.measure import (
     REPORT,
     SELECT,
@@ -60,7 +61,7 @@ def run_optimization(
         )
     with ExitStack() as stack:
         float_model = stack.enter_context(fixed_float_model(study, out))
-        remove(out / RESULT)
+        write_goal(goal, budget, out)
         samples = _samples(study, goal.seed)
         builder = ModelBuilder(
             study.plan, task, study.collector, study.calibration, study.calibrators, progress

@@ -1,0 +1,40 @@
+"""What an optimization was asked for, kept in its folder, so that it goes on without being asked again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calibrant.artifacts.store import read_json, write_json
+from calibrant.core.clock import Clock
+from calibrant.core.errors import DataError
+from calibrant.core.from_json import built
+from calibrant.studies.optimization.search import Goal
+
+GOAL = "goal.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AskedFor:
+    """A goal, and the seconds that the search may take; None: no limit."""
+
+    goal: Goal
+    seconds: float | None
+
+
+def write_goal(goal: Goal, budget: Clock, folder: Path) -> None:
+    """Keep what was asked for. Raises OutputError."""
+    write_json(folder / GOAL, {"schema_version": SCHEMA_VERSION, **asdict(AskedFor(goal, budget.budget))})
+
+
+def read_goal(folder: Path) -> AskedFor:
+    """What :func:`write_goal` kept. Raises DataError where it is missing or damaged."""
+    remedy = "the same optimize command with --out goes on"
+    try:
+        content = read_json(folder / GOAL)
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise TypeError(f"schema version {content.get('schema_version')}, not {SCHEMA_VERSION}")
+        return built(AskedFor, content)
+    except (DataError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / GOAL} does not say what was asked for ({error}); {remedy}") from error
