@@ -52,6 +52,8 @@ def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
             return
         result = api.optimize(progress=progress, **wanted)
     show_optimization(result, as_json)
+    if wanted.get("max_loss") is not None and not result.is_met:
+        sys.exit(NOTHING_TO_RECOMMEND)
 
 
 def show_optimization(result: Any, as_json: bool) -> None:
@@ -63,8 +65,6 @@ def show_optimization(result: Any, as_json: bool) -> None:
         from calibrant.reports.terminal import console_for
 
         print_optimization(result, console_for(is_terminal(sys.stdout)))
-    if wanted.get("max_loss") is not None and not result.is_met:
-        sys.exit(NOTHING_TO_RECOMMEND)
 
 
 def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any) -> None:
