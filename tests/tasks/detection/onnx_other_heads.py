@@ -168,3 +168,30 @@ def tensorflow() -> Head:
     head.output(head.shaped(table_of(head, np.array([[2.0]])), 1), 1, name="num_detections")
     head.output(table_of(head, np.ones((3, 8))), 1, 3, 8, name="detection_multiclass_scores")
     return head
+
+
+def centernet() -> Head:
+    return _centernet("Identity")
+
+
+def centernet_with_sigmoid() -> Head:
+    return _centernet("Sigmoid")
+
+
+def _centernet(activation: str) -> Head:
+    """Peaks at stride 4, with a lower score beside each, which is no peak."""
+    head = Head()
+    rows, columns = HEIGHT // 4, WIDTH // 4
+    scores = np.full((1, CLASSES, rows, columns), FAR_BELOW_ZERO)
+    sizes, offsets = np.ones((1, 2, rows, columns)), np.zeros((1, 2, rows, columns))
+    for number in (0, 1):
+        x, y = CENTRES[number] / 4
+        column, row = int(x), int(y)
+        scores[0, KINDS[number], row, column] = logit(SCORES[number])
+        scores[0, KINDS[number], row, column + 1] = logit(SCORES[number] - 0.1)
+        sizes[0, :, row, column] = SIZES[number] / 4
+        offsets[0, :, row, column] = x - column, y - row
+    head.output(head.op(activation, head.conv(scores)), *scores.shape, name="hm")
+    head.output(head.conv(offsets), *offsets.shape, name="reg")
+    head.output(head.conv(sizes), *sizes.shape, name="wh")
+    return head

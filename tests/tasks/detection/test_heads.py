@@ -56,6 +56,8 @@ HEADS: Mapping[str, tuple[str, Callable[[], Head]]] = {
     "PaddleDetection": ("paddle", others.paddle),
     "PicoDet": ("picodet", others.picodet),
     "RTMDet": ("rtmdet", others.rtmdet),
+    "CenterNet": ("centernet", others.centernet),
+    "CenterNet with sigmoid": ("centernet-sigmoid", others.centernet_with_sigmoid),
     "TensorFlow": ("tf-detection", others.tensorflow),
     "YOLOv3 raw": ("yolov3-raw", others.yolov3_raw),
     "YOLOv4 raw": ("yolov4-raw", others.yolov4_raw),

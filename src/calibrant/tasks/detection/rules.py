@@ -217,6 +217,19 @@ def maps_of_distances(clues: Clues) -> Finding | None:
     return Finding("rtmdet", "at strides 8, 16, 32 a map of class scores and one of 4 distances")
 
 
+def centres(clues: Clues) -> Finding | None:
+    """CenterNet: at stride 4 a map of scores, one of sizes and one of offsets."""
+    shapes = clues.all_shapes
+    if clues.frame is None or len(shapes) != 3 or any(len(shape) != 4 for shape in shapes):
+        return None
+    (level,) = level_shapes(clues.frame, (4,))
+    pairs = sum(shape[1] == 2 for shape in shapes)
+    if pairs < 2 or any(shape[2:] != level for shape in shapes):
+        return None
+    family = "centernet-sigmoid" if "Sigmoid" in clues.operators else "centernet"
+    return Finding(family, "at stride 4 a map of scores and two of sizes and offsets")
+
+
 def named_rows(clues: Clues) -> Finding | None:
     """PINTO's exports, whose output's name tells the order of its columns."""
     name = next(iter(clues.shapes), "")
@@ -327,6 +340,7 @@ RULES: tuple[Rule, ...] = (
     faces,
     scrfd,
     maps_of_distances,
+    centres,
     paired_distributions,
     anchor_maps,
     queries,

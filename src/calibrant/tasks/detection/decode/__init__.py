@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from calibrant.tasks.detection.decode.candidates import Candidates, Decoder, Frame
+from calibrant.tasks.detection.decode.centres import CentreMap
 from calibrant.tasks.detection.decode.distributions import DistributionGrid
 from calibrant.tasks.detection.decode.finished import FinalLists, FinalRows, ScoredBoxes
 from calibrant.tasks.detection.decode.maps import AnchorMaps, FastestDetMap
@@ -24,6 +25,7 @@ DECODERS: Mapping[str, type[Decoder]] = {
     "distribution-grid": DistributionGrid,
     "prior-boxes": PriorBoxes,
     "point-distances": PointDistances,
+    "centre-map": CentreMap,
     "queries": Queries,
     "final-rows": FinalRows,
     "final-lists": FinalLists,
