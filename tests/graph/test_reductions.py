@@ -11,7 +11,7 @@ from onnx_graphs import GraphBuilder, load_small_detector, run
 
 from calibrant.core.errors import SettingsError
 from calibrant.graph.model import load_model, save_model
-from calibrant.graph.reductions import with_channel_reductions
+from calibrant.graph.reductions import with_channel_reductions, with_channels
 
 X = np.random.default_rng(5).normal(size=(1, 3, 8, 8)).astype(np.float32)
 
@@ -76,3 +76,25 @@ def test_what_has_no_channels_is_refused(tmp_path: Path) -> None:
         with_channel_reductions(model, ["flat"])
     with pytest.raises(SettingsError, match="no tensor 'nowhere'"):
         with_channel_reductions(model, ["nowhere"])
+
+
+def test_tensors_of_unknown_rank_have_no_channels_that_can_be_reduced(tmp_path: Path) -> None:
+    """A recognizer of free width: shape inference ends at a Reshape by computed sizes."""
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Reshape", ["x", "sizes"], ["y"]),
+            onnx.helper.make_node("Flatten", ["y"], ["z"]),
+        ],
+        "g",
+        [
+            onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 4]),
+            onnx.helper.make_tensor_value_info("sizes", onnx.TensorProto.INT64, [None]),
+        ],
+        [onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [None, None])],
+    )
+    graph.node.insert(0, onnx.helper.make_node("Identity", ["given"], ["sizes"]))
+    del graph.input[1]
+    graph.input.append(onnx.helper.make_tensor_value_info("given", onnx.TensorProto.INT64, [None]))
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "g.onnx")
+    model = load_model(tmp_path / "g.onnx")
+    assert with_channels(model, ["x", "y", "sizes", "none"]) == ["x"]

@@ -13,6 +13,7 @@ from calibrant.graph.walk import UniqueNames, is_standard, name_of, value_names
 
 # Their axes became an input in opset 18.
 _AXES_AS_INPUT_SINCE = 18
+_FEWEST_DIMENSIONS = 2
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,17 @@ def with_channel_reductions(
     return result, {tensor: editor.reduce(tensor) for tensor in dict.fromkeys(tensors)}
 
 
+def with_channels(model: Model, tensors: Sequence[str]) -> list[str]:
+    """Those of ``tensors`` of which the file says that they have two dimensions or more."""
+    values = ir.convenience.create_value_mapping(model.ir.graph, include_subgraphs=False)
+    shapes = {name: value.shape for name, value in values.items()}
+    return [name for name in tensors if len(shapes.get(name) or ()) >= _FEWEST_DIMENSIONS]
+
+
 def channel_axis(value: ir.Value) -> int:
     """The axis of a tensor's channels, counted from 0. Raises SettingsError where it has none."""
     rank = len(value.shape) if value.shape is not None else 0
-    if rank < 2:
+    if rank < _FEWEST_DIMENSIONS:
         raise SettingsError(f"tensor {value.name!r} has no channels that are known; name another one")
     readers = [use.node for use in value.uses()]
     is_matrix = any(is_standard(node, "MatMul", "Gemm") for node in readers)

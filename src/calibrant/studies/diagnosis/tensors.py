@@ -11,6 +11,7 @@ from calibrant.core.progress import Progress
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Encoding, Sample
 from calibrant.graph.points import ActivationPoint
+from calibrant.graph.reductions import with_channels
 from calibrant.graph.tensor_facts import kind_of
 from calibrant.graph.walk import name_of
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
@@ -53,10 +54,7 @@ def channels_of(
 ) -> dict[str, ChannelStatistics]:
     """The channels of the tensors that have some: one pass over the calibration samples."""
     study = case.study
-    graph = study.plan.model.ir.graph
-    values = (*graph.inputs, *(value for node in graph for value in node.outputs))
-    shaped = {value.name for value in values if value.shape is not None and len(value.shape) >= 2}
-    names = [found.tensor for found in tensors if found.tensor in shaped]
+    names = with_channels(study.plan.model, [found.tensor for found in tensors])
     return channel_statistics(
         study.plan.model, names, study.task, study.collector, study.calibration, progress
     )

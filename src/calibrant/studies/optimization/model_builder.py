@@ -27,6 +27,7 @@ from calibrant.graph.model import save_model
 from calibrant.graph.movement import value_sources
 from calibrant.graph.points import pooling_ties, quant_plan
 from calibrant.graph.qdq import qdq_to_deploy
+from calibrant.graph.reductions import with_channels
 from calibrant.graph.walk import name_of
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
@@ -189,7 +190,7 @@ class ModelBuilder:
         return self._channels_of(self._plan)
 
     def _channels_of(self, plan: QuantizationPlan) -> Mapping[str, ChannelStatistics]:
-        tensors = [point.tensor for point in plan.points.activations]
+        tensors = with_channels(plan.model, [point.tensor for point in plan.points.activations])
         return channel_statistics(
             plan.model, tensors, self._task, self._collector, self._calibration, self._progress
         )

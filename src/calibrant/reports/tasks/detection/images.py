@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
-from pathlib import Path
-
-from calibrant.core.errors import ImageError
 from calibrant.reports.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
 from calibrant.reports.material import Material
+from calibrant.reports.tasks.pictures import LONGEST_SIDE, Budget, small_copy
 from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
-from calibrant.tasks.media.thumbnails import Thumbnail, thumbnail
 
 _IMAGES = 6
-_LONGEST_SIDE = 480
-_QUALITY = 72
 _LEFT_PART = 0.6
 """Boxes that begin further right have their label end at their right side, so that it stays in the image."""
 _NOTES = {"lost": "lost: ", "gained": "new: "}
-_BUDGET = 2_000_000
-"""Bytes of base64 text for all photographs together; those that do not fit keep their boxes only."""
-
-
-@dataclass
-class _Budget:
-    left: int
-
-    def take(self, text: str) -> str | None:
-        if len(text) > self.left:
-            return None
-        self.left -= len(text)
-        return text
 
 
 def images(material: Material) -> Section | None:
     """None where the diagnosis compared no boxes, or all are the same."""
-    budget = _Budget(_BUDGET)
+    budget = Budget()
     blocks: list[Block] = []
     for found in _winner_first(material):
         worst = [image for image in found.worst_images[:_IMAGES] if image.fp32 or image.int8]
@@ -58,8 +38,8 @@ def _winner_first(material: Material) -> list[DetectionDifferences]:
     return sorted(found, key=lambda difference: difference.calibrator != material.winning)
 
 
-def _photo(image: ImageDifference, budget: _Budget) -> Photo:
-    small = _thumbnail(Path(image.path))
+def _photo(image: ImageDifference, budget: Budget) -> Photo:
+    small = small_copy(image.path, LONGEST_SIDE)
     width, height, scale = _frame_of((*image.fp32, *image.int8))
     if small is not None:
         width, height, scale = small.width, small.height, small.scale
@@ -68,7 +48,7 @@ def _photo(image: ImageDifference, budget: _Budget) -> Photo:
         summary=f"{image.lost} lost, {image.gained} new, {image.moved} moved",
         width=width,
         height=height,
-        source=budget.take(_data_address(small.jpeg)) if small else None,
+        source=budget.take(small) if small else None,
         fp32=tuple(_drawn(box, scale, width) for box in _changed_last(image.fp32)),
         int8=tuple(_drawn(box, scale, width) for box in _changed_last(image.int8)),
     )
@@ -79,22 +59,10 @@ def _changed_last(boxes: tuple[Box, ...]) -> list[Box]:
     return sorted(boxes, key=lambda box: box.fate in _NOTES)
 
 
-def _thumbnail(path: Path) -> Thumbnail | None:
-    """None where the file is gone or damaged."""
-    try:
-        return thumbnail(path, _LONGEST_SIDE, _QUALITY)
-    except ImageError:
-        return None
-
-
-def _data_address(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
 def _frame_of(boxes: tuple[Box, ...]) -> tuple[int, int, float]:
     """The size of an image of which only boxes are known, and their scale."""
     right, bottom = max(box.x2 for box in boxes), max(box.y2 for box in boxes)
-    scale = min(1.0, _LONGEST_SIDE / max(right, bottom, 1.0))
+    scale = min(1.0, LONGEST_SIDE / max(right, bottom, 1.0))
     return max(1, round(right * scale)), max(1, round(bottom * scale)), scale
 
 
