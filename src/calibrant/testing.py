@@ -150,36 +150,36 @@ class RuntimeConformance:
 
     def test_arrays_go_in_and_come_out_by_name(self, tmp_path: Path) -> None:
         """Identity gives back the same values, shape and type."""
-        image = _image()
+        array = _array()
         with self.runtime.open(_saved(_identity(), tmp_path / "identity.onnx")) as session:
-            outputs = session.run({"image": image})
+            outputs = session.run({"given": array})
         assert set(outputs) == {"same"}
         assert outputs["same"].dtype == np.float32
-        assert np.array_equal(outputs["same"], image)
+        assert np.array_equal(outputs["same"], array)
 
     def test_paths_may_hold_any_letter(self, tmp_path: Path) -> None:
         """A folder and a file name with spaces and letters beyond ASCII open."""
         path = tmp_path / "größe 模型" / "mødel ñ.onnx"
         path.parent.mkdir()
         with self.runtime.open(_saved(_identity(), path)) as session:
-            assert np.array_equal(session.run({"image": _image()})["same"], _image())
+            assert np.array_equal(session.run({"given": _array()})["same"], _array())
 
     def test_quantization_rounds_and_saturates_as_onnx_says(self, tmp_path: Path) -> None:
         """Q/DQ rounds half to even and saturates, so that scores can be compared between runtimes."""
         halves = (np.arange(60, dtype=np.float32).reshape(1, 3, 4, 5) - 30) * 5.5
         encoding = encoding_of(Range(-127.0, 127.0), SYMMETRIC)
         with self.runtime.open(_saved(_quantize_dequantize(), tmp_path / "qdq.onnx")) as session:
-            restored = session.run({"image": halves})["restored"]
+            restored = session.run({"given": halves})["restored"]
         assert np.array_equal(restored, dequantized(quantized(halves, encoding), encoding))
 
     def test_outputs_come_in_the_graphs_order(self, tmp_path: Path) -> None:
         """Whatever order a runtime keeps them in, tasks read them by position; values go with the names."""
         names = [f"times_{factor}" for factor in (7, 3, 11, 2, 5)]
         with self.runtime.open(_saved(_multiples(names), tmp_path / "many.onnx")) as session:
-            outputs = session.run({"image": _image()})
+            outputs = session.run({"given": _array()})
         assert list(outputs) == names
         for name in names:
-            assert np.allclose(outputs[name], _image() * np.float32(name.partition("_")[2])), name
+            assert np.allclose(outputs[name], _array() * np.float32(name.partition("_")[2])), name
 
     def test_recording_shows_what_the_graph_computes(self, tmp_path: Path) -> None:
         """Each run hands over the tensors asked for, each once, with the values of a probe.
@@ -187,40 +187,40 @@ class RuntimeConformance:
         They may come in any order, in several parts and in any order of values.
         """
         path = _saved(_two_steps(), tmp_path / "probe.onnx")
-        images = [_image(), _image() * 2, _image() * 3]
+        arrays = [_array(), _array() * 2, _array() * 3]
         seen: list[tuple[str, NDArray[Any]]] = []
 
         def observe(tensor: str, *parts: NDArray[Any]) -> None:
             seen.append((tensor, np.sort(np.concatenate([part.reshape(-1) for part in parts]))))
 
-        with self.runtime.record(path, ["hidden", "image"], observe) as session:
-            recorded = [dict(session.run({"image": image})) for image in images]
+        with self.runtime.record(path, ["hidden", "given"], observe) as session:
+            recorded = [dict(session.run({"given": array})) for array in arrays]
         shown = [dict(seen[start : start + 2]) for start in range(0, len(seen), 2)]
         with self.runtime.open(path) as session:
-            plain = [dict(session.run({"image": image})) for image in images]
-        assert [set(tensors) for tensors in shown] == [{"hidden", "image"}] * len(images)
-        for run, image in enumerate(images):
+            plain = [dict(session.run({"given": array})) for array in arrays]
+        assert [set(tensors) for tensors in shown] == [{"hidden", "given"}] * len(arrays)
+        for run, array in enumerate(arrays):
             assert np.array_equal(shown[run]["hidden"], np.sort(plain[run]["hidden"], axis=None))
-            assert np.array_equal(shown[run]["image"], np.sort(image, axis=None))
+            assert np.array_equal(shown[run]["given"], np.sort(array, axis=None))
             assert np.array_equal(recorded[run]["final"], plain[run]["final"])
 
     def test_runs_under_way_at_once_do_not_mix(self, tmp_path: Path) -> None:
         """A session that says it may be run by several threads gives each the answer to its own input."""
-        images = [_image() * np.float32(factor) for factor in range(40)]
+        arrays = [_array() * np.float32(factor) for factor in range(40)]
         with (
             self.runtime.open(_saved(_identity(), tmp_path / "identity.onnx")) as session,
             ThreadPoolExecutor(getattr(session, "concurrency", 1)) as threads,
         ):
-            answers = list(threads.map(lambda image: session.run({"image": image})["same"].copy(), images))
-        assert all(np.array_equal(answer, image) for answer, image in zip(answers, images, strict=True))
+            answers = list(threads.map(lambda array: session.run({"given": array})["same"].copy(), arrays))
+        assert all(np.array_equal(answer, array) for answer, array in zip(answers, arrays, strict=True))
 
     def test_sessions_do_not_know_each_other(self, tmp_path: Path) -> None:
         """Two models are open at once, and closing one leaves the other running."""
         first = self.runtime.open(_saved(_identity(), tmp_path / "first.onnx"))
         with self.runtime.open(_saved(_two_steps(), tmp_path / "second.onnx")) as second:
-            assert np.array_equal(first.run({"image": _image()})["same"], _image())
+            assert np.array_equal(first.run({"given": _array()})["same"], _array())
             first.close()
-            assert np.array_equal(second.run({"image": _image()})["hidden"], np.maximum(_image(), 0))
+            assert np.array_equal(second.run({"given": _array()})["hidden"], np.maximum(_array(), 0))
 
     def test_files_that_are_no_model_are_refused(self, tmp_path: Path) -> None:
         """A missing, a foreign and a truncated file raise RuntimeFailedError."""
@@ -233,16 +233,16 @@ class RuntimeConformance:
     def test_inputs_that_do_not_fit_are_refused(self, tmp_path: Path) -> None:
         """A wrong shape and a wrong name raise RuntimeFailedError, and the session lives on."""
         with self.runtime.open(_saved(_identity(), tmp_path / "identity.onnx")) as session:
-            _assert_raises(RuntimeFailedError, lambda: session.run({"image": _image()[:, :2]}))
-            _assert_raises(RuntimeFailedError, lambda: session.run({"picture": _image()}))
-            assert np.array_equal(session.run({"image": _image()})["same"], _image())
+            _assert_raises(RuntimeFailedError, lambda: session.run({"given": _array()[:, :2]}))
+            _assert_raises(RuntimeFailedError, lambda: session.run({"picture": _array()}))
+            assert np.array_equal(session.run({"given": _array()})["same"], _array())
 
     def test_closing_ends_it(self, tmp_path: Path) -> None:
         """Closing twice does no harm; a closed session runs nothing."""
         session = self.runtime.open(_saved(_identity(), tmp_path / "identity.onnx"))
         session.close()
         session.close()
-        _assert_raises(RuntimeFailedError, lambda: session.run({"image": _image()}))
+        _assert_raises(RuntimeFailedError, lambda: session.run({"given": _array()}))
 
 
 class TaskConformance:
@@ -373,32 +373,32 @@ def _assert_raises(error: type[Exception], action: Callable[[], object]) -> None
 # --- small models ------------------------------------------------------------------------------------
 
 
-def _image() -> FloatArray:
+def _array() -> FloatArray:
     return np.linspace(-1, 1, 60, dtype=np.float32).reshape(1, 3, 4, 5)
 
 
 def _identity() -> ModelProto:
     from onnx import helper
 
-    return _model([helper.make_node("Identity", ["image"], ["same"])], ["same"])
+    return _model([helper.make_node("Identity", ["given"], ["same"])], ["same"])
 
 
 def _two_steps() -> ModelProto:
     from onnx import helper
 
     steps = [
-        helper.make_node("Relu", ["image"], ["hidden"]),
+        helper.make_node("Relu", ["given"], ["hidden"]),
         helper.make_node("Add", ["hidden", "hidden"], ["final"]),
     ]
     return _model(steps, ["final", "hidden"])
 
 
 def _multiples(names: Sequence[str]) -> ModelProto:
-    """The image times each name's number; the nodes stand in another order than the outputs."""
+    """The array times each name's number; the nodes stand in another order than the outputs."""
     from onnx import helper
 
     factors = {f"{name}_factor": np.float32(name.partition("_")[2]) for name in names}
-    nodes = [helper.make_node("Mul", ["image", f"{name}_factor"], [name]) for name in sorted(names)]
+    nodes = [helper.make_node("Mul", ["given", f"{name}_factor"], [name]) for name in sorted(names)]
     return _model(nodes, names, **factors)
 
 
@@ -406,7 +406,7 @@ def _quantize_dequantize() -> ModelProto:
     from onnx import helper
 
     nodes = [
-        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["stored"]),
+        helper.make_node("QuantizeLinear", ["given", "scale", "zero"], ["stored"]),
         helper.make_node("DequantizeLinear", ["stored", "scale", "zero"], ["restored"]),
     ]
     return _model(nodes, ["restored"], scale=np.float32(1), zero=np.int8(0))
@@ -420,7 +420,7 @@ def _model(nodes: Sequence[NodeProto], outputs: Sequence[str], **constants: Any)
 
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(
-        list(nodes), "conformance", [info("image")], [info(name) for name in outputs], initializers
+        list(nodes), "conformance", [info("given")], [info(name) for name in outputs], initializers
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 

@@ -17,7 +17,7 @@ from calibrant.core.types import TensorInfo
 from calibrant.graph import model as model_module
 from calibrant.graph.model import (
     Model,
-    dynamic_image_input,
+    dynamic_plane_input,
     load_model,
     opset_of,
     save_model,
@@ -171,7 +171,7 @@ def test_only_an_open_height_or_width_has_to_be_said(
 ) -> None:
     graph = GraphBuilder()
     graph.node("Relu", [graph.input("x", shape)], graph.output("y", shape))
-    assert dynamic_image_input(signature_of(load_model(graph.save(tmp_path / "m.onnx")))) is dynamic
+    assert dynamic_plane_input(signature_of(load_model(graph.save(tmp_path / "m.onnx")))) is dynamic
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
@@ -182,7 +182,7 @@ def test_a_fixed_input_fixes_all_shapes_behind_it(tmp_path: Path, layout: str) -
     signature = signature_of(load_model(tmp_path / "fixed.onnx"))
     assert signature.inputs[0].shape == ((1, 3, 8, 6) if layout == "NCHW" else (1, 8, 6, 3))
     assert signature.outputs[0].shape == (1, 5, 4, 3)
-    assert dynamic_image_input(signature_of(model)), "the input model must stay as it was"
+    assert dynamic_plane_input(signature_of(model)), "the input model must stay as it was"
     image = np.random.default_rng(0).normal(size=signature.inputs[0].shape).astype(np.float32)
     np.testing.assert_array_equal(
         run(tmp_path / "fixed.onnx", {"x": image})["y"], run(model.path, {"x": image})["y"]
@@ -211,7 +211,7 @@ def test_a_fixed_input_takes_only_its_own_size(tmp_path: Path) -> None:
 def test_a_model_without_image_has_no_size(tmp_path: Path) -> None:
     graph = GraphBuilder()
     graph.node("Relu", [graph.input("x", [None, 7])], graph.output("y", [None, 7]))
-    with pytest.raises(ModelError, match="no image input"):
+    with pytest.raises(ModelError, match="no input with a height"):
         with_fixed_input(load_model(graph.save(tmp_path / "m.onnx")), 8, 8)
 
 

@@ -194,7 +194,7 @@ def test_of_a_huge_model_the_worst_tensors_are_shown(tmp_path: Path, monkeypatch
 
 
 def test_the_photographs_keep_to_their_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("calibrant.reports.html.sections.images"), "_BUDGET", 10)
+    monkeypatch.setattr(import_module("calibrant.reports.tasks.detection.images"), "_BUDGET", 10)
     page = Parsed(page_of(made_run(tmp_path)))
     assert not page.with_name("image")
     assert "the image itself is not at hand" in page.text
@@ -235,5 +235,5 @@ def test_a_stopped_candidate_has_a_mark_of_its_own(tmp_path: Path) -> None:
 def test_a_file_of_another_version_is_named(name: str, tmp_path: Path) -> None:
     made_run(tmp_path)
     write_json(tmp_path / name, {"schema_version": 99})
-    with pytest.raises(DataError, match=rf"{name} has schema version 99, not 1; make it again: calibrant"):
+    with pytest.raises(DataError, match=rf"{name} has schema version 99, not 1 or 2; "):
         load_material(tmp_path)

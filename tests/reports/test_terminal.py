@@ -67,7 +67,7 @@ def test_the_ranking_is_by_accuracy_with_failures_last() -> None:
 
 def test_a_row_holds_its_figures() -> None:
     row = next(line for line in printed(100) if "percentile" in line)
-    assert row.split() == ["percentile:99.999", "15.0", "40.0", "15.0", "0.0", "to", "100.0", "█" * 8]
+    assert row.split() == ["percentile:99.999", "15.0", "40.0", "15.0", "0.0", "to", "100.0", "█" * 10]
 
 
 def test_exact_twins_are_one_row() -> None:

@@ -14,16 +14,14 @@ from calibrant.studies.plan import StudySettings, TrialContext
 CONTEXT = TrialContext(
     "detection", "model", {"resize": "letterbox"}, StudySettings(), "ids", "truth", "1.22", "test"
 )
-DECIDES_NOTHING: dict[str, Any] = {"seed": 1, "race_error": None}
+DECIDES_NOTHING: dict[str, Any] = {"seed": 1, "race_error": None, "prefer": "best", "max_loss": 1.0}
 OTHER_SETTINGS: dict[str, Any] = {
     "scheme": "openvino",
     "runtime": "tensorrt:precision=fp16",
     "keep_float": ("Conv_0",),
     "keep_head_float": True,
-    "confidence": 0.25,
-    "iou": 0.5,
-    "max_detections": 100,
-    "imgsz": 320,
+    "input_shape": (320, 320),
+    "options": {"confidence": 0.25},
 }
 
 

@@ -201,7 +201,7 @@ def not_a_cache(source: str, start: str) -> DataError:
 def _parsed(line: str, where: str, any_scale: bool) -> tuple[str, float]:
     name, separator, digits = line.rpartition(": ")
     if not (separator and name and "\r" not in name and _HEX.fullmatch(digits)):
-        raise DataError(f"{where}: {line[:_SHOWN]!r} is not 'name: hex scale', e.g. 'images: 3c010a14'")
+        raise DataError(f"{where}: {line[:_SHOWN]!r} is not 'name: hex scale', e.g. 'input: 3c010a14'")
     scale = scale_of(digits, where)
     if not any_scale:
         _require_scale(name, scale, f"{where}: ")

@@ -27,6 +27,14 @@ class TaskCommand(click.Command):
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Where to find the options of tasks."""
+        formatter.write_paragraph()
+        formatter.write_text(
+            f"Each task has options of its own: {ctx.command_path} MODEL --help, or --task NAME --help; "
+            "calibrant tasks lists them."
+        )
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters, then the tasks'."""
         own = super().get_params(ctx)
@@ -46,7 +54,9 @@ def _asked_for(arguments: Sequence[str], *, recognise: bool) -> list[TaskDefinit
             named = _recognised(arguments)
         except CalibrantError:
             named = None
-    return [task_named(named)] if named in task_names() else list(definitions())
+    if named in task_names():
+        return [task_named(named)]
+    return [] if recognise else list(definitions())
 
 
 def _named(arguments: Sequence[str]) -> str | None:
@@ -60,12 +70,12 @@ def _named(arguments: Sequence[str]) -> str | None:
 
 def _recognised(arguments: Sequence[str]) -> str | None:
     """What the first model among the arguments is for."""
-    from calibrant.graph.model import load_model, signature_of
-    from calibrant.tasks.registry import recognised
-
     models = [Path(text) for text in arguments if text.endswith(".onnx")]
     if not models or not models[0].is_file():
         return None
+    from calibrant.graph.model import load_model, signature_of
+    from calibrant.tasks.registry import recognised
+
     return recognised(signature_of(load_model(models[0]))).task
 
 

@@ -123,10 +123,10 @@ def opset_of(model: Model) -> int:
     return int(model.ir.opset_imports.get("", 0))
 
 
-def dynamic_image_input(signature: ModelSignature) -> bool:
+def dynamic_plane_input(signature: ModelSignature) -> bool:
     """Whether the image input leaves height or width open, so that the user has to say them (``--imgsz``)."""
-    image = _image_input(signature)
-    return image is not None and None in (image.shape[axis] for axis in _spatial_axes(image.shape))
+    found = _plane_input(signature)
+    return found is not None and None in (found.shape[axis] for axis in _spatial_axes(found.shape))
 
 
 def needs_a_copy(model: Model) -> bool:
@@ -147,18 +147,20 @@ def with_fixed_input(model: Model, height: int, width: int) -> ir.Model:
     The image input is the first one with four dimensions, NCHW or NHWC. All shapes are inferred anew.
     Raises ModelError where there is none, and SettingsError where it is fixed at another size.
     """
-    image = _image_input(signature_of(model))
-    if image is None:
-        raise ModelError(f"{model.path.name} has no image input, e.g. of shape 1x3x640x640; give a detector")
-    vertical, horizontal = _spatial_axes(image.shape)
+    found = _plane_input(signature_of(model))
+    if found is None:
+        raise ModelError(
+            f"{model.path.name} has no input with a height and a width, e.g. of shape 1x3x640x640"
+        )
+    vertical, horizontal = _spatial_axes(found.shape)
     wanted = {0: 1, vertical: height, horizontal: width}
-    if any(image.shape[axis] not in (None, wanted[axis]) for axis in (vertical, horizontal)):
+    if any(found.shape[axis] not in (None, wanted[axis]) for axis in (vertical, horizontal)):
         raise SettingsError(
-            f"input {image.name!r} is fixed at {image.shape[vertical]}x{image.shape[horizontal]} and cannot "
+            f"input {found.name!r} is fixed at {found.shape[vertical]}x{found.shape[horizontal]} and cannot "
             f"take {height}x{width}; leave --imgsz out, or export the model with dynamic axes"
         )
-    dims = [wanted.get(axis) if dim is None else dim for axis, dim in enumerate(image.shape)]
-    return with_input_shapes(model.ir, {image.name: dims})
+    dims = [wanted.get(axis) if dim is None else dim for axis, dim in enumerate(found.shape)]
+    return with_input_shapes(model.ir, {found.name: dims})
 
 
 def with_input_shapes(graph: ir.Model, shapes: dict[str, list[int | None]]) -> ir.Model:
@@ -306,7 +308,7 @@ def _tail_of(output: ir.Value) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.op_type for node in walked if not is_standard(node, "Constant")))
 
 
-def _image_input(signature: ModelSignature) -> TensorInfo | None:
+def _plane_input(signature: ModelSignature) -> TensorInfo | None:
     return next((info for info in signature.inputs if len(info.shape) == 4), None)
 
 

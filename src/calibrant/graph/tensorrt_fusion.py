@@ -89,8 +89,8 @@ def _takes_as_weight(reader: Layer, constant: Layer) -> bool:
     if reader.op in (BROADCAST, GEMM_BIAS) or reader.kind == "Matrix Multiply":
         return True
     assert constant.constant is not None
-    is_full_image = _rank(reader) >= _IMAGE_RANK and reader.op != "Max"
-    return reader.kind == "ElementWise" and (constant.constant.size == 1 or is_full_image)
+    is_full_plane = _rank(reader) >= _IMAGE_RANK and reader.op != "Max"
+    return reader.kind == "ElementWise" and (constant.constant.size == 1 or is_full_plane)
 
 
 def _shuffles(fusible: _Fusible) -> Iterator[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrant.core.sizes import shown_bytes
+from calibrant.reports.tables import plain_table
 from calibrant.studies.checkpoints.result import CheckpointStudy, CheckpointTrial
 from calibrant.tasks.generation.evidence import DIVERGENCE
 
@@ -46,7 +47,7 @@ def _headline(result: CheckpointStudy) -> str:
 
 
 def _table(result: CheckpointStudy) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("", width=1)
     table.add_column("candidate", no_wrap=True)
     for title in ("size", "bits", "KL", "95 % interval", "top-1", "NLL +", "worst KL"):

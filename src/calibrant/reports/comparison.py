@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrant.core.metrics import Metric
+from calibrant.reports.tables import plain_table
 from calibrant.studies.compare import SCALE_TOLERANCE, Cell, Change, Comparison, MovedScales
 from calibrant.tasks.registry import presented
 
@@ -28,7 +29,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
 
 
 def _matrix(found: Comparison) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column(found.metric.column, no_wrap=True)
     for index in range(len(found.runs)):
         table.add_column(_label(found, index), justify="right")

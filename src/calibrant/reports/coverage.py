@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrant.core.metrics import Metric
+from calibrant.reports.tables import plain_table
 from calibrant.studies.coverage.representation import REPRESENTS
 from calibrant.studies.coverage.result import (
     Contents,
@@ -212,7 +213,7 @@ def _head(title: str, console: Console) -> None:
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column(first, no_wrap=True)
     for title in others:
         table.add_column(title, justify="right", no_wrap=True)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibrant.core.metrics import Loss, Metric
+from calibrant.reports.tables import plain_table
 from calibrant.reports.tasks import difference_lines
 from calibrant.studies.diagnosis.result import Cause, Diagnosis, Sensitivity, SwapTest
 
@@ -99,7 +100,4 @@ def _lost(lost: Loss | None, metric: Metric) -> str:
 
 
 def _table(title: str) -> Table:
-    return Table(
-        box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), title=escape(title),
-        title_justify="left", title_style="",
-    )  # fmt: skip
+    return plain_table(escape(title))

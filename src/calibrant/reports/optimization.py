@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibrant.core.metrics import Metric
+from calibrant.reports.tables import plain_table
 from calibrant.studies.optimization.result import OptimizationResult, Point
 
 
@@ -31,7 +32,7 @@ def _headline(result: OptimizationResult) -> str:
 
 
 def _front(result: OptimizationResult) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("", width=1)
     table.add_column("model", overflow="fold")
     for title in ("INT8", result.metric.column, "lost", "95 % interval", "ms"):

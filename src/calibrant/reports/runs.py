@@ -14,6 +14,7 @@ from calibrant.artifacts.runs_store.records import RunRecord, TrialRecord
 from calibrant.core.metrics import MAXIMIZE, MINIMIZE, Metric
 from calibrant.core.printable import printable
 from calibrant.core.tasks import Words
+from calibrant.reports.tables import plain_table
 from calibrant.studies.measuring import OK, STOPPED
 from calibrant.studies.recording import STUDY
 from calibrant.studies.run_folders import HERE, RecordedRun
@@ -199,7 +200,7 @@ def _text(words: str) -> Text:
 
 
 def _table(*left: str, right: Sequence[str], last: Sequence[str]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     for title in (*left, *right, *last):
         is_figure = title in right
         table.add_column(

@@ -11,6 +11,7 @@ from rich.text import Text
 from calibrant.reports.markdown import coded, plain
 from calibrant.reports.material import REPORT
 from calibrant.reports.sweep_words import sweep_headline, sweep_verdict, telling_axes
+from calibrant.reports.tables import plain_table
 from calibrant.reports.words import NOTHING, interval, shown
 from calibrant.studies.sweep.result import Row, SweepResult
 
@@ -65,7 +66,7 @@ def _figures(row: Row) -> tuple[str, str, str, str]:
 
 
 def _table(*titles: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     for title in titles:
         table.add_column(title, overflow="fold")
     return table

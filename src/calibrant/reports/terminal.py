@@ -14,6 +14,7 @@ from rich.text import Text
 from calibrant.core.metrics import MINIMIZE, Metric
 from calibrant.core.printable import printable_lines
 from calibrant.reports.material import REPORT
+from calibrant.reports.tables import plain_table
 from calibrant.studies.result import StudyResult, Trial
 
 _BAR_WIDTH, _SHORTEST_BAR = 20, 8
@@ -54,7 +55,7 @@ def print_study(result: StudyResult, console: Console) -> None:
 
 def ranking_table(result: StudyResult, console: Console) -> Table:
     """The float model first, then every distinct candidate, best first; with a bar if it fits."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_column("", width=1)
     table.add_column("calibrator", no_wrap=True)
     for title in (result.metric.column, *result.definition.columns.values(), "lost", "95 % interval"):

@@ -50,8 +50,8 @@ class Place:
         if self.block == 1 or self.shape[1] == self.channels:
             return (stored,)
         whole, rest = divmod(self.channels, self.block)
-        images = stored.reshape(self.shape[0], self.shape[1] // self.block, -1, self.block)
-        views = (view for blocks in images for view in (blocks[:whole], blocks[whole, :, :rest]))
+        whole_ones = stored.reshape(self.shape[0], self.shape[1] // self.block, -1, self.block)
+        views = (view for blocks in whole_ones for view in (blocks[:whole], blocks[whole, :, :rest]))
         return tuple(view for view in views if view.size)
 
 
@@ -77,18 +77,18 @@ def place_of(tensor: str, internal: str, stored: FloatArray, true: FloatArray) -
         return None
     fitting = [block for block in BLOCK_SIZES if _holds(stored, true, block)]
     # Several fit where padding cannot be told from channels; for one pixel they are the same.
-    is_padded, pixels = stored.shape[1] != channels, stored.shape[2] * stored.shape[3]
-    if not fitting or (len(fitting) > 1 and is_padded and pixels > 1):
+    is_padded, places = stored.shape[1] != channels, stored.shape[2] * stored.shape[3]
+    if not fitting or (len(fitting) > 1 and is_padded and places > 1):
         return None
     return Place(internal, stored.shape, channels, fitting[0])
 
 
 def _holds(stored: FloatArray, true: FloatArray, block: int) -> bool:
-    images, channels, height, width = true.shape
+    count, channels, height, width = true.shape
     padded = -(-channels // block) * block
-    if stored.shape != (images, padded, height, width):
+    if stored.shape != (count, padded, height, width):
         return False
-    blocks = stored.reshape(images, padded // block, height, width, block).transpose(0, 1, 4, 2, 3)
+    blocks = stored.reshape(count, padded // block, height, width, block).transpose(0, 1, 4, 2, 3)
     return np.array_equal(blocks.reshape(stored.shape)[:, :channels], true)
 
 

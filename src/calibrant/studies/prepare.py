@@ -17,7 +17,7 @@ from calibrant.core.tasks import AUTO, MODEL, Reading, Recognition, SampleSet, T
 from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Scheme
 from calibrant.graph.model import (
     Model,
-    dynamic_image_input,
+    dynamic_plane_input,
     load_model,
     needs_a_copy,
     opset_of,
@@ -130,7 +130,7 @@ def _fixed(model: Model, shape: Sequence[int] | None) -> Model:
 
 
 def _recognised(path: Path, signature: ModelSignature, task: str, family: str) -> Recognition:
-    if not dynamic_image_input(signature):
+    if not dynamic_plane_input(signature):
         return recognised(signature, task, family)
     try:
         found = recognised(signature, task, family)

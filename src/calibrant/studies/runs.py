@@ -95,7 +95,7 @@ def named_runtime(asked_for: str) -> tuple[str, ...]:
 def load_run(folder: Path) -> Run:
     """Read a run's study.json. Raises DataError when there is none, or of another version."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give one that calibrant study wrote, e.g. runs/yolov5n-...")
+        raise DataError(f"{folder} is no folder; give one that calibrant study wrote, e.g. runs/MODEL-...")
     path = require_sound(folder, RESULT, read_checksums(folder))
     content = read_versioned(path, READABLE, "run the study again")
     require_study(content, folder / RESULT)

@@ -23,9 +23,9 @@ NEEDS_WORD = frozenset({"calibrators", "settings.runtime"})
 
 DATA_ONLY = frozenset(
     {
-        "model", "calib", "data", "family", "limit", "calib_limit", "skip_bad",
-        "settings.scheme", "settings.keep_float", "settings.keep_head_float", "settings.confidence",
-        "settings.iou", "settings.max_detections", "settings.imgsz", "settings.seed", "settings.race_error",
+        "model", "calib", "data", "task", "family", "limit", "calib_limit", "skip_bad",
+        "settings.scheme", "settings.keep_float", "settings.keep_head_float", "settings.input_shape",
+        "settings.options", "settings.seed", "settings.race_error", "settings.prefer", "settings.max_loss",
     }
 )  # fmt: skip
 """Fields that name files to be read as data, or nothing outside of Calibrant."""

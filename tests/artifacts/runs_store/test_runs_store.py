@@ -46,8 +46,8 @@ def test_a_run_comes_out_as_it_went_in(store: RunsStore, url: str) -> None:
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 POINTS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TRIALS = st.builds(
-    TrialRecord, name=WORDS, status=WORDS, key=WORDS, reason=st.none() | WORDS, map50_95=POINTS, drop=POINTS,
-    images=st.none() | st.integers(0, 2**31 - 1), is_tied=st.booleans(),
+    TrialRecord, name=WORDS, status=WORDS, key=WORDS, reason=st.none() | WORDS, value=POINTS, loss=POINTS,
+    samples=st.none() | st.integers(0, 2**31 - 1), is_tied=st.booleans(),
 )  # fmt: skip
 
 
@@ -114,9 +114,9 @@ def test_runs_are_chosen_by_model_runtime_and_kind(store: RunsStore, wanted: Wan
 
 
 def test_the_best_is_of_the_most_images_and_else_the_newest(store: RunsStore) -> None:
-    few, most, newest_of_most = made(9, test_images=30), made(1), made(2)
+    few, most, newest_of_most = made(9, test_samples=30), made(1), made(2)
     other_runtime, nothing = (
-        made(3, runtime="tensorrt", test_images=20),
+        made(3, runtime="tensorrt", test_samples=20),
         made(10, recommended=None, trials=()),
     )
     other_model = made(4, model="a.onnx", model_sha256="ef" * 32)
@@ -199,7 +199,7 @@ def test_the_password_is_told_to_nobody(postgresql: Cluster) -> None:
 
 
 def test_what_no_database_takes_is_told_in_one_line(store: RunsStore) -> None:
-    for unfit in ({"float_map50_95": 10**400}, {"folder": "\ud800"}, {"test_images": 2**70}):
+    for unfit in ({"float_value": 10**400}, {"folder": "\ud800"}, {"test_images": 2**70}):
         with pytest.raises(StoreError, match=r"^a run holds what no database takes: .*; run it again$"):
             store.put(replace(RUN, **unfit))
     assert store.newest() == ()

@@ -1,4 +1,4 @@
-"""Does it represent: one source twice, a wider one, a shifted one, and too few images to tell."""
+"""Does it represent: one source twice, a wider one, a shifted one, and too few samples to tell."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def evidence(low: float = -10.0, high: float = 10.0, tail: float = 1.5, **more: 
     tensor = TensorDiagnosis(
         "t", "n", ("reader",), 1000, low, high, 3.0, tail, more.pop("peaks", PEAKS), errors
     )
-    return Evidence(tensor, **{"images": 100, "losing": "minmax", "winning": "entropy2", **more})
+    return Evidence(tensor, **{"samples": 100, "losing": "minmax", "winning": "entropy2", **more})
 
 
 def test_an_even_tensor_has_no_cause() -> None:

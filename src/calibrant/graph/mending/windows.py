@@ -37,19 +37,19 @@ class Window:
         activation: (1, C, H, W). The same seed chooses the same places.
         """
         top, left, bottom, right = self.pads
-        image = np.pad(activation[0], ((0, 0), (top, bottom), (left, right)))
+        plane = np.pad(activation[0], ((0, 0), (top, bottom), (left, right)))
         spans = [d * (k - 1) for d, k in zip(self.dilations, self.kernel, strict=True)]
         rows, columns = (
             (size - span - 1) // stride + 1
-            for size, span, stride in zip(image.shape[1:], spans, self.strides, strict=True)
+            for size, span, stride in zip(plane.shape[1:], spans, self.strides, strict=True)
         )
         count = min(at_most, rows * columns)
         places = np.random.default_rng(seed).choice(rows * columns, count, replace=False)
         y, x = places // columns * self.strides[0], places % columns * self.strides[1]
-        found = np.empty((count, image.shape[0], *self.kernel), np.float32)
+        found = np.empty((count, plane.shape[0], *self.kernel), np.float32)
         for row, column in np.ndindex(self.kernel):
-            pixels = image[:, y + row * self.dilations[0], x + column * self.dilations[1]]
-            found[:, :, row, column] = pixels.T
+            values = plane[:, y + row * self.dilations[0], x + column * self.dilations[1]]
+            found[:, :, row, column] = values.T
         return found.reshape(count, self.groups, -1)
 
 

@@ -184,7 +184,7 @@ def raw_input(seen: Evidence) -> Found | None:
         return None
     return Found(
         "raw-input",
-        "The input is raw pixels",
+        "The input is raw",
         f"the input goes from {seen.tensor.low:.3g} to {seen.tensor.high:.3g}: in symmetric INT8 one step is "
         f"{seen.amax / STEPS:.2g} grey levels, and the negative half of the integers is never used",
         hurt,
