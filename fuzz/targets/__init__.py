@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from targets.base import Target
 from targets.caches import CACHES
+from targets.folders import FOLDERS
 from targets.images import IMAGES
 from targets.labels import LABELS
 from targets.models import MODELS
@@ -11,5 +12,5 @@ from targets.runs import RUNS
 from targets.settings import SETTINGS
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (*CACHES, *LABELS, *SETTINGS, *MODELS, *IMAGES, *RUNS)
+    target.name: target for target in (*CACHES, *LABELS, *SETTINGS, *MODELS, *IMAGES, *RUNS, *FOLDERS)
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,3 +152,24 @@ def test_a_full_disk_is_said_in_one_line_and_the_study_goes_on(study: Run, work:
     assert not [name for name in said[1:] if name.startswith(".")]
     assert figures(work / "resumed") == figures(work / "whole")
     assert damaged_files(work / "resumed") == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_who_is_told_to_end_leaves_no_temporary_folder(work: Path, name: str) -> None:
+    number = int(getattr(signal, name))
+    (work / "tmp").mkdir()
+    code = (
+        "import os, signal, tempfile\n"
+        "from calibrant.cli import cli, main\n"
+        "@cli.command()\n"
+        "def wait():\n"
+        "    with tempfile.TemporaryDirectory(prefix='calibrant-'):\n"
+        f"        os.kill(os.getpid(), {number})\n"
+        "        raise AssertionError('it goes on')\n"
+        "main(['wait'])\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(work / "tmp")}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert ended.returncode == 128 + number, ended.stderr
+    assert list((work / "tmp").iterdir()) == []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -65,6 +67,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of the user's are one line on stderr and exit code 2."""
     _let_everything_be_printed()
+    _end_in_order()
     try:
         cli.main(None if arguments is None else list(arguments), prog_name="calibrant", standalone_mode=False)
         _flush()
@@ -85,6 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno == errno.EPIPE:  # nobody reads on, as in `| head -1`
             sys.exit(READER_GONE)
         _fail(_in_words(error))
+
+
+def _end_in_order() -> None:
+    """Take temporary folders away also where a scheduler or a closed terminal ends the command."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _ended)
+
+
+def _ended(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _let_everything_be_printed() -> None:
