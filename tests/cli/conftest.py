@@ -9,6 +9,7 @@ from outcomes import Outcome, Run
 from toy_detector import detector, saved, write_coco, write_images
 
 from calibrant.cli import main
+from calibrant.tasks.detection.definition import Detection
 
 
 @pytest.fixture
@@ -19,6 +20,12 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_coco(tmp_path / "test", 30, seed=1000)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def told_of_few_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sets here are small on purpose; tests/studies/test_remarks.py asks what is said of such."""
+    monkeypatch.setattr(Detection, "few_labels", 0)
 
 
 @pytest.fixture

@@ -41,17 +41,16 @@ def test_a_study_records_itself_in_the_users_data_folder(
     assert found["kind"] == "study"
     assert found["task"] == "detection"
     assert (found["model"], found["model_sha256"]) == ("m.onnx", content["model"]["sha256"])
-    assert (found["test_images"], found["calibration_images"]) == (20, 4)
-    assert found["float_map50_95"] == content["baseline"]["map50_95"]
+    assert (found["test_samples"], found["calibration_samples"]) == (20, 4)
+    assert found["float_value"] == content["baseline"]["score"]["value"]
+    assert found["metric"] == content["baseline"]["score"]["metric"] == "map50_95"
     assert (found["runtime"], found["scheme"]) == ("onnxruntime", "tensorrt")
     assert found["runtime_version"] == content["environment"]["onnxruntime"]
     assert found["recommended"] == content["recommended"]["calibrator"] == "minmax"
     assert (found["folder"], found["folder_is"]) == (str(work / "out"), "here")
     first = found["trials"][0]
-    assert [first["drop"], [first["drop_low"], first["drop_high"]]] == [
-        content["trials"][0]["drop"],
-        content["trials"][0]["drop_ci95"],
-    ]
+    lost = {"value": first["loss"], "low": first["loss_low"], "high": first["loss_high"]}
+    assert lost == content["trials"][0]["loss"]
     assert [trial["key"] for trial in found["trials"]] == [trial["key"] for trial in content["trials"]]
 
 
@@ -101,13 +100,13 @@ def edited(folder: Path, change: Callable[[Any], None]) -> None:
 
 
 NO_STUDY = [
-    ("baseline", "map50_95", "30", "float_map50_95 is '30', no float"),
-    ("baseline", "map50_95", 10**400, "holds what no database takes"),
-    ("data", "test_images", None, "test_images is None, no int"),
+    ("baseline", "seconds", "30", "seconds is '30', no float"),
+    ("baseline", "score", {"metric": "map50_95", "value": 10**400}, "holds what no database takes"),
+    ("data", "test_samples", None, "test_samples is None, no int"),
     ("data", "dataset", "half a letter \ud800", "holds what no database takes"),
     ("settings", "runtime", ["onnxruntime"], "not as Calibrant writes it"),
-    ("model", "sha256", {}, "model_sha256 is {}, no str"),
-    ("model", "path", 7, "not as Calibrant writes it"),
+    ("model", "sha256", {}, "sha256 is {}, no str"),
+    ("model", "path", 7, "path is 7, no str"),
 ]
 
 
@@ -224,8 +223,8 @@ def test_an_optimization_records_itself_and_its_study_keeps_its_own(study: Run, 
     content = json.loads((work / "best" / "optimization.json").read_text())
     found = runs[0]
     assert found["recommended"] == found["trials"][0]["name"] == content["chosen"]["name"]
-    assert found["test_images"] == content["report_images"] == 15
-    assert found["trials"][0]["drop"] == content["chosen"]["report"]["drop"]
+    assert found["test_samples"] == content["report_samples"] == 15
+    assert found["trials"][0]["loss"] == content["chosen"]["report"]["loss"]["value"]
     assert "optimization: " in run("runs", "best").out
     assert "optimization of " in run("runs", "show", found["id"]).out
     assert run("runs", "rm", found["id"], "--files").code == 0
