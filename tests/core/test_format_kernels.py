@@ -61,3 +61,13 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         compiled.encode(values, short, short, short, -8, 7, -1, 0, 4, np.empty((3, 4), np.int8))
     with pytest.raises(TypeError, match="codes must be an array of int8"):
         compiled.encode(values, *[np.ones(3, np.float32)] * 3, -8, 7, -1, 0, 4, np.empty((3, 4), np.uint8))
+
+
+def test_rows_of_a_mapped_file_may_lie_anywhere() -> None:
+    """Weights in a file begin at any byte: unaligned, and not to be written."""
+    values = np.arange(12, dtype=np.float32)
+    rows = np.frombuffer(b"x" + values.tobytes(), np.float32, offset=1).reshape(3, 4)
+    assert not rows.flags.aligned
+    low, high = format_kernels.extremes(rows)
+    np.testing.assert_array_equal(low, [0, 4, 8])
+    np.testing.assert_array_equal(high, [3, 7, 11])

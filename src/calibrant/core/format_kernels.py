@@ -47,9 +47,14 @@ def encoded_by_numpy(
     return element.codes(element.round(given))
 
 
+def _ready(rows: FloatArray) -> FloatArray:
+    """The rows as the kernels read them: weights that lie in a mapped file may be unaligned."""
+    return np.require(rows, np.float32, ["C", "A"])
+
+
 def _extremes_compiled(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     low, high = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
-    _format_kernels.extremes(np.ascontiguousarray(rows), low, high)
+    _format_kernels.extremes(_ready(rows), low, high)
     return low, high
 
 
@@ -64,7 +69,7 @@ def _encoded_compiled(
     codes = np.empty(rows.shape, np.int8)
     step, zero, base = (np.ascontiguousarray(each, np.float32) for each in (steps, zeros, bases))
     limits = description(element, lowest)
-    _format_kernels.encode(np.ascontiguousarray(rows), step, zero, base, *limits, element.bits, codes)
+    _format_kernels.encode(_ready(rows), step, zero, base, *limits, element.bits, codes)
     return codes if element.is_integer and element.is_signed else codes.view(np.uint8)
 
 
