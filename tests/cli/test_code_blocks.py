@@ -16,6 +16,7 @@ from toy_detector import detector, write_coco, write_images
 
 from calibrant.cli import main
 from pages import PAGES, ROOT, Block, blocks_of
+from tiny_checkpoints import write_checkpoint, write_texts
 
 # Beginnings of commands, or words of theirs, and what keeps them from being run here.
 NOT_RUN = {
@@ -89,6 +90,11 @@ def make_models_and_data(folder: Path) -> None:
     (folder / "sweep.yaml").write_text(SWEEP)
     (folder / "data.yaml").write_text("names: [red, blue]\nval: val/images\n")
     make_ultralytics(folder / "val")
+    write_checkpoint(folder / "Qwen2.5-7B", "qwen2", num_hidden_layers=1)
+    for name in ("calib", "test"):
+        write_texts(
+            folder / f"{name}.jsonl", [f"{name} {n} went {n * n} times to the market" for n in range(6)]
+        )
 
 
 def make_ultralytics(folder: Path) -> None:
