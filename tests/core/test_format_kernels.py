@@ -76,7 +76,7 @@ def test_rows_of_a_mapped_file_may_lie_anywhere() -> None:
 def test_arrays_that_name_their_byte_order_are_taken() -> None:
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     named = np.frombuffer(rows.tobytes(), np.dtype(np.float32).newbyteorder("<")).reshape(3, 4)
-    assert memoryview(named).format == "<f"
+    assert memoryview(named.data).format == "<f"
     low, high = format_kernels.extremes(named)
     assert low.tolist() == [0, 4, 8]
     assert high.tolist() == [3, 7, 11]
