@@ -48,7 +48,7 @@ def encoded_by_numpy(
 
 
 def _ready(rows: FloatArray) -> FloatArray:
-    """The rows as the kernels read them: weights of a file may be unaligned, or of a type with a byte order."""
+    """The rows as the kernels read them: weights of a file may be unaligned, or name a byte order."""
     return np.require(rows, np.float32, ["C", "A"]).view(np.dtype(np.float32))
 
 
