@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from calibrant.core import format_kernels
 from calibrant.core.cells import CELLS, KEY_ABOVE_ALL, KEY_BELOW_ALL, LANES
 from calibrant.core.histogram import BINS, SMALLEST_ANCHOR
 
@@ -128,3 +130,11 @@ unaligned = np.zeros(9, np.uint8)[1:].view(np.float32)
 def test_wrong_arguments_are_refused(arguments: tuple[Any, ...], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         compiled.count_magnitudes(*arguments)
+
+
+def test_arrays_that_name_this_machines_byte_order_are_taken() -> None:
+    """Weights read from a file are '<f4', which numpy calls equal to float32."""
+    named = np.dtype(np.float32).newbyteorder("<" if sys.byteorder == "little" else ">")
+    rows = np.frombuffer(np.arange(8, dtype=np.float32).tobytes(), named).reshape(2, 4)
+    low, high = format_kernels.extremes(rows)
+    assert (low.tolist(), high.tolist()) == ([0.0, 4.0], [3.0, 7.0])

@@ -167,7 +167,7 @@ def _trial(calibrator: str, drop: float) -> Trial:
         **scored(30.4 - drop, 48.0 - drop),
         loss=Loss(drop, drop - 0.8, drop + 0.9),
         seconds=3.0,
-        files=TrialFiles(f"{calibrator}.cache", f"{calibrator}.qdq.onnx", f"{calibrator}.encodings.json"),
+        files=TrialFiles(f"{calibrator}.qdq.onnx", f"{calibrator}.cache", f"{calibrator}.encodings.json"),
     )
 
 

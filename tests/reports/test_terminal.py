@@ -97,7 +97,7 @@ def test_only_the_recommended_one_has_a_star() -> None:
 
 
 def test_what_to_deploy_and_what_to_run_next_stand_in_the_verdict() -> None:
-    files = TrialFiles("minmax.cache", "minmax.qdq.onnx")
+    files = TrialFiles("minmax.qdq.onnx", "minmax.cache")
     trials = tuple(replace(t, files=files) if t.calibrator == "minmax" else t for t in RESULT.trials)
     result = replace(RESULT, trials=trials, advice=("calibrant optimize runs/one: a model that loses less",))
     text = " ".join(" ".join(printed(200, result=result)).split())

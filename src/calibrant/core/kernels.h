@@ -65,7 +65,8 @@ static inline Py_ssize_t length_of(const Array *array) { return array->view.shap
 static int has_its_type(const Array *array)
 {
     const char *format = array->view.format;
-    if (format && (*format == '@' || *format == '=')) /* native order; numpy says = of what is not aligned */
+    const char own_order = PY_LITTLE_ENDIAN ? '<' : '>'; /* as arrays of files name it, such as weights */
+    if (format && (*format == '@' || *format == '=' || *format == own_order)) /* = is what is not aligned */
         format++;
     return format && strlen(format) == 1 && strchr(TYPES[array->type].codes, *format)
         && array->view.itemsize == TYPES[array->type].size;

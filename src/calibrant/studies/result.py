@@ -103,8 +103,8 @@ class TrialFiles:
     paired. None: there is no such file.
     """
 
-    cache: str | None
     qdq: str
+    cache: str | None = None
     encodings: str | None = None
     tensorrt_cache: str | None = None
     evidence: str | None = None

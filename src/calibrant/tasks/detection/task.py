@@ -17,7 +17,7 @@ from calibrant.core.types import Feeds, IntArray, ModelSignature, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import detection_differences
 from calibrant.tasks.detection.decode import Candidates
-from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, strongest
+from calibrant.tasks.detection.decode.candidates import Wanted, describe_shape, shapes_of, strongest
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.frames import fresh_frames, kept_frames
@@ -128,8 +128,10 @@ class DetectionTask(Task):
         The error names the evidence, and the families that would fit.
         """
         del sample
+        decoder = self.profile.output.decoder
+        decoder.class_count(shapes_of(raw.outputs), self._frame)
         with np.errstate(all="ignore"):
-            doubt = self.profile.output.decoder.doubt(raw.outputs, self._frame)
+            doubt = decoder.doubt(raw.outputs, self._frame)
         if doubt:
             fitting = ", ".join(families_that_fit(raw.outputs, self._frame))
             known = f" (such outputs fit {fitting})" if fitting else ""
