@@ -22,6 +22,7 @@ ALLOWED = {
         (f"models/checkpoint/{name}.py", "torch")
         for name in (
             "architecture",
+            "sensitivity",
             "batches",
             "crossing",
             "logits",

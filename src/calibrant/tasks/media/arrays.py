@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError
-from calibrant.core.reading import require_regular
+from calibrant.core.reading import opened, require_regular
 
 _LARGEST_FILE = 2**44
 _LOCAL_HEADER = struct.Struct("<26xHH")
@@ -57,7 +57,7 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
     try:
         require_regular(path, _LARGEST_FILE)
         if not zipfile.is_zipfile(path):
-            with path.open("rb") as stream:
+            with opened(path, _LARGEST_FILE) as stream:
                 return {path.name: _mapped(path, path.name, _header(stream), stream.tell())}
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
@@ -113,7 +113,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stor
 
 def _begin_of(path: Path, info: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin: its local header has a name and extra fields of its own lengths."""
-    with path.open("rb") as stream:
+    with opened(path, _LARGEST_FILE) as stream:
         stream.seek(info.header_offset)
         lengths: tuple[int, int] = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
     return info.header_offset + _LOCAL_HEADER.size + sum(lengths)
