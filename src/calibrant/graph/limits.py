@@ -18,15 +18,25 @@ from calibrant.core.machine import memory_limit
 MOST_NODES = 50_000
 """A detector has hundreds to a few thousand; a hundred thousand take half a minute and a gigabyte."""
 
+MOST_INITIALIZERS = 100_000
+"""Each node of a detector has two or three; a million take two minutes."""
+
 NODE_LIMIT = "CALIBRANT_MAX_NODES"
+INITIALIZER_LIMIT = "CALIBRANT_MAX_INITIALIZERS"
 _GB = 10**9
 
 
 def require_few_nodes(path: Path, proto: onnx.ModelProto) -> None:
-    """Refuse a graph with too many nodes, those of subgraphs and of functions counted as they are inlined.
+    """Refuse a graph with too many initializers or nodes, those of subgraphs and functions as they are inlined.
 
     Raises ModelError, and SettingsError where the environment's own limit is no number.
     """
+    constants, allowed = len(proto.graph.initializer), limit_from(INITIALIZER_LIMIT, MOST_INITIALIZERS)
+    if constants > allowed:
+        raise ModelError(
+            f"{path.name} has {constants} initializers, more than {allowed}; simplify it, e.g. with onnxsim, "
+            f"or set {INITIALIZER_LIMIT}"
+        )
     most = limit_from(NODE_LIMIT, MOST_NODES)
     try:
         count = _Counter(proto, most).of(proto.graph.node)

@@ -21,7 +21,7 @@ from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.graph.files import external_files, read_inner_data, read_proto, sha256_of
 from calibrant.graph.folding import fold_weights
 from calibrant.graph.half import in_float32, is_half
-from calibrant.graph.onnx_passes import check_graph, with_inferred_shapes, with_opset
+from calibrant.graph.onnx_passes import check_graph, infer_shapes, with_inferred_shapes, with_opset
 from calibrant.graph.standard_form import standardize
 from calibrant.graph.walk import in_memory, is_compute, is_standard, name_nodes, name_of, walk_back
 
@@ -274,9 +274,9 @@ def _normalised(proto: onnx.ModelProto, path: Path) -> ir.Model:
     model.graph.inputs.extend(kept)
     model.ir_version = max(model.ir_version, 4)  # before 4, initializers had to be inputs
     name_nodes(model)
-    result = with_inferred_shapes(model)
-    fold_weights(result)
-    return result
+    infer_shapes(model)
+    fold_weights(model)
+    return model
 
 
 def _require_readable_weights(model: ir.Model) -> None:

@@ -6,7 +6,7 @@ behind: the functions see them as graph inputs of known shape, and the result ge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import onnx
@@ -54,12 +54,30 @@ def _is_heavy(tensor: onnx.TensorProto) -> bool:
 def with_inferred_shapes(model: ir.Model) -> ir.Model:
     """A copy in which every value has the type and shape that ONNX infers, as far as it can."""
     result = model.clone()
-    inferred = _transformed(model, _inferred)
-    known = ir.convenience.create_value_mapping(inferred.graph)
-    for name, value in ir.convenience.create_value_mapping(result.graph).items():
-        if name in known and not value.is_initializer():
-            _describe(value, known[name])
+    infer_shapes(result)
     return result
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Give every value of ``model`` itself the type and shape that ONNX infers, as far as it can."""
+    light = model.clone()
+    _take_out_heavy(light.graph)
+    known = {info.name: info for info in _described(_inferred(ir.serde.serialize_model(light)).graph)}
+    for name, value in ir.convenience.create_value_mapping(model.graph).items():
+        if name in known and not value.is_initializer():
+            _describe(value, ir.serde.deserialize_value_info_proto(known[name], None))
+
+
+def _described(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    """All values of a graph that have a type, those of subgraphs included."""
+    yield from (*graph.input, *graph.output, *graph.value_info)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _described(attribute.g)
+            elif attribute.type == onnx.AttributeProto.GRAPHS:
+                for body in attribute.graphs:
+                    yield from _described(body)
 
 
 def with_opset(model: ir.Model, opset: int) -> ir.Model:
