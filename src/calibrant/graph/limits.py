@@ -27,7 +27,7 @@ _GB = 10**9
 
 
 def require_few_nodes(path: Path, proto: onnx.ModelProto) -> None:
-    """Refuse a graph with too many initializers or nodes, those of subgraphs and functions as they are inlined.
+    """Refuse a graph with too many initializers, or nodes: also those of subgraphs and of inlined functions.
 
     Raises ModelError, and SettingsError where the environment's own limit is no number.
     """
