@@ -205,7 +205,7 @@ def test_damaged_images_are_named_and_skipped_on_request(
     assert answer.code == 0
     assert "images were skipped, e.g. " in answer.err
     data = json.loads((work / "out/study.json").read_text())["data"]
-    assert data["calibration_images"] + data["test_images"] == 4 + 30 - 1
+    assert data["calibration_samples"] + data["test_samples"] == 4 + 30 - 1
 
 
 def test_every_damaged_image_is_counted(study: Run, work: Path) -> None:

@@ -31,7 +31,7 @@ def swap(folder: Path, first: int, second: int) -> None:
 
     def change(content: Any) -> None:
         trials = content["trials"]
-        trials[first]["map50_95"] = trials[second]["map50_95"]
+        trials[first]["score"] = trials[second]["score"]
         trials[first]["files"]["evidence"] = trials[second]["files"]["evidence"]
 
     edited(folder, change)
@@ -41,9 +41,9 @@ def test_the_same_study_twice_differs_in_nothing(run: Run, runs: Path) -> None:
     answer = run("compare", "runs/a", "runs/b", "--fail-on-drop", "0", "--json")
     assert answer.code == 0
     found = json.loads(answer.out)
-    assert found["images"] == 30
+    assert found["samples"] == 30
     assert list(found["cells"]) == ["fp32", "minmax", "percentile:90", "mse"]
-    assert [(c["name"], c["drop"], c["is_real"]) for c in found["changes"]] == [
+    assert [(c["name"], c["loss"], c["is_real"]) for c in found["changes"]] == [
         ("fp32", 0, False),
         ("minmax", 0, False),
         ("percentile:90", 0, False),
@@ -58,7 +58,7 @@ def test_a_matrix_for_people(run: Run, runs: Path) -> None:
     assert answer.code == 0
     assert "[A] onnxruntime" in answer.out
     assert "100.00 (100.0 to 100.0)" in answer.out
-    assert "minmax, A to B: +0.00 points, not to be told from chance" in answer.out
+    assert "minmax, A to B: +0.00 points, indistinguishable from chance" in answer.out
     assert "minmax, A to B: all 2 scales agree within 0.1%" in answer.out
 
 
@@ -74,7 +74,7 @@ def test_a_real_drop_is_told_and_ends_with_3(run: Run, runs: Path) -> None:
 
 def test_a_model_that_no_longer_runs_ends_with_3(run: Run, runs: Path) -> None:
     def fail(content: Any) -> None:
-        content["trials"][0].update(status="failed", reason="TensorRT 11 crashed (SIGSEGV)", map50_95=None)
+        content["trials"][0].update(status="failed", reason="TensorRT 11 crashed (SIGSEGV)", score=None)
         del content["trials"][0]["files"]["evidence"]
 
     edited(runs / "b", fail)
@@ -86,14 +86,16 @@ def test_a_model_that_no_longer_runs_ends_with_3(run: Run, runs: Path) -> None:
 
 def test_a_model_that_was_stopped_has_no_drop_and_ends_with_3(run: Run, runs: Path) -> None:
     def stop(content: Any) -> None:
-        content["trials"][0].update(status="stopped", reason="beaten beyond doubt after 25 images", images=25)
+        content["trials"][0].update(
+            status="stopped", reason="significantly worse after 25 images", samples=25
+        )
         del content["trials"][0]["files"]["evidence"]
 
     edited(runs / "b", stop)
     answer = run("compare", "runs/a", "runs/b", "--fail-on-drop", "50")
     assert answer.code == 3
-    assert "beaten after 25 images" in answer.out
-    assert "beaten beyond doubt after 25 images; study it with --no-race to know its mAP" in answer.err
+    assert "stopped after 25" in answer.out
+    assert "significantly worse after 25 images; study it with --no-race to know its score" in answer.err
     assert run("compare", "runs/b", "runs/a", "--fail-on-drop", "50").code == 0
 
 
@@ -132,7 +134,9 @@ def test_what_is_no_run_is_told(run: Run, runs: Path, work: Path) -> None:
     assert "runs/c is no folder" in run("compare", "runs/a", "runs/c").error
     assert "cannot read calib/study.json" in run("compare", "runs/a", "calib").error
     edited(runs / "b", lambda content: content.update(schema_version=99))
-    assert "has schema version 99, not 1; run the study again" in run("compare", "runs/a", "runs/b").error
+    assert (
+        "has schema version 99, not 1 or 2; run the study again" in run("compare", "runs/a", "runs/b").error
+    )
 
 
 def test_damaged_evidence_is_told(run: Run, runs: Path) -> None:

@@ -43,16 +43,16 @@ def test_everything_is_measured_and_written(coverage: Any, work: Path) -> None:
     write_images(work / "calib", 20, seed=1)
     found = coverage("--data", "test")
     assert {**json.loads((work / "out" / "coverage.json").read_text()), "out": "out"} == found
-    assert found["schema_version"] == 1
-    assert [(s["role"], s["images"]) for s in found["sets"]] == [("calibration", 20), ("test", 30)]
-    assert found["float_map"] == pytest.approx(100)
+    assert found["schema_version"] == 2
+    assert [(s["role"], s["samples"]) for s in found["sets"]] == [("calibration", 20), ("test", 30)]
+    assert found["float_value"] == pytest.approx(100)
     learning = found["learning"]
     assert learning["sizes"] == [2, 4, 8, 16, 20]
     assert learning["seeds"] == [None, 0, 1]
     assert learning["measured"] == learning["planned"]
     assert len(learning["points"]) == 2 * 3 * 5
     minmax = [point for point in learning["points"] if point["calibrator"] == "minmax"]
-    assert {point["map50_95"] for point in minmax if point["images"] == 20} == {100.0}
+    assert {point["value"] for point in minmax if point["samples"] == 20} == {100.0}
     assert [order["largest"] for order in found["order"] if order["calibrator"] == "minmax"] == [0]
     assert found["representation"]["verdict"] == "represents"
     assert {f["name"] for f in found["contents"]["features"] if f["kind"] == "class"} == {"red", "blue"}
@@ -61,7 +61,7 @@ def test_everything_is_measured_and_written(coverage: Any, work: Path) -> None:
 def test_the_selection_is_a_list_that_calib_takes(coverage: Any, work: Path) -> None:
     scenery(work / "pool", 12, seed=5)
     found = coverage("--pool", "pool")
-    assert found["float_map"] is None
+    assert found["float_value"] is None
     assert found["representation"]["compared_with"] == "pool"
     chosen = [Path(image["path"]) for image in found["selection"]["chosen"]]
     assert 0 < len(chosen) <= 12

@@ -74,7 +74,7 @@ def test_a_damaged_or_foreign_file_is_refused(studied: Path) -> None:
 
 def test_the_worst_is_held_against_the_recommended(found: dict[str, Any]) -> None:
     assert (found["losing"], found["winning"]) == ("percentile:10", "minmax")
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["left_out"] == []
     assert found["verdict"]
 
@@ -97,12 +97,12 @@ def test_every_layer_is_measured_by_itself_and_left_out(found: dict[str, Any]) -
         assert layer["gain_without"] == pytest.approx(
             layer["agreement_without"] - sensitivity["agreement_all"], abs=1e-5
         )
-        assert layer["drop_alone"] is not None
+        assert layer["lost_alone"] is not None
     assert [growth["calibrator"] for growth in found["growth"]] == ["percentile:10", "minmax"]
 
 
 def test_detections_lost_are_counted_and_shown(found: dict[str, Any]) -> None:
-    losing, winning = found["detections"]
+    losing, winning = found["differences"]
     assert losing["fp32_boxes"] == losing["kept"] + losing["moved"] + losing["lost"]
     assert losing["int8_boxes"] == losing["kept"] + losing["moved"] + losing["gained"]
     assert losing["lost"] > winning["lost"]

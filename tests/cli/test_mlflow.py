@@ -45,15 +45,17 @@ def test_runs_are_logged_with_settings_figures_and_files(study: Run, run: Run, w
     assert found.info.run_name == "studied"
     assert found.data.params["model"] == "m.onnx"
     assert found.data.params["scheme"] == "tensorrt"
-    assert found.data.params["calibration_images"] == "4"
+    assert found.data.params["calibration_samples"] == "4"
     assert found.data.tags["recommended"] == "minmax"
     metrics = found.data.metrics
-    assert metrics["fp32/map50_95"] == content["baseline"]["map50_95"]
+    assert metrics["fp32/map50_95"] == content["baseline"]["score"]["value"]
     for trial in content["trials"]:
         name = trial["calibrator"].replace(":", "-")
-        assert metrics[f"{name}/drop"] == trial["drop"]
-        assert [metrics[f"{name}/drop_low"], metrics[f"{name}/drop_high"]] == trial["drop_ci95"]
-    assert metrics["recommended/map50_95"] == content["trials"][0]["map50_95"]
+        assert metrics[f"{name}/loss"] == trial["loss"]["value"]
+        assert [metrics[f"{name}/loss_{end}"] for end in ("low", "high")] == [
+            trial["loss"][end] for end in ("low", "high")
+        ]
+    assert metrics["recommended/map50_95"] == content["trials"][0]["score"]["value"]
     assert artifacts(found) == {"study.json", "report.html"}
 
     assert run("optimize", "studied", "--budget", "10s", "--out", "best", "--mlflow", URI).code == 0

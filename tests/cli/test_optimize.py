@@ -36,10 +36,10 @@ def test_the_best_model_is_found_told_and_written(optimize: Run, work: Path) -> 
     assert "chosen on 15 images, reported on 15 others" in answer.out
     assert "Use the optimized model: it loses 0.0 points" in answer.out
     found = content_of(work / "best")
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["is_met"]
     assert found["chosen"]["int8_share"] == 1.0
-    assert found["chosen"]["report"]["drop"] == 0.0
+    assert found["chosen"]["report"]["loss"]["value"] == 0.0
     assert found["best_single"]["recipe"]["calibrator"] == "minmax"
     onnx.checker.check_model(onnx.load(work / "best" / found["files"]["qdq"]))
     assert (work / "best" / found["files"]["cache"]).read_text().startswith("TRT-")

@@ -27,7 +27,7 @@ def test_all_calibrators_are_the_default(run: Run) -> None:
     names = [candidate["calibrator"] for candidate in told["candidates"]]
     assert names[0] == "minmax"
     assert {"entropy2", "entropy", "legacy", "percentile:99.99", "mse"} <= set(names)
-    assert (told["images"], told["tensors"], told["family"]) == (4, 2, "yolov5")
+    assert (told["samples"], told["tensors"], told["family"]) == (4, 2, "yolov5")
 
 
 def test_all_tensors_can_be_asked_for(run: Run, work: Path) -> None:
@@ -51,11 +51,11 @@ def test_arrays_calibrate(run: Run, work: Path, name: str) -> None:
 def test_other_ways_to_name_images(run: Run, work: Path, source: str) -> None:
     (work / "list.txt").write_text("calib/1-01.png\n# a remark\ncalib/1-00.png\n")
     told = json.loads(run("calibrate", "m.onnx", "--calib", source, "--out", "out", "--json").out)
-    assert told["images"] == {"calib/*.png": 4, "list.txt": 2, "calib/1-00.png": 1}[source]
+    assert told["samples"] == {"calib/*.png": 4, "list.txt": 2, "calib/1-00.png": 1}[source]
 
 
 def test_calib_limit(run: Run) -> None:
-    assert json.loads(run(*CALIBRATE, "--json", "--calib-limit", 2).out)["images"] == 2
+    assert json.loads(run(*CALIBRATE, "--json", "--calib-limit", 2).out)["samples"] == 2
 
 
 def test_evaluate_scores_float_and_quantized_models(run: Run) -> None:
@@ -64,7 +64,7 @@ def test_evaluate_scores_float_and_quantized_models(run: Run) -> None:
         told = json.loads(run("evaluate", model, "--data", "test", "--json").out)
         assert told["map50_95"] == told["map50"] == told["map_small"] == 100
         assert told["map_large"] is None
-        assert (told["images"], told["family"]) == (30, "yolov5")
+        assert (told["samples"], told["family"]) == (30, "yolov5")
         assert "figures" not in told
     answer = run("evaluate", "m.onnx", "--data", "test/labels.json", "--limit", 3)
     assert "3 images" in answer.out

@@ -26,12 +26,11 @@ def test_the_ranking_tells_what_happened(study: Run, work: Path) -> None:
     answer = study(calibrators="percentile:90,minmax,percentile:100")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
-    names = [line[3:].split()[0] for line in lines[1:6]]
-    assert names == ["calibrator", "FP32", "minmax", "percentile:100", "percentile:90"]
+    names = [line[3:].split()[0] for line in lines[1:5]]
+    assert names == ["calibrator", "FP32", "minmax", "percentile:90"]
     recommended = next(line for line in lines if line.startswith("*"))
-    assert recommended.split()[:5] == ["*", "minmax", "100.0", "100.0", "0.0"]
-    assert "same as" in lines[4]
-    assert lines[5].split()[1:4] == ["0.0", "0.0", "100.0"]
+    assert recommended.split()[:7] == ["*", "minmax", "=", "percentile:100", "100.0", "100.0", "0.0"]
+    assert lines[4].split()[1:4] == ["0.0", "0.0", "100.0"]
     assert "Use minmax: it loses 0.0 points" in answer.out
     assert "\x1b" not in answer.out  # plain, as nobody watches
 
@@ -39,26 +38,26 @@ def test_the_ranking_tells_what_happened(study: Run, work: Path) -> None:
 def test_study_json_holds_the_contract(study: Run, work: Path) -> None:
     assert study(calibrators="minmax,percentile:90", out="runs/one").code == 0
     content = study_json(work / "runs/one")
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["model"]["sha256"] == hashlib.sha256((work / "m.onnx").read_bytes()).hexdigest()
     assert (content["model"]["path"], content["model"]["family"]) == ("m.onnx", "yolov5")
     assert content["model"]["profile"]["input"]["pad"] == 114
     assert {"python", "onnxruntime", "calibrant", "cpu"} <= content["environment"].keys()
     data = content["data"]
-    assert (data["test_images"], data["calibration_images"], data["images_in_both"]) == (30, 4, 0)
-    assert data["classes"] == 2
+    assert (data["test_samples"], data["calibration_samples"], data["samples_in_both"]) == (30, 4, 0)
+    assert data["facts"]["classes"] == 2
     assert len(data["test_ids_sha256"]) == 64
-    assert content["baseline"]["map50_95"] == content["baseline"]["map_small"] == 100
+    assert content["baseline"]["score"]["value"] == content["baseline"]["figures"]["map_small"] == 100
     assert content["baseline"]["map_large"] is None
     assert content["recommended"]["calibrator"] == "minmax"
     assert "beyond doubt" in content["recommended"]["reason"]
-    fields = {"calibrator", "map50_95", "map50", "map_small", "map_medium", "map_large", "drop", "drop_ci95",
-              "seconds", "status", "files"}  # fmt: skip
+    fields = {"calibrator", "score", "figures", "loss", "recipe", "seconds", "status", "files"}
+    assert content["metric"]["name"] == content["baseline"]["score"]["metric"] == "map50_95"
     for trial in content["trials"]:
         assert fields <= trial.keys()
         assert trial["status"] == "ok"
-        assert trial["drop"] == 100 - trial["map50_95"]
-        assert trial["drop_ci95"][0] <= trial["drop"] <= trial["drop_ci95"][1]
+        assert trial["loss"]["value"] == 100 - trial["score"]["value"]
+        assert trial["loss"]["low"] <= trial["loss"]["value"] <= trial["loss"]["high"]
         assert trial["files"]["cache"] == f"{trial['calibrator'].replace(':', '-')}.cache"
         assert (work / "runs/one" / trial["files"]["qdq"]).is_file()
 
@@ -79,7 +78,7 @@ def test_json_is_all_that_stdout_gets(study: Run, work: Path) -> None:
     content = json.loads(answer.out)
     assert content.pop("out") == "out"
     assert content == study_json(work / "out")
-    assert content["data"]["images_in_both"] == 1
+    assert content["data"]["samples_in_both"] == 1
     assert answer.err.startswith("note: 1 of 30 test images are calibration images too, e.g. 1000-07.png;")
     assert content["warnings"] == [answer.err.removeprefix("note: ").rstrip("\n")]
 
@@ -89,8 +88,10 @@ def test_the_same_seed_gives_the_same_figures(study: Run, work: Path) -> None:
     for _ in range(2):
         assert study("--seed", 3, "--limit", 5, calibrators="percentile:99").code == 0
         content = study_json(work / "out")
-        assert content["data"]["test_images"] == 5
-        figures.append([(trial["key"], trial["map50_95"], trial["drop_ci95"]) for trial in content["trials"]])
+        assert content["data"]["test_samples"] == 5
+        figures.append(
+            [(trial["key"], trial["score"]["value"], trial["loss"]) for trial in content["trials"]]
+        )
     assert figures[0] == figures[1]
 
 
@@ -132,7 +133,7 @@ def test_nodes_stay_in_float(study: Run, work: Path, options: list[str], kept: l
 def test_any_opset_becomes_13_or_newer(study: Run, work: Path, opset: int) -> None:
     model = saved(detector(opset=opset), work / "m.onnx")
     assert study(model=model).code == 0
-    assert study_json(work / "out")["trials"][0]["map50_95"] == 100
+    assert study_json(work / "out")["trials"][0]["score"]["value"] == 100
     written = onnx.load(work / "out/minmax.qdq.onnx").opset_import
     assert [entry.version for entry in written if entry.domain == ""] == [max(opset, 13)]
 
@@ -149,7 +150,7 @@ def test_weights_outside_the_file(study: Run, run: Run, work: Path, threshold: i
         detector(), work / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=threshold
     )
     assert study().code == 0
-    assert study_json(work / "out")["trials"][0]["map50_95"] == 100
+    assert study_json(work / "out")["trials"][0]["score"]["value"] == 100
     assert json.loads(run("evaluate", "m.onnx", "--data", "test", "--json").out)["map50_95"] == 100
     (work / "m.bin").unlink()
     assert "keeps weights in 'm.bin', which is missing" in study().error
@@ -157,9 +158,9 @@ def test_weights_outside_the_file(study: Run, run: Run, work: Path, threshold: i
 
 def test_a_dynamic_model_is_given_its_size(study: Run, work: Path) -> None:
     saved(detector(side="side"), work / "open.onnx")
-    assert "--imgsz" in study(model="open.onnx").error
+    assert "--input-shape" in study(model="open.onnx").error
     assert study("--imgsz", 64, model="open.onnx").code == 0
-    assert study_json(work / "out")["baseline"]["map50_95"] == 100
+    assert study_json(work / "out")["baseline"]["score"]["value"] == 100
     assert "cannot take 128x128" in study("--imgsz", 128).error
 
 
@@ -170,10 +171,12 @@ def test_a_profile_describes_another_family(study: Run, work: Path) -> None:
     text = known.read_text().replace("name: yolov5", "name: mine").replace("colour: rgb", "colour: bgr")
     (work / "mine.yaml").write_text(text)
     answer = study("--family", "mine.yaml")
-    assert answer.code == 0
+    assert answer.code == 4  # measured, and nothing can be recommended
+    assert study_json(work / "out")["recommended"] is None
+    assert "the float model itself has only 0.0 mAP" in study_json(work / "out")["unrecommended"]
     model = study_json(work / "out")["model"]
     assert (model["family"], model["profile"]["input"]["colour"]) == ("mine", "bgr")
-    assert "the model scores 0.0 mAP" in answer.err  # red is blue now
+    assert "the float model scores 0.0 mAP" in answer.err  # red is blue now
 
 
 def test_unicode_paths(run: Run, work: Path) -> None:
@@ -187,3 +190,14 @@ def test_unicode_paths(run: Run, work: Path) -> None:
     assert answer.code == 0
     assert json.loads(answer.out)["model"]["path"] == str(folder / "模型.onnx")
     assert (folder / "öut" / "minmax.qdq.onnx").is_file()
+
+
+def test_nothing_beyond_the_loss_that_is_allowed_is_recommended(study: Run, work: Path) -> None:
+    answer = study("--max-loss", 1, calibrators="percentile:90")
+    assert answer.code == 4
+    assert "Nothing to recommend: no candidate loses 1.0 points of mAP or less" in " ".join(
+        answer.out.split()
+    )
+    assert "--max-loss 1" in answer.out
+    assert study("--max-loss", 1, "--overwrite", calibrators="percentile:90,minmax").code == 0
+    assert study_json(work / "out")["recommended"]["calibrator"] == "minmax"

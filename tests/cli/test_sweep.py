@@ -54,7 +54,7 @@ def test_every_run_is_a_row_and_a_failure_one_too(run: Run, swept: Path) -> None
     for name in RUNS:
         study = json.loads((folder / name / "study.json").read_text())
         assert rows[name]["recommended"] == study["recommended"]["calibrator"]
-        assert rows[name]["fp32"] == study["baseline"]["map50_95"]
+        assert rows[name]["fp32"] == study["baseline"]["score"]["value"]
         assert [m["calibrator"] for m in rows[name]["measurements"]] == [
             "minmax",
             "percentile:90",
