@@ -29,6 +29,7 @@ ALLOWED = {
             "modules",
             "observing",
             "rounding",
+            "sensitivity",
             "streaming",
         )
     ),
