@@ -232,6 +232,8 @@ def grid_of(values: FloatArray, format: Format) -> Grid:  # noqa: A002
 def grid_between(low: FloatArray, high: FloatArray, format: Format) -> Grid:  # noqa: A002
     """The widest grid for values from ``low`` to ``high``, real units, of the shape of the scales.
 
+    Zero is within, but where the format has a minimum.
+
     E8M0: the power of two by which the largest magnitude, rounded to two bits of mantissa, has the element's
     greatest exponent (compressed-tensors, torchao). A tensor scale takes the largest scale to E4M3's largest
     number. Raises NumericsError for NaN and Inf.
@@ -239,6 +241,8 @@ def grid_between(low: FloatArray, high: FloatArray, format: Format) -> Grid:  # 
     low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise NumericsError("a tensor to be quantized holds NaN or Inf; look for the layer that makes it")
+    if format.minimum:
+        return _asymmetric_grid(low, high, format)
     if not format.symmetric:
         return _asymmetric_grid(np.minimum(low, 0), np.maximum(high, 0), format)
     amax = np.maximum(np.abs(low), np.abs(high))
