@@ -45,8 +45,12 @@ def test_eight_bits_a_channel_are_recognised() -> None:
 def test_minima_of_q4_1_are_recognised() -> None:
     numbers = np.random.default_rng(1).integers(0, 16, (32, 8, 32))
     numbers[..., 0], numbers[..., 1] = 0, 15
-    scale = F16.round(np.random.default_rng(2).integers(1, 64, (32, 8, 1)).astype(np.float32) / 1024)
-    low = F16.round(-np.random.default_rng(3).integers(1, 512, (32, 8, 1)).astype(np.float32) / 1024)
+    scale = F16.round(
+        np.random.default_rng(2).integers(1, 64, (32, 8, 1)).astype(np.float32) / np.float32(1024)
+    )
+    low = F16.round(
+        -np.random.default_rng(3).integers(1, 512, (32, 8, 1)).astype(np.float32) / np.float32(1024)
+    )
     weight = (numbers.astype(np.float32) * scale + low).reshape(32, 256)
     found = native_encoding(weight)
     assert found is not None
