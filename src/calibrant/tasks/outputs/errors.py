@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibrant.core.metrics import MINIMIZE, Figure, Metric, Score
 from calibrant.core.types import Feeds, IntArray
 
-OUTPUT_ERROR = Metric("output_error", "output error", "%", direction=MINIMIZE, decimals=2, span=1.0)
+OUTPUT_ERROR = Metric("output_error", "output error", unit="%", direction=MINIMIZE, decimals=2, span=1.0)
 """The root mean square of the noise by that of the float model's output, the mean over the outputs."""
 
 _LEAST_CLASSES = 2
