@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 _HIDDEN = "***"
 _SHORTEST = 3
@@ -15,8 +15,8 @@ def secrets_of(url: str) -> tuple[str, ...]:
     The longest come first, so that none is hidden in parts only.
     """
     _, _, rest = url.partition("://")
-    authority = rest.rpartition("@")[0]
-    query = urlsplit(url).query
+    authority, _, place = rest.rpartition("@")
+    query = place.partition("?")[2].partition("#")[0]
     written = [authority.partition(":")[2], *(part.partition("=")[2] for part in query.split("&"))]
     # What stands between two @ is of a password in which they should have been escaped.
     written += [piece for piece in written[0].split("@") if "@" in written[0]]
