@@ -30,3 +30,8 @@ def test_they_are_hidden_wherever_they_stand(url: str, secrets: list[str]) -> No
 def test_a_url_without_secrets_stays(url: str) -> None:
     assert secrets_of(url) == ()
     assert without_secrets(f"{url} is gone", url) == f"{url} is gone"
+
+
+def test_what_is_no_url_is_hidden_too() -> None:
+    url = "postgresqr://u:p:secret@t=resqr]:/p:/u:a@b"  # urlsplit calls it an invalid IPv6 URL
+    assert "secret" not in without_secrets(url, url)
