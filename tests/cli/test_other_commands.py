@@ -65,7 +65,6 @@ def test_evaluate_scores_float_and_quantized_models(run: Run) -> None:
         assert told["map50_95"] == told["map50"] == told["map_small"] == 100
         assert told["map_large"] is None
         assert (told["samples"], told["family"]) == (30, "yolov5")
-        assert "figures" not in told
     answer = run("evaluate", "m.onnx", "--data", "test/labels.json", "--limit", 3)
     assert "3 images" in answer.out
     assert "map50_95     100.00" in answer.out
