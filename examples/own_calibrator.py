@@ -30,7 +30,7 @@ def main(folder: Path, images: int = 24) -> None:
         calibrators=["minmax", "percentile:99.99", nine_tenths],
     )
     for trial in result.ranking:
-        print(f"{trial.calibrator:<18} {trial.accuracy.map50_95 if trial.accuracy else trial.reason}")
+        print(f"{trial.calibrator:<18} {trial.score.value if trial.score else trial.reason}")
     if result.recommended is not None:
         print(f"use {result.recommended.calibrator}: {result.recommended.reason}")
 
