@@ -26,7 +26,16 @@ def failing(stats: TensorStatistics, spec: QuantSpec) -> Range:
 def test_everything_public_is_there() -> None:
     for name in calibrant.__all__:
         assert getattr(calibrant, name) is not None
-    commands = set(cli.commands) - {"cache", "completion", "demo", "doctor", "runs", "skill", "sweep", "tasks"}
+    commands = set(cli.commands) - {
+        "cache",
+        "completion",
+        "demo",
+        "doctor",
+        "runs",
+        "skill",
+        "sweep",
+        "tasks",
+    }
     assert len(commands) > 10
     assert commands <= set(calibrant.__all__)
 

@@ -93,7 +93,7 @@ def test_an_unknown_family(study: Run, work: Path) -> None:
     )
     assert (
         "no known detector family has these outputs: y 1x5; name one with --family"
-        in study(model="c.onnx").error
+        in study("--task", "detection", model="c.onnx").error
     )
 
 

@@ -94,7 +94,7 @@ def test_a_class_that_the_calibration_images_lack_is_named(run: Run, work: Path)
         2, "--calibrators", "minmax", "--out", "out",
     )  # fmt: skip
     assert answer.code == 0, answer.err
-    assert "Classes absent, 1 of 2: blue" in answer.out
+    assert "Class absent, 1 of 2: blue" in answer.out
     assert "Against the test set: does not represent." in answer.out
     for title in ("Does it represent?", "How many are enough?", "Which images?"):
         assert title in answer.out
