@@ -20,6 +20,7 @@ from made_run import Names, made_run
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
+from calibrant.core.printable import printable_lines
 from calibrant.reports.html.page import _script_safe, report_html
 from calibrant.reports.material import load_material
 
@@ -170,10 +171,17 @@ def shape_of(page: Parsed) -> list[tuple[str, tuple[str, ...]]]:
     return [(tag, tuple(attributes)) for tag, attributes in page.tags if tag != "code"]
 
 
+def shown(content: Any) -> Any:
+    """Text as people are shown it: what would steer a terminal or turn text around is escaped."""
+    if isinstance(content, list):
+        return [shown(item) for item in content]
+    return printable_lines(content) if isinstance(content, str) else content
+
+
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4)))
 def test_data_in_a_script_means_the_same_and_cannot_end_it(content: Any) -> None:
     text = str(_script_safe(content))
-    assert json.loads(text) == content
+    assert json.loads(text) == shown(content)
     assert not set(text) & set("<>&\u2028\u2029")
 
 
@@ -194,7 +202,7 @@ def test_of_a_huge_model_the_worst_tensors_are_shown(tmp_path: Path, monkeypatch
 
 
 def test_the_photographs_keep_to_their_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("calibrant.reports.tasks.detection.images"), "_BUDGET", 10)
+    monkeypatch.setattr(import_module("calibrant.reports.tasks.pictures"), "_BUDGET", 10)
     page = Parsed(page_of(made_run(tmp_path)))
     assert not page.with_name("image")
     assert "the image itself is not at hand" in page.text

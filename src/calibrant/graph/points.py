@@ -174,7 +174,7 @@ def require_no_plugins(model: Model) -> None:
     if found:
         raise ModelError(
             f"{model.path.name} has {found[0]!r}, a plugin that only TensorRT runs; export the model without "
-            "it, e.g. without NMS (end2end=False)"
+            "it, e.g. with end2end=False"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -32,7 +32,7 @@ FoundT = TypeVar("FoundT", bound=_OfCandidate)
 class Budget:
     """What is left for photographs, bytes."""
 
-    left: int = _BUDGET
+    left: int = field(default_factory=lambda: _BUDGET)
 
     def take(self, picture: Thumbnail) -> str | None:
         """The picture as an address that holds it; None where it does not fit."""
