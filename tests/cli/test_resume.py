@@ -38,7 +38,9 @@ def test_an_interrupted_study_goes_on_to_the_same_result(
 
     with monkeypatch.context() as patched:
         patched.setattr(studies_run, "with_verdict", cut_off)
-        assert study(calibrators=NAMES, out="cut").code == 130
+        interrupted = study(calibrators=NAMES, out="cut")
+    assert interrupted.code == 130
+    assert "note: calibrant resume cut goes on from what was measured\n" in interrupted.err
     assert not (work / "cut" / "study.json").exists()
     answer = run("resume", "cut")
     assert (answer.code, answer.err) == (0, "")

@@ -237,8 +237,13 @@ def _run(
 ) -> RankedStudy:
     kept = results_cache(progress) if how.cache else None
     prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
-    with place_for(folder) as place, kept_request(place, request):
-        result = run_study(prepared, place, progress, kept, how.executor)
+    try:
+        with place_for(folder) as place, kept_request(place, request):
+            result = run_study(prepared, place, progress, kept, how.executor)
+    except KeyboardInterrupt:
+        way = f"calibrant resume {folder}" if (folder / REQUEST).is_file() else "the same command"
+        progress.note(f"{way} goes on from what was measured")
+        raise
     result = replace(result, out=str(folder))
     budget = SHARE_OF_STUDY * clock.spent if how.diagnose_budget is None else how.diagnose_budget
     diagnose_after(prepared, folder, budget, progress)
