@@ -17,9 +17,7 @@ STUDY = ("study", "m.onnx", "--calib", "calib", "--data", "test", *OUT)
 @pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
 def test_a_study_under_its_own_scheme(run: Run, work: Path, target: str) -> None:
     answer = run(*STUDY, "--scheme", target, "--runtime", target)
-    assert answer.code == 0
-    assert answer.err.startswith("note: the test set has only 57 boxes")
-    assert answer.err.count("\n") == 1
+    assert (answer.code, answer.err) == (0, "")
     content = json.loads((work / "out/study.json").read_text())
     assert content["settings"]["scheme"] == content["settings"]["runtime"] == target
     assert target in content["environment"]
