@@ -100,6 +100,11 @@ class _NeverCloses(OnnxRuntime):
         return session
 
 
+def _only(feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The one input, whatever a case calls it."""
+    return next(iter(feeds.values()))
+
+
 class _RoundsUp(OnnxRuntime):
     def open(self, model: Path) -> Any:
         return _RoundingUp(super().open(model))
@@ -110,7 +115,7 @@ class _RoundingUp:
     session: Session
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return {name: np.floor(feeds["image"] + 0.5) for name in self.session.run(feeds)}
+        return {name: np.floor(_only(feeds) + 0.5) for name in self.session.run(feeds)}
 
     def __enter__(self) -> _RoundingUp:
         return self
@@ -130,7 +135,7 @@ class _SharedBuffer(_RoundingUp):
     concurrency = 4
 
     def run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        self.input = feeds["image"]
+        self.input = _only(feeds)
         time.sleep(0.001)
         return {"same": self.input}
 

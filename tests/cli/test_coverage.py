@@ -96,7 +96,7 @@ def test_a_class_that_the_calibration_images_lack_is_named(run: Run, work: Path)
     assert answer.code == 0, answer.err
     assert "Class absent, 1 of 2: blue" in answer.out
     assert "Against the test set: does not represent." in answer.out
-    for title in ("Does it represent?", "How many are enough?", "Which images?"):
+    for title in ("Does it represent?", "How many are enough?", "Which samples?"):
         assert title in answer.out
 
 

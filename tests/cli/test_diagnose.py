@@ -82,9 +82,9 @@ def test_the_worst_is_held_against_the_recommended(found: dict[str, Any]) -> Non
 def test_the_swap_test_explains_the_gap_by_the_tensor_that_is_clipped(found: dict[str, Any]) -> None:
     swap = found["swap"]
     assert swap["is_complete"]
-    assert swap["gap"]["points"] > 0
+    assert swap["gap"]["value"] > 0
     gained = sum(step["gained"] for step in swap["steps"])
-    assert gained == pytest.approx(swap["explained"]["points"], abs=1e-3)
+    assert gained == pytest.approx(swap["explained"]["value"], abs=1e-3)
     assert swap["steps"][-1]["explained"] >= 0.9
     assert "percentile:10 loses" in swap["sentence"]
 

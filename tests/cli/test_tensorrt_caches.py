@@ -84,7 +84,7 @@ def test_every_scale_is_tensorrts(caches: Caches, model: str, algorithm: str) ->
 
 # Shares of all tensors, and of those that feed a quantized layer. YOLOX's one of 97 is a flat minimum.
 # ONNX Runtime's float convolutions differ from TensorRT's in the last bits, by processor: 0.98 was measured
-# with AVX-512, 360 of 370 with AVX2.
+# with AVX-512, 360 of 370 and 95 of 97 with AVX2.
 YOLOX_ENTROPY2 = 0.98 if "avx512f" in processor_flags() else 0.97
 
 
@@ -93,7 +93,7 @@ YOLOX_ENTROPY2 = 0.98 if "avx512f" in processor_flags() else 0.97
     (FASTESTDET, "entropy", 0.99, 0.99),
     pytest.param(YOLO_FASTEST, "entropy2", 0.99, 0.99, marks=pytest.mark.slow),
     pytest.param(YOLO_FASTEST, "entropy", 0.96, 0.99, marks=pytest.mark.slow),
-    pytest.param(YOLOX, "entropy2", YOLOX_ENTROPY2, 0.98, marks=pytest.mark.slow),
+    pytest.param(YOLOX, "entropy2", YOLOX_ENTROPY2, YOLOX_ENTROPY2, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_almost_every_entropy_scale_is_tensorrts(
     caches: Caches, shared: Path, model: str, algorithm: str, of_all: float, of_quantized: float

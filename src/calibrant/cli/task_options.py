@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import click
 
-from calibrant.core.tasks import AUTO, TaskDefinition
+from calibrant.core.auto import AUTO
+
+if TYPE_CHECKING:
+    from calibrant.core.tasks import TaskDefinition
 
 _ARGUMENTS = "calibrant.arguments"
 

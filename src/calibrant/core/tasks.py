@@ -22,11 +22,9 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.core.auto import AUTO as AUTO
 from calibrant.core.metrics import Evidence, Metric, Score
 from calibrant.core.types import ModelSignature, Session
-
-AUTO = "auto"
-"""The task, or the family, that a model is recognised to be of."""
 
 MODEL = "model"
 """The name of the only part of a model that is one file."""

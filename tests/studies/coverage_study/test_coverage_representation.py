@@ -73,7 +73,7 @@ def test_clipping_is_counted_in_both_sets() -> None:
 def test_too_few_images_prove_nothing() -> None:
     found = compared(summary(x=images(4, 0)), summary(x=images(50, 1)), ranges("x"), "test")
     assert found.verdict == TOO_FEW
-    assert "4 calibration images" in found.reasons[-1]
+    assert "4 calibration samples" in found.reasons[-1]
 
 
 def test_a_tensor_that_is_always_zero_is_no_finding() -> None:
