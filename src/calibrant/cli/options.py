@@ -10,8 +10,6 @@ import click
 
 from calibrant.cli.task_options import INPUT_SHAPE, TASK
 from calibrant.core.durations import duration_in_seconds
-from calibrant.core.schemes import CACHE as CACHED
-from calibrant.core.schemes import QDQ
 
 Command: TypeAlias = Callable[..., Any]
 
@@ -76,7 +74,7 @@ PLACEMENT = options(
                  help="Only the first N calibration samples."),
 )  # fmt: skip
 DEPLOY = click.option(
-    "--deploy", type=click.Choice([QDQ, CACHED]), default=None,
+    "--deploy", type=click.Choice(["qdq", "cache"]), default=None,
     help="A Q/DQ model, or the float model with a cache: scheme tensorrt-implicit [default: by the scheme].",
 )  # fmt: skip
 RACE = options(
