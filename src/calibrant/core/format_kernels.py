@@ -48,8 +48,8 @@ def encoded_by_numpy(
 
 
 def _ready(rows: FloatArray) -> FloatArray:
-    """The rows as the kernels read them: weights of a file may be unaligned, or name a byte order."""
-    return np.require(rows, np.float32, ["C", "A"]).view(np.dtype(np.float32))
+    """The rows as the kernels read them: weights that lie in a mapped file may be unaligned."""
+    return np.require(rows, np.float32, ["C", "A"])
 
 
 def _extremes_compiled(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
