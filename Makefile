@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CANDIDATES := $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What the install compiles, where a C compiler works.
-KERNELS := hatch_build.py $(shell find src -name '*kernels.[ch]')
+KERNELS := hatch_build.py $(shell find src -name '*.[ch]')
 ARGS ?=
 
 .DEFAULT_GOAL := help
