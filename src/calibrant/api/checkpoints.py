@@ -102,8 +102,8 @@ def optimize_checkpoint(
     bytes; one of both. methods, formats: what layers may have (default ``mse+gptq`` and INT3, INT4 and INT8
     weights). Costs of groups of layers are measured on calibration texts; a shortlist of allocations and
     every uniform recipe are measured end to end, the best within the budget is chosen on one half of the test
-    documents and reported on the other, and is never worse there than the best uniform one. Other arguments,
-    what is written and raised: as for study_checkpoint.
+    documents and reported on the other; the best uniform one is delivered where it is better there, so that
+    half is not wholly held out. Other arguments, what is written and raised: as for study_checkpoint.
     """
     with _needing_llm():
         from calibrant.studies.checkpoints.optimizing import optimize_checkpoint_bits
