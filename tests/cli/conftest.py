@@ -9,6 +9,7 @@ from outcomes import Outcome, Run
 from toy_detector import detector, saved, write_coco, write_images
 
 from calibrant.cli import main
+from calibrant.reports.progress import Notes
 from calibrant.tasks.detection.definition import Detection
 
 
@@ -26,6 +27,12 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def told_of_few_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sets here are small on purpose; tests/studies/test_remarks.py asks what is said of such."""
     monkeypatch.setattr(Detection, "few_labels", 0)
+
+
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a stage may take long enough to be told; tests/reports asks what is said then."""
+    monkeypatch.setattr("calibrant.reports.progress.Lines", Notes)
 
 
 @pytest.fixture
