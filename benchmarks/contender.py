@@ -151,8 +151,8 @@ def calibrant_statistics(work: Work, out: Path) -> None:
 
 def _collected(work: Work, runtime: Any) -> tuple[Any, Any]:
     from calibrant.core.schemes import scheme_named
-    from calibrant.graph.model import load_model
-    from calibrant.graph.points import pooling_ties, quant_plan
+    from calibrant.models.onnx.model import load_model
+    from calibrant.models.onnx.points import pooling_ties, quant_plan
     from calibrant.stages.collect import collect
     from calibrant.studies.candidates import QuantizationPlan
 

@@ -25,10 +25,10 @@ import onnx
 
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.progress import Silent
-from calibrant.graph.cost import costs
-from calibrant.graph.model import load_model, save_model
-from calibrant.graph.movement import JOINING_OPS, MOVING_OPS
-from calibrant.graph.onnx_passes import with_opset
+from calibrant.models.onnx.cost import costs
+from calibrant.models.onnx.model import load_model, save_model
+from calibrant.models.onnx.movement import JOINING_OPS, MOVING_OPS
+from calibrant.models.onnx.onnx_passes import with_opset
 from calibrant.stages.evaluate import evaluate
 from calibrant.stages.sessions import model_inputs
 from calibrant.studies.optimization.measure import split_in_two

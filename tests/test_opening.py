@@ -42,16 +42,19 @@ ALLOWED = {
     ("artifacts/arrays.py", "zipfile.ZipFile"): "of bytes in memory",
     ("cli/__init__.py", "os.open"): "os.devnull",
     ("cli/skill.py", "read_text"): "Calibrant's own page",
-    ("graph/onnx_passes.py", "onnx.checker.check_model"): "of a model in memory",
-    ("graph/model.py", "write_bytes"): "a draft in a folder that was made for it",
-    ("graph/model.py", "ir.save"): "into a folder that was made for it",
-    ("graph/model.py", ".open(mode)"): "a draft in a folder that was made for it, to have it on the disk",
+    ("models/onnx/onnx_passes.py", "onnx.checker.check_model"): "of a model in memory",
+    ("models/onnx/model.py", "write_bytes"): "a draft in a folder that was made for it",
+    ("models/onnx/model.py", "ir.save"): "into a folder that was made for it",
+    (
+        "models/onnx/model.py",
+        ".open(mode)",
+    ): "a draft, to have it on the disk",
     ("reports/html/page.py", "read_text"): "Calibrant's own page",
     ("runtimes/openvino.py", "read_model"): "behind require_regular",
     ("runtimes/ort.py", "ort.InferenceSession"): "behind require_regular",
     ("runtimes/ort_graph.py", "ort.InferenceSession"): "of bytes in memory",
     ("runtimes/ort_graph.py", "onnx.external_data_helper.load_external_data_for_model"): (
-        "of models whose external data graph/files.py has looked at"
+        "of models whose external data models/onnx/files.py has looked at"
     ),
     ("cli/task_options.py", "write_text"): "into a page of help",
     ("tasks/media/arrays.py", "np.fromfile"): "behind require_regular; of no more than the header says",

@@ -9,11 +9,11 @@ import numpy as np
 
 from calibrant.artifacts.arrays import packed, unpacked
 from calibrant.artifacts.statistics import arrays_of, statistics_from
-from calibrant.artifacts.trt_cache import TensorRTCache, dumps
-from calibrant.artifacts.trt_cache_files import parsed_cache, parsed_cache_json
-from calibrant.artifacts.trt_cache_json import to_json
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import Statistics
+from calibrant.targets.tensorrt.cache import TensorRTCache, dumps
+from calibrant.targets.tensorrt.cache_files import parsed_cache, parsed_cache_json
+from calibrant.targets.tensorrt.cache_json import to_json
 from calibrant.tasks.detection import MatchTable
 from calibrant.tasks.detection.packing import unpacked as detections_from
 from targets.base import Target, document, refusals, spliced

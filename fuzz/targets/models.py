@@ -9,8 +9,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.core.schemes import TENSORRT
-from calibrant.graph.model import load_model, signature_of
-from calibrant.graph.points import quant_plan
+from calibrant.models.onnx.model import load_model, signature_of
+from calibrant.models.onnx.points import quant_plan
 from calibrant.runtimes.tensorrt_worker.messages import read_message, write_message
 from calibrant.tasks.detection import recognise
 from calibrant.tasks.detection.metadata import exporter_notes

@@ -10,8 +10,8 @@ import pytest
 from outcomes import Run
 from toy_detector import detector, saved
 
-from calibrant.graph.model import load_model
-from calibrant.graph.rules import Violation, violations
+from calibrant.models.onnx.model import load_model
+from calibrant.models.onnx.rules import Violation, violations
 
 HEADER = "TRT-8501-EntropyCalibration2"
 LINES = "images: 3c010a14\nhue: 3f000000\nodd: name: 3e800000\nempty: 0\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from outcomes import Run
 
-from calibrant.graph.rules import RULES
+from calibrant.models.onnx.rules import RULES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "caches.md").read_text("utf-8")
 EXAMPLES = [

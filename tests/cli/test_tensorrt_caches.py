@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import calibrant
-from calibrant.artifacts.trt_cache import TensorRTCache, loads
 from calibrant.core.processor import processor_flags
 from calibrant.core.schemes import TENSORRT
-from calibrant.graph.model import load_model
-from calibrant.graph.points import quant_plan
+from calibrant.models.onnx.model import load_model
+from calibrant.models.onnx.points import quant_plan
+from calibrant.targets.tensorrt.cache import TensorRTCache, loads
 
 pytestmark = pytest.mark.shared
 

@@ -10,7 +10,7 @@ from feeding import Feeding, Values
 from onnx import TensorProto, helper, save
 
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
-from calibrant.graph.model import Model, load_model
+from calibrant.models.onnx.model import Model, load_model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 

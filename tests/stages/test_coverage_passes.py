@@ -17,7 +17,7 @@ from calibrant.core.metrics import Metric
 from calibrant.core.progress import Silent
 from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
-from calibrant.graph.model import Model, load_model
+from calibrant.models.onnx.model import Model, load_model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.stages.coverage.passes import open_passes

@@ -10,8 +10,8 @@ from feeding import Feeding, Values
 from onnx import TensorProto, helper, numpy_helper, save
 
 from calibrant.core.types import FloatArray
-from calibrant.graph.mending.windows import windows_of
-from calibrant.graph.model import Model, load_model
+from calibrant.models.onnx.model import Model, load_model
+from calibrant.models.onnx.transforms.windows import windows_of
 from calibrant.runtimes import runtime_named
 from calibrant.stages import moments
 from calibrant.stages.moments import second_moments

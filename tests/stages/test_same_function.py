@@ -12,7 +12,7 @@ from onnx import NodeProto, helper, numpy_helper, save
 
 from calibrant.core.errors import ModelError
 from calibrant.core.types import Session
-from calibrant.graph.model import Model, load_model, raised
+from calibrant.models.onnx.model import Model, load_model, raised
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.stages.same_function import require_same_function, require_same_on_synthetic_inputs
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.artifacts.trt_cache import TensorRTCache, dumps
-from calibrant.artifacts.trt_cache_files import read_cache
 from calibrant.core import schemes
 from calibrant.core.errors import DataError, ModelError, OutputError, SettingsError
 from calibrant.core.types import PerChannel, PerTensor, QuantSpec, Scheme
 from calibrant.studies.migration import Migration, migrate
+from calibrant.targets.tensorrt.cache import TensorRTCache, dumps
+from calibrant.targets.tensorrt.cache_files import read_cache
 
 # Conv a, Relu, MaxPool, Conv b beside a Sigmoid branch, joined and read by Conv c.
 QUANTIZED = ("x", "pooled", "joined")

@@ -17,8 +17,8 @@ from calibrant.calibrators import calibrators_named
 from calibrant.core.progress import Silent
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT
 from calibrant.core.types import FloatArray, Scheme
-from calibrant.graph.model import Model, load_model
-from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.models.onnx.model import Model, load_model
+from calibrant.models.onnx.points import pooling_ties, quant_plan
 from calibrant.runtimes import runtime_named
 from calibrant.stages import moments
 from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe

@@ -15,8 +15,8 @@ from calibrant.core.progress import Silent
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import QuantSpec, Range
-from calibrant.graph.model import load_model
-from calibrant.graph.points import pooling_ties, quant_plan
+from calibrant.models.onnx.model import load_model
+from calibrant.models.onnx.points import pooling_ties, quant_plan
 from calibrant.runtimes import runtime_named
 from calibrant.studies.candidates import QuantizationPlan
 from calibrant.studies.plan import StudySettings, TrialContext

@@ -10,9 +10,9 @@ from calibrant.calibrators import calibrator_named
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import Statistics
-from calibrant.graph.tensorrt_tensors import CalibratedTensors
 from calibrant.stages.calibrate import ranges_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
+from calibrant.targets.tensorrt.tensors import CalibratedTensors
 
 CALIBRATED = CalibratedTensors(
     parsed=("x", "pooled", "again", "shift", "zero", "inner"),

@@ -14,9 +14,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
-from calibrant.graph.model import Model
-from calibrant.graph.tensorrt_inner import with_inner_tensors
-from calibrant.graph.tensorrt_tensors import CalibratedTensors, calibrated_tensors
+from calibrant.models.onnx.model import Model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
@@ -24,6 +22,8 @@ from calibrant.studies.deploy import as_tensorrt_computes
 from calibrant.studies.prepare import open_to_calibrate, quantization_plan, require_readable
 from calibrant.studies.remarks import on_activations, on_graph
 from calibrant.studies.replacing import place_for, require_free
+from calibrant.targets.tensorrt.inner import with_inner_tensors
+from calibrant.targets.tensorrt.tensors import CalibratedTensors, calibrated_tensors
 
 
 @dataclass(frozen=True)

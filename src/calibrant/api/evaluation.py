@@ -13,7 +13,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Latency
-from calibrant.graph.points import has_qdq
+from calibrant.models.onnx.points import has_qdq
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import evaluate as evaluate_stage
 from calibrant.stages.evaluate import require_readable

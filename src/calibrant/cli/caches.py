@@ -14,8 +14,8 @@ from calibrant.cli.options import JSON, MODEL
 from calibrant.cli.output import given, print_json, say
 
 if TYPE_CHECKING:
-    from calibrant.artifacts.trt_cache import TensorRTCache
-    from calibrant.artifacts.trt_cache_diff import CacheDifference, ScaleChange
+    from calibrant.targets.tensorrt.cache import TensorRTCache
+    from calibrant.targets.tensorrt.cache_diff import CacheDifference, ScaleChange
 
 DIFFERENT = 1
 CHECK_FAILED = 1
@@ -147,8 +147,8 @@ def migrate(as_json: bool, **settings: Any) -> None:
 
 
 def _listing(name: str, content: TensorRTCache) -> Iterator[str]:
-    from calibrant.artifacts.trt_cache import hex_of, origin_of, threshold_of, unfit_scales
     from calibrant.core.printable import printable
+    from calibrant.targets.tensorrt.cache import hex_of, origin_of, threshold_of, unfit_scales
 
     yield f"{name}: {origin_of(content.header)}, {len(content.scales)} tensors"
     if not content.scales:

@@ -76,7 +76,7 @@ def _recognised(arguments: Sequence[str]) -> str | None:
     models = [Path(text) for text in arguments if text.endswith(".onnx")]
     if not models or not models[0].is_file():
         return None
-    from calibrant.graph.model import load_model, signature_of
+    from calibrant.models.onnx.model import load_model, signature_of
     from calibrant.tasks.registry import recognised
 
     return recognised(signature_of(load_model(models[0]))).task

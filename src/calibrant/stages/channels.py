@@ -14,8 +14,8 @@ from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.reductions import ChannelOutputs, with_channel_reductions
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.reductions import ChannelOutputs, with_channel_reductions
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession, drive
 

@@ -19,9 +19,9 @@ from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.points import upper_bounds
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.points import upper_bounds
+from calibrant.models.onnx.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession, drive
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample
-from calibrant.graph.mending.rounding import Moments
-from calibrant.graph.mending.windows import Window, windows_of
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.transforms.rounding import Moments
+from calibrant.models.onnx.transforms.windows import Window, windows_of
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession, drive
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import ModelError
 from calibrant.core.types import Feeds, Runtime, Session
-from calibrant.graph.model import Graph, Model, opset_of, save_model, signature_of
-from calibrant.graph.points import activation_tensors, plugins_of
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Graph, Model, opset_of, save_model, signature_of
+from calibrant.models.onnx.points import activation_tensors, plugins_of
+from calibrant.models.onnx.probe import with_outputs
 from calibrant.stages.sessions import WatchedSession
 
 # Of a tensor's largest magnitude, or of a value itself. Other kernels for the same operator differ in the

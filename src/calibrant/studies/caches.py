@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from calibrant.artifacts.trt_cache import (
+from calibrant.core.errors import DataError, SettingsError
+from calibrant.targets.tensorrt.cache import (
     LEGACY,
     TensorRTCache,
     assuming,
@@ -13,15 +14,14 @@ from calibrant.artifacts.trt_cache import (
     origin_of,
     version_named,
 )
-from calibrant.artifacts.trt_cache_diff import CacheDifference, difference
-from calibrant.artifacts.trt_cache_files import (
+from calibrant.targets.tensorrt.cache_diff import CacheDifference, difference
+from calibrant.targets.tensorrt.cache_files import (
     read_cache,
     read_cache_json,
     write_cache,
     write_cache_json,
 )
-from calibrant.artifacts.trt_cache_json import to_json
-from calibrant.core.errors import DataError, SettingsError
+from calibrant.targets.tensorrt.cache_json import to_json
 
 
 def show_cache(file: str | Path, assume_version: str | None = None) -> TensorRTCache:

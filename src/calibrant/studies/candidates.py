@@ -8,16 +8,16 @@ from pathlib import Path
 
 from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.store import write_bytes
-from calibrant.artifacts.trt_cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.types import Encoding, Range, Scheme, Statistics
-from calibrant.graph.model import Model
-from calibrant.graph.points import QuantPlan
-from calibrant.graph.qdq_variants import QdqVariants
-from calibrant.graph.tensorrt_tensors import CalibratedTensors
+from calibrant.models.onnx.model import Model
+from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.qdq_variants import QdqVariants
 from calibrant.stages.calibrate import RangeChoices, encodings_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
+from calibrant.targets.tensorrt.cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
+from calibrant.targets.tensorrt.tensors import CalibratedTensors
 
 
 @dataclass(frozen=True)

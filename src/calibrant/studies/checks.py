@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibrant.core.errors import RuntimeFailedError, SettingsError
-from calibrant.graph.model import load_model
-from calibrant.graph.rules import RULES, violations
+from calibrant.models.onnx.model import load_model
+from calibrant.models.onnx.rules import RULES, violations
 from calibrant.runtimes import tensorrt_rtx
 
 AUTO = "auto"

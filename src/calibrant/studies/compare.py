@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from calibrant.artifacts.trt_cache_diff import ScaleChange, difference
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.metrics import Metric, Score, loss
 from calibrant.core.short_repr import ShortRepr
@@ -16,6 +15,7 @@ from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.studies.measuring import STOPPED
 from calibrant.studies.runs import Run, load_run
 from calibrant.studies.verdict import BASELINE
+from calibrant.targets.tensorrt.cache_diff import ScaleChange, difference
 
 SCHEMA_VERSION = 2
 SCALE_TOLERANCE = 1e-3

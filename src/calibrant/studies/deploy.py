@@ -7,21 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from calibrant.artifacts.trt_cache import (
+from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, Scheme, Session
+from calibrant.models.onnx.model import Model
+from calibrant.stages.remote.files import NamedFile
+from calibrant.stages.remote.predicting import ModelToOpen
+from calibrant.studies.candidates import CandidateFormat, CandidateModel
+from calibrant.targets.tensorrt.cache import (
     ALGORITHMS,
     DEFAULT_TENSORRT,
     LAST_WITH_CALIBRATORS,
     LEGACY,
     version_named,
 )
-from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, Scheme, Session
-from calibrant.graph.model import Model
-from calibrant.graph.tensorrt_inner import with_inner_tensors
-from calibrant.graph.tensorrt_sigmoid import with_tensorrt_sigmoid
-from calibrant.graph.tensorrt_tensors import calibrated_tensors
-from calibrant.stages.remote.files import NamedFile
-from calibrant.stages.remote.predicting import ModelToOpen
-from calibrant.studies.candidates import CandidateFormat, CandidateModel
+from calibrant.targets.tensorrt.inner import with_inner_tensors
+from calibrant.targets.tensorrt.sigmoid import with_tensorrt_sigmoid
+from calibrant.targets.tensorrt.tensors import calibrated_tensors
 
 TENSORRT = "tensorrt"
 Batches: TypeAlias = Callable[[], Iterator[Feeds]]

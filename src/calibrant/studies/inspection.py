@@ -12,11 +12,11 @@ from calibrant.core.errors import ModelError
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Recognition
 from calibrant.core.types import ModelSignature, Scheme, TensorInfo
-from calibrant.graph.cost import costs, total_macs, total_parameters
-from calibrant.graph.kept_float import reasons_in_words
-from calibrant.graph.model import Model, load_model, opset_of, signature_of, with_fixed_input
-from calibrant.graph.points import QuantPlan, precision_map, quant_plan
-from calibrant.graph.tensorrt_implicit import LayerPrecision
+from calibrant.models.onnx.cost import costs, total_macs, total_parameters
+from calibrant.models.onnx.implicit import LayerPrecision
+from calibrant.models.onnx.kept_float import reasons_in_words
+from calibrant.models.onnx.model import Model, load_model, opset_of, signature_of, with_fixed_input
+from calibrant.models.onnx.points import QuantPlan, precision_map, quant_plan
 from calibrant.studies.plan import sides_of
 from calibrant.studies.sample_reading import SampleReading
 from calibrant.tasks.registry import recognised

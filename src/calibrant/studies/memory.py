@@ -16,7 +16,7 @@ from calibrant.core.machine import memory_limit, resident_bytes
 from calibrant.core.progress import Progress
 from calibrant.core.sizes import bytes_in, shown_bytes
 from calibrant.core.types import Runtime
-from calibrant.graph.memory import footprint
+from calibrant.models.onnx.memory import footprint
 from calibrant.studies.run import Study
 
 SHARE = 80

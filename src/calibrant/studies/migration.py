@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from calibrant.artifacts.store import require_writable
-from calibrant.artifacts.trt_cache import origin_of
-from calibrant.artifacts.trt_cache_files import read_cache
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.printable import printable
 from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Encoding, PerTensor, QuantSpec, Scheme
-from calibrant.graph.model import Model, load_model, raised, save_model
-from calibrant.graph.movement import value_sources
-from calibrant.graph.points import QuantPlan, activation_tensors, quant_plan
-from calibrant.graph.qdq import qdq_to_deploy
+from calibrant.models.onnx.model import Model, load_model, raised, save_model
+from calibrant.models.onnx.movement import value_sources
+from calibrant.models.onnx.points import QuantPlan, activation_tensors, quant_plan
+from calibrant.models.onnx.qdq import qdq_to_deploy
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.same_function import require_same_on_synthetic_inputs
 from calibrant.studies.caches import assumed
 from calibrant.studies.checks import AUTO, CheckResult, check_named
+from calibrant.targets.tensorrt.cache import origin_of
+from calibrant.targets.tensorrt.cache_files import read_cache
 
 # For a tensor in which calibration saw nothing but zeros: they are stored exactly with any scale.
 SCALE_FOR_ZERO = 1.0

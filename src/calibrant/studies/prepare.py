@@ -15,7 +15,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
 from calibrant.core.tasks import AUTO, MODEL, Reading, Recognition, SampleSet, Task, TaskDefinition
 from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Scheme
-from calibrant.graph.model import (
+from calibrant.models.onnx.model import (
     Model,
     dynamic_plane_input,
     load_model,
@@ -26,8 +26,8 @@ from calibrant.graph.model import (
     signature_of,
     with_fixed_input,
 )
-from calibrant.graph.points import pooling_ties, quant_plan, require_no_plugins
-from calibrant.graph.qdq import require_finite_weights
+from calibrant.models.onnx.points import pooling_ties, quant_plan, require_no_plugins
+from calibrant.models.onnx.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.same_function import require_same_function

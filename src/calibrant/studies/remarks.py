@@ -9,9 +9,9 @@ from calibrant.core.metrics import Score
 from calibrant.core.schemes import OPENVINO
 from calibrant.core.tasks import TaskDefinition, Words
 from calibrant.core.types import Latency, Runtime, Scheme, Statistics
-from calibrant.graph.kept_float import ASKED_FOR, reasons_in_words
-from calibrant.graph.model import Model
-from calibrant.graph.points import QuantPlan
+from calibrant.models.onnx.kept_float import ASKED_FOR, reasons_in_words
+from calibrant.models.onnx.model import Model
+from calibrant.models.onnx.points import QuantPlan
 from calibrant.studies.result import DataSummary, Trial
 from calibrant.studies.verdict import BASELINE
 

@@ -20,7 +20,7 @@ from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Task
 from calibrant.core.types import Runtime, Sample, Statistics
-from calibrant.graph.model import needs_a_copy, save_model
+from calibrant.models.onnx.model import needs_a_copy, save_model
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import Evaluation, require_readable
 from calibrant.stages.remote.collecting import collect_by

@@ -10,8 +10,6 @@ from pathlib import Path
 from calibrant.artifacts.checksums import read_checksums, require_sound
 from calibrant.artifacts.encodings import read_encodings
 from calibrant.artifacts.statistics import read_statistics
-from calibrant.artifacts.trt_cache import TensorRTCache
-from calibrant.artifacts.trt_cache_files import read_cache
 from calibrant.artifacts.versions import read_versioned
 from calibrant.core.errors import DataError
 from calibrant.core.metrics import Evidence
@@ -22,6 +20,8 @@ from calibrant.studies.result import READABLE, StudyResult, Trial
 from calibrant.studies.run import RESULT, STATISTICS
 from calibrant.studies.run_files import require_inside, require_study
 from calibrant.studies.verdict import BASELINE
+from calibrant.targets.tensorrt.cache import TensorRTCache
+from calibrant.targets.tensorrt.cache_files import read_cache
 
 _TELLING_OPTIONS = ("precision=", "int8=", "qdq=")
 

@@ -10,7 +10,7 @@ import numpy as np
 from calibrant.core.formats import INT8
 from calibrant.core.statistics import statistics_of
 from calibrant.core.types import Range, Statistics
-from calibrant.graph.tensorrt_tensors import CalibratedTensors
+from calibrant.targets.tensorrt.tensors import CalibratedTensors
 
 LARGEST_INTEGER = int(INT8.highest)
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.graph.model import Model, load_model
+from calibrant.models.onnx.model import Model, load_model
 
 CHANNELS = 4
 

@@ -13,8 +13,8 @@ from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
-from calibrant.graph.points import quant_plan
-from calibrant.graph.qdq import with_qdq
+from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.qdq import with_qdq
 from calibrant.runtimes import runtime_named
 from calibrant.stages.diagnosis.growth import noise_by_tensor
 from calibrant.stages.diagnosis.subsets import only

@@ -4,7 +4,7 @@ import pytest
 from small_net import small_net
 
 from calibrant.core.schemes import ONNXRUNTIME, TENSORRT
-from calibrant.graph.points import QuantPlan, quant_plan
+from calibrant.models.onnx.points import QuantPlan, quant_plan
 from calibrant.stages.diagnosis.subsets import layers_of, only, tensors_read, without
 
 

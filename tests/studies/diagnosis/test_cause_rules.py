@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibrant.graph.tensor_facts import TensorFacts
+from calibrant.models.onnx.tensor_facts import TensorFacts
 from calibrant.studies.diagnosis import rules
 from calibrant.studies.diagnosis.result import LayerSensitivity, Peaks, RangeError, TensorDiagnosis
 from calibrant.studies.diagnosis.rules import Evidence, Found

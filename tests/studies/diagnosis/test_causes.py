@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.metrics import Loss, Metric
 from calibrant.core.tasks import Words
-from calibrant.graph.model import load_model
+from calibrant.models.onnx.model import load_model
 from calibrant.studies.diagnosis.case import DiagnosedCandidate, DiagnosisInput, case_of
 from calibrant.studies.diagnosis.causes import causes_of
 from calibrant.studies.diagnosis.result import (

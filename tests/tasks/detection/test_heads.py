@@ -16,7 +16,7 @@ from onnx_heads import BOXES, HEIGHT, KINDS, SCORES, WIDTH, Head
 from calibrant.core.errors import ModelError
 from calibrant.core.tasks import MODEL
 from calibrant.core.types import ModelSignature
-from calibrant.graph.model import load_model, signature_of
+from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.families import recognise
 from calibrant.tasks.detection.profile import family_named, packaged_profiles

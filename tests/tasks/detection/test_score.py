@@ -13,7 +13,7 @@ from scenes import CATEGORIES, pycocotools_numbers, scene
 
 from calibrant.core.metrics import Score
 from calibrant.core.tasks import MODEL
-from calibrant.graph.model import load_model, signature_of
+from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.evidence import MatchTable

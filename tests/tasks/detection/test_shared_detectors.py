@@ -8,7 +8,7 @@ import pytest
 
 from calibrant.core.tasks import MODEL
 from calibrant.core.types import ModelSignature
-from calibrant.graph.model import load_model, signature_of
+from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection import DetectionTask, match_categories, open_dataset, recognise
 

@@ -11,7 +11,7 @@ import calibrant
 from calibrant.core.errors import ModelError
 from calibrant.core.tasks import MODEL
 from calibrant.core.types import FloatArray
-from calibrant.graph.model import load_model, signature_of
+from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.tasks.detection.families import recognise
 from calibrant.tasks.detection.task import DetectionTask

@@ -17,9 +17,9 @@ from calibrant.core.progress import Progress
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.tasks import Task
 from calibrant.core.types import Observer, Range, Runtime, Sample, Session, Statistics
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.points import upper_bounds
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.points import upper_bounds
+from calibrant.models.onnx.probe import with_outputs
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder
 from calibrant.stages.coverage.summary import TensorSummary, summary_of
 from calibrant.stages.parallel import in_order, workers_of

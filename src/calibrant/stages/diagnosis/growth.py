@@ -10,8 +10,8 @@ import numpy as np
 
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.probe import with_outputs
 from calibrant.stages.sessions import WatchedSession, drive
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from calibrant.graph.points import ActivationPoint, QuantPlan
+from calibrant.models.onnx.points import ActivationPoint, QuantPlan
 
 
 def layers_of(plan: QuantPlan) -> tuple[str, ...]:

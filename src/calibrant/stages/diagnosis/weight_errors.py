@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
 from calibrant.core.types import FloatArray, QuantSpec
-from calibrant.graph.model import Model
-from calibrant.graph.points import QuantPlan, WeightPoint
-from calibrant.graph.walk import constant_tensor, name_of
+from calibrant.models.onnx.model import Model
+from calibrant.models.onnx.points import QuantPlan, WeightPoint
+from calibrant.models.onnx.walk import constant_tensor, name_of
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from calibrant.core.progress import Advance, Progress
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.tasks import Task
 from calibrant.core.types import FloatArray, Observer, Sample, Statistics
-from calibrant.graph.model import Model, save_model
-from calibrant.graph.points import upper_bounds
-from calibrant.graph.probe import with_outputs
+from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.points import upper_bounds
+from calibrant.models.onnx.probe import with_outputs
 from calibrant.runtimes import on_one_core, runtime_named
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder, anchored, require_all
 from calibrant.stages.parallel import in_order, workers_of

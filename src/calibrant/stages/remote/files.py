@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from calibrant.core.errors import DataError
 from calibrant.core.tasks import Task
-from calibrant.graph.files import sha256_of
+from calibrant.models.onnx.files import sha256_of
 
 T = TypeVar("T", bound=AbstractContextManager[object])
 

@@ -13,7 +13,7 @@ from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Look, Task
 from calibrant.core.types import Runtime
-from calibrant.graph.model import Model
+from calibrant.models.onnx.model import Model
 from calibrant.stages.coverage.duplicates import near_pairs, near_pairs_within
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.parallel import in_order

@@ -10,8 +10,8 @@ from pathlib import Path
 from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import SampleSet
-from calibrant.graph.model import save_model
-from calibrant.graph.qdq import with_qdq
+from calibrant.models.onnx.model import save_model
+from calibrant.models.onnx.qdq import with_qdq
 from calibrant.stages.calibrate import encodings_from
 from calibrant.stages.evaluate import evaluate
 from calibrant.studies.coverage.growth import Grown, Ranges, Subset, extreme_orders

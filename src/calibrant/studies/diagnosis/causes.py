@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from calibrant.core.types import FloatArray
-from calibrant.graph.tensor_facts import equalizing_bits, facts_of
+from calibrant.models.onnx.tensor_facts import equalizing_bits, facts_of
 from calibrant.studies.commands import study_command
 from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.result import (

@@ -15,9 +15,9 @@ from calibrant.core.metrics import Loss
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import Evaluated
 from calibrant.core.types import Encoding
-from calibrant.graph.model import save_model
-from calibrant.graph.points import QuantPlan
-from calibrant.graph.qdq import with_qdq
+from calibrant.models.onnx.model import save_model
+from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.qdq import with_qdq
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.recommend import Candidate, PairedBootstrap
 from calibrant.studies.run import Study

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
-from calibrant.graph.points import QuantPlan
-from calibrant.graph.qdq import with_qdq
-from calibrant.graph.walk import name_of
+from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.qdq import with_qdq
+from calibrant.models.onnx.walk import name_of
 from calibrant.stages.diagnosis.growth import noise_by_tensor
 from calibrant.stages.diagnosis.range_errors import decibels
 from calibrant.stages.diagnosis.subsets import layers_of, only, tensors_read, without

@@ -13,7 +13,7 @@ import numpy as np
 from calibrant.core.formats import INT8
 from calibrant.core.tasks import Words
 from calibrant.core.types import FloatArray
-from calibrant.graph.tensor_facts import TensorFacts
+from calibrant.models.onnx.tensor_facts import TensorFacts
 from calibrant.studies.diagnosis.result import LayerSensitivity, RangeError, TensorDiagnosis
 
 FEW = 0.05

@@ -10,10 +10,10 @@ import numpy as np
 from calibrant.core.progress import Progress
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import Encoding, Sample
-from calibrant.graph.points import ActivationPoint
-from calibrant.graph.reductions import with_channels
-from calibrant.graph.tensor_facts import kind_of
-from calibrant.graph.walk import name_of
+from calibrant.models.onnx.points import ActivationPoint
+from calibrant.models.onnx.reductions import with_channels
+from calibrant.models.onnx.tensor_facts import kind_of
+from calibrant.models.onnx.walk import name_of
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.diagnosis.range_errors import bounds_of, decibels, quantization_error, shape_of
 from calibrant.stages.diagnosis.weight_errors import WeightError, weight_error, weights_of

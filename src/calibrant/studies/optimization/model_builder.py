@@ -16,19 +16,26 @@ from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Task
 from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics
-from calibrant.graph.cost import costs
-from calibrant.graph.mending.bias import bias_corrected
-from calibrant.graph.mending.equalize import Equalization, equalized
-from calibrant.graph.mending.mended import Mended
-from calibrant.graph.mending.outputs import outputs_equalized
-from calibrant.graph.mending.rounding import Moments, Rounded, rounded_weights, with_rounded
-from calibrant.graph.mending.zero_points import Shift, centred, half_widths, settled, shiftable, shifted_means
-from calibrant.graph.model import save_model
-from calibrant.graph.movement import value_sources
-from calibrant.graph.points import pooling_ties, quant_plan
-from calibrant.graph.qdq import qdq_to_deploy
-from calibrant.graph.reductions import with_channels
-from calibrant.graph.walk import name_of
+from calibrant.models.onnx.cost import costs
+from calibrant.models.onnx.model import save_model
+from calibrant.models.onnx.movement import value_sources
+from calibrant.models.onnx.points import pooling_ties, quant_plan
+from calibrant.models.onnx.qdq import qdq_to_deploy
+from calibrant.models.onnx.reductions import with_channels
+from calibrant.models.onnx.transforms.bias import bias_corrected
+from calibrant.models.onnx.transforms.equalize import Equalization, equalized
+from calibrant.models.onnx.transforms.mended import Mended
+from calibrant.models.onnx.transforms.outputs import outputs_equalized
+from calibrant.models.onnx.transforms.rounding import Moments, Rounded, rounded_weights, with_rounded
+from calibrant.models.onnx.transforms.zero_points import (
+    Shift,
+    centred,
+    half_widths,
+    settled,
+    shiftable,
+    shifted_means,
+)
+from calibrant.models.onnx.walk import name_of
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect

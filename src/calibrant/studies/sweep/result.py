@@ -12,7 +12,7 @@ from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError, ModelError
 from calibrant.core.metrics import Loss, Metric
 from calibrant.core.short_repr import ShortRepr
-from calibrant.graph.model import model_sha256
+from calibrant.models.onnx.model import model_sha256
 from calibrant.studies.request import REQUEST
 from calibrant.studies.result import StudyResult, rounded_loss
 from calibrant.studies.runs import load_run

@@ -1,0 +1,59 @@
+"""Q/DQ models that differ in what calibrators chose: the graph is edited and serialized once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import onnx
+
+from calibrant.core.types import Encoding, Scheme
+from calibrant.models.onnx.model import Model, fits_one_file, save_model, save_serialized, serialized
+from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.qdq import parameter_tensors, qdq_model, require_encodings
+
+
+class QdqVariants:
+    """Saves what :func:`qdq_to_deploy` makes of one model and plan, for several encodings, byte for byte.
+
+    All encodings have the scheme's spec. Where biases are integers too the weights depend on the encodings,
+    and a model beyond what protobuf holds is no value that can be kept: there each is made anew.
+    """
+
+    def __init__(self, model: Model, plan: QuantPlan, scheme: Scheme) -> None:
+        self._model, self._plan, self._scheme = model, plan, scheme
+        self._template: _Template | None = None
+
+    def saver(self, encodings: Mapping[str, Encoding]) -> Callable[[Path], None]:
+        """What writes the model with these encodings to a file, as save_model does.
+
+        The model is made now: raises SettingsError and NumericsError as with_qdq.
+        """
+        if self._template is None:
+            float_weights = not self._scheme.stores_integers
+            made = qdq_model(self._model, self._plan, encodings, self._scheme, float_weights=float_weights)
+            if self._scheme.quantizes_biases or not fits_one_file(made.ir):
+                return partial(save_model, made.ir)
+            self._template = _Template(serialized(made.ir), made.parameters)
+        require_encodings(self._plan, encodings)
+        chosen = [encodings[point.encoded_as] for point in self._plan.activations]
+        return partial(save_serialized, self._template.with_encodings(chosen))
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A serialized model, and for each activation the initializers of its scale and zero point."""
+
+    proto: onnx.ModelProto
+    parameters: tuple[tuple[str, str], ...]
+
+    def with_encodings(self, encodings: Sequence[Encoding]) -> bytes:
+        """The model with these encodings, one for each activation: the last ones are still in it."""
+        initializers = {tensor.name: tensor for tensor in self.proto.graph.initializer}
+        for names, encoding in zip(self.parameters, encodings, strict=True):
+            for name, tensor in zip(names, parameter_tensors(encoding), strict=True):
+                initializers[name].raw_data = tensor.tobytes()
+        content: bytes = self.proto.SerializeToString()
+        return content

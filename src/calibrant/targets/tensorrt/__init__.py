@@ -1,0 +1,1 @@
+"""TensorRT: its calibration caches, and the tensors that its fused layers leave to calibrate."""
