@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from targets import TARGETS
 from targets.base import Target, refusals
 
 from calibrant.core.errors import DataError
+from targets import TARGETS
 
 REGRESSIONS = Path(__file__).resolve().parents[2] / "fuzz" / "regressions"
 SLOW = {name for name in TARGETS if name.startswith("run-")}
