@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from calibrant.api.calibration import CalibrationResult as CalibrationResult
     from calibrant.api.calibration import calibrate as calibrate
     from calibrant.api.calibration_coverage import coverage as coverage
+    from calibrant.api.deployment import deploy as deploy
     from calibrant.api.diagnosis import diagnose as diagnose
     from calibrant.api.evaluation import EvaluationResult as EvaluationResult
     from calibrant.api.evaluation import evaluate as evaluate
@@ -48,6 +49,7 @@ _HOMES = {
     "CalibrationResult": "calibrant.api.calibration",
     "calibrate": "calibrant.api.calibration",
     "coverage": "calibrant.api.calibration_coverage",
+    "deploy": "calibrant.api.deployment",
     "diagnose": "calibrant.api.diagnosis",
     "EvaluationResult": "calibrant.api.evaluation",
     "evaluate": "calibrant.api.evaluation",

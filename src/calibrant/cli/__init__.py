@@ -17,6 +17,7 @@ from calibrant.cli.caches import cache, migrate
 from calibrant.cli.commands import calibrate, demo, evaluate, inspect, resume, study
 from calibrant.cli.compare import compare
 from calibrant.cli.coverage import coverage
+from calibrant.cli.deploy import deploy
 from calibrant.cli.diagnose import diagnose
 from calibrant.cli.doctor import completion, doctor
 from calibrant.cli.optimize import optimize
@@ -50,6 +51,7 @@ for command in (
     diagnose,
     coverage,
     optimize,
+    deploy,
     report,
     runs,
     inspect,

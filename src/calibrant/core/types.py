@@ -315,6 +315,23 @@ class QuantizingRuntime(Protocol):
         ...
 
 
+@runtime_checkable
+class ConvertingRuntime(Runtime, Protocol):
+    """A runtime with a form of its own for models on the disk (an engine, an IR)."""
+
+    def convert(self, candidate: Deployable, stem: Path) -> tuple[Path, ...]:
+        """Write a candidate in that form; the first of its files is what :meth:`open_converted` takes.
+
+        stem: the path with which the files' names begin.
+        Raises RuntimeFailedError with the vendor's words.
+        """
+        ...
+
+    def open_converted(self, file: Path) -> Session:
+        """Open what :meth:`convert` wrote. Raises as Runtime.open."""
+        ...
+
+
 class Sample(Protocol):
     """One item of a data set; its id is stable between runs and unique in its set."""
 

@@ -14,7 +14,7 @@ from calibrant.core.closing import ClosesOnExit
 from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.reading import require_regular
-from calibrant.core.types import Feeds, Latency, Observer
+from calibrant.core.types import Deployable, Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.recording import RecordingSession
 from calibrant.runtimes.timing import timed
@@ -62,6 +62,21 @@ class OpenVINO:
             network = self._core.read_model(str(model))
             compiled = self._core.compile_model(network, _DEVICE, self._configuration())
         return OpenVINOSession(compiled, [_name_of(port) for port in network.outputs], self._workers)
+
+    def convert(self, candidate: Deployable, stem: Path) -> tuple[Path, ...]:
+        """Write a candidate's Q/DQ model as IR (.xml and .bin), weights as they are.
+
+        Raises RuntimeFailedError with OpenVINO's words.
+        """
+        with in_our_words(f"OpenVINO cannot convert {candidate.qdq.name}"):
+            require_regular(candidate.qdq)
+            files = stem.with_name(f"{stem.name}.xml"), stem.with_name(f"{stem.name}.bin")
+            ov.save_model(self._core.read_model(str(candidate.qdq)), str(files[0]), compress_to_fp16=False)
+        return files
+
+    def open_converted(self, file: Path) -> OpenVINOSession:
+        """Open an IR file. Raises RuntimeFailedError with OpenVINO's words."""
+        return self.open(file)
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""

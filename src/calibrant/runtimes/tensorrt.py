@@ -126,17 +126,43 @@ class TensorRT:
 
     def open_candidate(self, candidate: Deployable) -> TensorRTSession:
         """Open a study's candidate in the form that ``int8`` names. Raises as :meth:`open`."""
-        if self._int8 == EXPLICIT:
-            return self.open(candidate.qdq)
-        if self._int8 == CACHE:
-            return self._open(
-                candidate.float_model, Implicit(candidate.algorithm, candidate.quantile, candidate.cache)
-            )
+        if self._int8 != CALIBRATE:
+            return self._open(*self._as_quantized(candidate))
         if not candidate.is_tensorrts_own:
             raise RuntimeFailedError(
                 f"TensorRT has no calibrator {candidate.name}; use int8=cache to give it Calibrant's scales"
             )
         return self._calibrated(candidate)
+
+    def convert(self, candidate: Deployable, stem: Path) -> tuple[Path, ...]:
+        """Write a candidate's engine, built here for this GPU; ``int8`` says from which form.
+
+        Raises RuntimeFailedError with TensorRT's words, SettingsError with int8=calibrate.
+        """
+        if self._int8 == CALIBRATE:
+            raise SettingsError("int8=calibrate has no scales of the run; use int8=explicit or int8=cache")
+        model, implicit = self._as_quantized(candidate)
+        self._open(model, implicit).close()
+        engine = stem.with_name(f"{stem.name}.engine")
+        write_atomically(engine, read_bytes(self._plan(model, implicit)))
+        return (engine,)
+
+    def open_converted(self, file: Path) -> TensorRTSession:
+        """Load an engine of this TensorRT and GPU. Raises RuntimeFailedError with TensorRT's words."""
+        worker = self._worker()
+        try:
+            self._known = self._greet(worker)
+            _load(worker, file, file.name)
+        except BaseException:
+            worker.close()
+            raise
+        return TensorRTSession(worker, file.name, (), None)
+
+    def _as_quantized(self, candidate: Deployable) -> tuple[Path, Implicit | None]:
+        if self._int8 == EXPLICIT:
+            return candidate.qdq, None
+        implicit = Implicit(candidate.algorithm, candidate.quantile, candidate.cache)
+        return candidate.float_model, implicit
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> RecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -162,12 +188,10 @@ class TensorRT:
         worker = self._worker()
         try:
             self._known = self._greet(worker)
-            plan = self._home / "engines" / f"{self._key(model, implicit, cache)}.plan"
+            plan = self._plan(model, implicit, cache)
             if not plan.exists():
                 self._build(worker, model, plan, implicit, cache)
-            worker.ask(
-                {"kind": "open", "plan": str(plan)}, doing=f"opening {model.name}", seconds=_RUN_SECONDS
-            )
+            _load(worker, plan, model.name)
         except BaseException:
             worker.close()
             raise
@@ -176,6 +200,9 @@ class TensorRT:
         for warning in warnings:
             self._progress.note(f"{worker.name}, building {model.name}: {warning}")
         return TensorRTSession(worker, model.name, output_names(model), facts.get("seconds"), warnings)
+
+    def _plan(self, model: Path, implicit: Implicit | None, cache: Path | None = None) -> Path:
+        return self._home / "engines" / f"{self._key(model, implicit, cache)}.plan"
 
     def _build(
         self, worker: WorkerProcess, model: Path, plan: Path, implicit: Implicit | None, cache: Path | None
@@ -265,8 +292,8 @@ class TensorRT:
 class TensorRTSession(ClosesOnExit):
     """An engine that a worker holds; a context manager.
 
-    outputs: the graph's, in its order. ``build_seconds`` is how long building the engine took, and
-    ``build_warnings`` what TensorRT warned of meanwhile.
+    outputs: the graph's, in its order; none: the engine's in its own. ``build_seconds`` is how
+    long building the engine took, and ``build_warnings`` what TensorRT warned of meanwhile.
     """
 
     def __init__(
@@ -287,7 +314,7 @@ class TensorRTSession(ClosesOnExit):
         Raises RuntimeFailedError with TensorRT's words.
         """
         _, outputs = self._ask({"kind": "run"}, feeds, f"running {self._model}")
-        return {name: outputs[name] for name in self._outputs}
+        return {name: outputs[name] for name in self._outputs or outputs}
 
     def latency(self, feeds: Feeds, runs: int = 200) -> Latency:
         """Time ``runs`` runs, batch as in ``feeds``, after a warm-up; the pipe to the worker is left out."""
@@ -316,6 +343,10 @@ class TensorRTSession(ClosesOnExit):
         if self._worker is None:
             raise RuntimeFailedError(f"the session of {self._model} is closed; open it again")
         return self._worker.ask(request, feeds, doing=doing, seconds=_RUN_SECONDS)
+
+
+def _load(worker: WorkerProcess, plan: Path, name: str) -> None:
+    worker.ask({"kind": "open", "plan": str(plan.absolute())}, doing=f"opening {name}", seconds=_RUN_SECONDS)
 
 
 OPTIONS: dict[str, Callable[[str], Any]] = {

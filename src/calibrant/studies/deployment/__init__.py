@@ -1,0 +1,1 @@
+"""Handing a run's model over to where it is deployed."""
