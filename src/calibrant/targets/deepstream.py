@@ -46,10 +46,7 @@ def nvinfer_configuration(
         f"maintain-aspect-ratio={int(keeps_aspect)}",
         f"symmetric-padding={int(keeps_aspect and preparation.get('align') == _CENTRED)}",
         f"output-blob-names={';'.join(outputs)}",
-        "# Reading these outputs takes a parser of yours, which DeepStream loads:",
-        "# num-detected-classes=",
-        "# parse-bbox-func-name=",
-        "# custom-lib-path=",
+        "# Reading these outputs takes a parser of yours: nvinfer's keys custom-lib-path and parse-*.",
         "",
     ]
     return "\n".join(lines)
