@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from calibrant.artifacts.store import output_folder, write_bytes
 from calibrant.core.errors import OutputError, SettingsError
-from calibrant.core.reading import is_regular, sha256_of
+from calibrant.core.reading import is_regular, read_bytes
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT, TENSORRT_IMPLICIT
 from calibrant.core.types import ConvertingRuntime, Runtime
 from calibrant.models.onnx.model import load_model, signature_of
@@ -168,14 +167,7 @@ def _copied(source: Path, target: Path) -> tuple[str, ...]:
     weights = source.with_name(f"{source.name}.data")
     pairs = [(source, target)] + ([(weights, target.with_name(weights.name))] if is_regular(weights) else [])
     for old, new in pairs:
-        try:
-            shutil.copyfile(old, new)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {new}: {error.strerror}; choose another folder with --out"
-            ) from error
-        if sha256_of(old) != sha256_of(new):
-            raise OutputError(f"{new} is not what was written; is the disk sound?")
+        write_bytes(new, read_bytes(old))
     return tuple(new.name for _, new in pairs)
 
 
