@@ -297,5 +297,5 @@ def test_names_that_mean_nothing_are_refused_with_an_example(name: str) -> None:
 
 def test_every_example_is_a_name_and_none_is_twice() -> None:
     found = [dataclasses.astuple(format_named(name)) for name in EXAMPLES]
-    assert all(len(each) == 3 for each in found)
+    assert all(len(each) == 4 for each in found)
     assert len(set(EXAMPLES)) == len(EXAMPLES)

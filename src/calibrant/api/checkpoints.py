@@ -53,6 +53,8 @@ def study_checkpoint(
     max_loss: float | None = None,
     seed: int = 0,
     write: bool = True,
+    device: str = "cpu",
+    max_memory: str | None = None,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Measure ways to quantize a transformer checkpoint on texts, in one reading of its weights.
@@ -65,9 +67,10 @@ def study_checkpoint(
     they are to have. tokens: of each document that are looked at. max_loss: KL (nats a token) that may be
     lost; the smallest candidate within it is recommended; None: the one of the least KL. seed: of the
     bootstrap. write: the recommended candidate as a checkpoint of compressed-tensors, which vLLM and SGLang
-    load.
-    Writes study.json and each candidate's evidence into ``out`` (default ``runs/<model>-<time>``).
-    Raises CalibrantError.
+    load. device: where blocks are computed, e.g. ``"cuda"``. max_memory: what the process may use, e.g.
+    ``"8GB"``; where more is needed streams are kept on disk.
+    Writes study.json and each candidate's evidence into ``out`` (default ``runs/<model>-<time>``). A study
+    that was cut off goes on from the last finished block when it is asked for again. Raises CalibrantError.
     """
     with _needing_llm():
         from calibrant.studies.checkpoints.run import run_checkpoint_study
@@ -75,7 +78,8 @@ def study_checkpoint(
         Path(model), calib, data, methods, formats, calibrators, candidates, limit, calib_limit, tokens, seed
     )
     plan = replace(plan, max_loss=max_loss, write=write, settings={**plan.settings, "max_loss": max_loss})
-    with output_folder(_target(model, out)) as made:
+    plan = replace(plan, device=device, memory=_allowed_bytes(max_memory))
+    with output_folder(_target(model, out, plan)) as made:
         return run_checkpoint_study(plan, made, progress or Silent())
 
 
@@ -93,28 +97,38 @@ def optimize_checkpoint(
     calib_limit: int | None = None,
     tokens: int = MOST_TOKENS,
     seed: int = 0,
+    max_kl: float | None = None,
     write: bool = True,
+    device: str = "cpu",
+    max_memory: str | None = None,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Give each layer the format that helps most within a budget, by measurement.
 
     bits: a quantized weight may take, scales and zero points included; gb: the whole model may take, 10**9
-    bytes; one of both. methods, formats: what layers may have (default ``mse+gptq`` and INT3, INT4 and INT8
+    bytes; max_kl: nats a token that may be lost, within which the smallest is looked for; one of the three.
+    methods, formats: what layers may have (default ``mse+gptq`` and INT3, INT4 and INT8
     weights). Costs of groups of layers are measured on calibration texts; a shortlist of allocations and
     every uniform recipe are measured end to end, the best within the budget is chosen on one half of the test
     documents and reported on the other; the best uniform one is delivered where it is better there, so that
     half is not wholly held out. Other arguments, what is written and raised: as for study_checkpoint.
     """
     with _needing_llm():
-        from calibrant.studies.checkpoints.optimizing import optimize_checkpoint_bits
+        from calibrant.studies.checkpoints.optimizing import Budget, optimize_checkpoint_bits
     folder = Path(model)
     chosen = formats or mixed_formats(folder)
     wanted = methods or "mse+gptq"
     plan = _plan(folder, calib, data, wanted, chosen, "minmax", None, limit, calib_limit, tokens, seed)
-    plan = replace(plan, write=write, settings={**plan.settings, "bits": bits, "gb": gb})
-    total = None if gb is None else int(gb * 1e9)
-    with output_folder(_target(model, out)) as made:
-        return optimize_checkpoint_bits(plan, bits, total, made, progress or Silent())
+    plan = replace(
+        plan,
+        write=write,
+        settings={**plan.settings, "bits": bits, "gb": gb, "max_kl": max_kl},
+        device=device,
+        memory=_allowed_bytes(max_memory),
+    )
+    budget = Budget(bits, None if gb is None else int(gb * 1e9), max_kl)
+    with output_folder(_target(model, out, plan)) as made:
+        return optimize_checkpoint_bits(plan, budget, made, progress or Silent())
 
 
 @contextmanager
@@ -127,8 +141,21 @@ def _needing_llm() -> Iterator[None]:
         ) from error
 
 
-def _target(model: PathLike, out: PathLike | None) -> Path:
-    return Path(out) if out is not None else new_run_folder(Path(model).resolve().name)
+def _target(model: PathLike, out: PathLike | None, plan: CheckpointStudyPlan) -> Path:
+    """Where a run goes: as named, where this very study was cut off, or a new folder."""
+    from calibrant.studies.checkpoints.resources import unfinished_run
+
+    if out is not None:
+        return Path(out)
+    fresh = new_run_folder(Path(model).resolve().name)
+    begun = sorted(fresh.parent.glob(f"{Path(model).resolve().name}-*"), reverse=True)
+    return unfinished_run(begun, plan.fingerprint) or fresh
+
+
+def _allowed_bytes(text: str | None) -> int | None:
+    from calibrant.studies.memory import allowed_bytes
+
+    return allowed_bytes(text)
 
 
 def _plan(

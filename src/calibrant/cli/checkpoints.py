@@ -38,6 +38,9 @@ _TOKENS = click.option(
     "--tokens", type=click.IntRange(min=2), metavar="N",
     help="For checkpoints: tokens of each document that are looked at [default: 2048].",
 )  # fmt: skip
+_DEVICE = click.option(
+    "--device", metavar="NAME", help="For checkpoints: where blocks are computed, e.g. cuda [default: cpu]."
+)
 _WRITE = click.option(
     "--write/--no-write", default=True, show_default=True,
     help="For checkpoints: write the recommended one as compressed-tensors.",
@@ -48,6 +51,7 @@ RECIPES = options(
     click.option("--candidate", "candidates", multiple=True, metavar="NAME=DIR", callback=_named_folders,
                  help="For checkpoints: one that another tool quantized, measured as well; repeatable."),
     _TOKENS,
+    _DEVICE,
     _WRITE,
 )  # fmt: skip
 BUDGETS = options(
@@ -55,12 +59,15 @@ BUDGETS = options(
                  help="For checkpoints: bits that a quantized weight may take, with its scales, e.g. 4.25."),
     click.option("--gb", type=click.FloatRange(min=0, min_open=True), metavar="N",
                  help="For checkpoints: gigabytes that the whole model may take."),
+    click.option("--max-kl", type=click.FloatRange(min=0, min_open=True), metavar="N",
+                 help="For checkpoints: the smallest that loses at most N nats a token."),
     _METHODS,
     _FORMATS,
     _TOKENS,
+    _DEVICE,
     _WRITE,
 )  # fmt: skip
-_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "write", "bits", "gb")
+_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "device", "write", "bits", "gb", "max_kl")
 _SHARED = ("model", "calib", "data", "out", "limit", "calib_limit", "seed")
 _NOTHING_RECOMMENDED = 4
 
@@ -93,7 +100,9 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Study a checkpoint and show the ranking."""
     from calibrant.api import checkpoints
 
-    _measure(checkpoints.study_checkpoint, settings, (*_SHARED, "calibrators", "max_loss"), as_json)
+    _measure(
+        checkpoints.study_checkpoint, settings, (*_SHARED, "calibrators", "max_loss", "max_memory"), as_json
+    )
 
 
 def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:

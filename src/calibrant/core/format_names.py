@@ -3,7 +3,8 @@
 ``w4a16-g128``: weights of 4 bits in groups of 128, activations of 16 bits, which are left as they are.
 ``w8a8``: integers of 8 bits, a scale for each output channel and each token. ``-gN`` or ``-channel``,
 ``-asym`` and ``-static`` (one scale for all activations, from calibration) go with them; floats have names of
-their own.
+their own. ``+kv-fp8`` or ``+kv-int8`` behind any of them says how keys and values are cached;
+``float+kv-fp8`` changes nothing else.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from calibrant.core.formats import (
 
 @dataclass(frozen=True)
 class WeightActivation:
-    """The formats of a layer's weights and of its inputs; None: left as they are."""
+    """The formats of a layer's weights, of its inputs, and of cached keys and values; None: left so."""
 
     name: str
     weights: Format | None
     activations: Format | None = None
+    cache: Format | None = None
 
 
 def _along_inputs(size: int) -> PerBlock:
@@ -73,6 +75,7 @@ _INTEGERS = re.compile(r"w(?P<weights>\d+)a(?P<activations>\d+)(?P<options>(-[a-
 _GROUP = re.compile(r"g([1-9]\d*)")
 _DEFAULT_GROUP = 128
 
+FLOAT = "float"
 KV_CACHES = {"fp8": Format(E4M3, PerTensor()), "int8": Format(INT8, PerTensor())}
 """Formats of a language model's cached keys and values, by name: one scale, from calibration."""
 
@@ -81,7 +84,18 @@ EXAMPLES = ("w8a8", "w8a16", "w4a16-g128", "w4a16-g32-asym", "w3a16-g32", *_FIXE
 
 def format_named(name: str) -> WeightActivation:
     """What a name means. Raises SettingsError with examples."""
-    plain = name.strip().lower()
+    plain, plus, cache = name.strip().lower().partition("+kv-")
+    if not plus:
+        return _of_layers(name, plain)
+    if cache not in KV_CACHES:
+        raise SettingsError(
+            f"{name!r}: keys and values are cached as {', '.join(KV_CACHES)}, e.g. fp8+kv-fp8, not {cache!r}"
+        )
+    found = WeightActivation(FLOAT, None, None) if plain == FLOAT else _of_layers(name, plain)
+    return replace(found, name=f"{plain}+kv-{cache}", cache=KV_CACHES[cache])
+
+
+def _of_layers(name: str, plain: str) -> WeightActivation:
     if plain in _FIXED:
         return WeightActivation(plain, *_FIXED[plain])
     found = _INTEGERS.fullmatch(plain)

@@ -33,6 +33,9 @@ class Same:
     def quantize(self, weights: dict[str, object], statistics: object) -> dict[str, QuantizedProduct]:
         return {}
 
+    def cache(self, block: str, statistics: Any, *, is_latent: bool) -> None:
+        return None
+
     def finish_block(self, number: int) -> None: ...
 
 
@@ -51,6 +54,9 @@ class Coarse:
         return {
             name: QuantizedProduct((np.rint(w * 16) / 16).astype(np.float32)) for name, w in weights.items()
         }
+
+    def cache(self, block: str, statistics: Any, *, is_latent: bool) -> None:
+        return None
 
     def finish_block(self, number: int) -> None: ...
 

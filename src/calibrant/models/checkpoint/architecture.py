@@ -6,6 +6,7 @@ with a model is never run.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from calibrant.core.errors import ModelError
+from calibrant.core.errors import ModelError, SettingsError
+from calibrant.models.checkpoint.caching import BlockCache
 from calibrant.models.checkpoint.crossing import Crossing
 from calibrant.models.checkpoint.folder import Checkpoint
 from calibrant.models.checkpoint.modules import Expert, Experts, Product
@@ -60,17 +62,20 @@ class Block:
 class Architecture:
     """The model: its first and last parts, and one block after the other.
 
-    Raises ModelError for an architecture that is not known or not tested.
+    device: where blocks and streams are, as torch calls it: ``cpu``, ``cuda``. Raises ModelError for an
+    architecture that is not known or not tested, SettingsError for a device that is not there.
     """
 
-    def __init__(self, checkpoint: Checkpoint, weights: Weights) -> None:
+    def __init__(self, checkpoint: Checkpoint, weights: Weights, device: str = "cpu") -> None:
         self.checkpoint, self._weights = checkpoint, weights
+        self.device = _device(device)
         self.crossing = Crossing()
         self._model = _empty_model(checkpoint)
         self._base = self._model.get_decoder()
         self._prefix = f"{_name_of(self._model, self._base)}."
         self.blocks = len(self._base.layers)
-        self._rotary = _materialised_rotary(self._base)
+        self._cache_argument = _cache_argument(self._base.layers[0])
+        _materialise_rotary(self._base, self.device)
         self._arguments: dict[int, list[Mapping[str, Any]]] = {}
 
     @property
@@ -97,13 +102,13 @@ class Architecture:
                 f"{self._base.embed_tokens.num_embeddings}; get the tokenizer that belongs to the model"
             )
         rows = torch.from_numpy(self._weights.rows(f"{self._prefix}embed_tokens.weight", used.numpy()))
-        return [rows[torch.searchsorted(used, tokens)] for tokens in batches]
+        return [rows[torch.searchsorted(used, tokens)].to(self.device) for tokens in batches]
 
     def block(self, number: int) -> Block:
         """Read a block. Raises ModelError where a tensor is missing or of another shape."""
         name = f"{self._prefix}layers.{number}"
         module = self._base.layers[number]
-        loaded = _Loader(self._weights, self.crossing)
+        loaded = _Loader(self._weights, self.crossing, self.device)
         filled = loaded.filled(module, name)
         return Block(name, filled, loaded.products)
 
@@ -112,15 +117,25 @@ class Architecture:
         with torch.device("meta"):
             self._base.layers[number] = type(self._base.layers[number])(self._model.config, number)
 
-    def cross(self, block: Block, number: int, stream: torch.Tensor) -> torch.Tensor:
-        """A batch's stream behind a block, batch x length x width."""
-        found = block.module(stream, **self._arguments_of(stream.shape[1])[number])
+    @property
+    def caches_latent(self) -> bool:
+        """Whether attention caches a latent, of which keys and values are made."""
+        return self.checkpoint.config.get("kv_lora_rank") is not None
+
+    def cross(
+        self, block: Block, number: int, stream: torch.Tensor, cache: BlockCache | None = None
+    ) -> torch.Tensor:
+        """A batch's stream behind a block, batch x length x width. cache: is given keys and values."""
+        arguments = self._arguments_of(stream.shape[1])[number]
+        if cache is not None:
+            arguments = {**arguments, self._cache_argument: cache}
+        found = block.module(stream, **arguments)
         return found[0] if isinstance(found, tuple) else found
 
     def normed(self, stream: torch.Tensor) -> torch.Tensor:
         """What enters the head."""
         if any(parameter.is_meta for parameter in self._base.norm.parameters()):
-            self._base.norm = _Loader(self._weights, self.crossing).filled(
+            self._base.norm = _Loader(self._weights, self.crossing, self.device).filled(
                 self._base.norm, f"{self._prefix}norm"
             )
         found: torch.Tensor = self._base.norm(stream)
@@ -131,12 +146,12 @@ class Architecture:
         name = f"{_name_of(self._model, self._model.get_output_embeddings())}.weight"
         if name not in self._weights:  # tied, and stored once
             name = f"{self._prefix}embed_tokens.weight"
-        return torch.from_numpy(self._weights.values(name, slice(start, stop)))
+        return torch.from_numpy(self._weights.values(name, slice(start, stop))).to(self.device)
 
     def _arguments_of(self, length: int) -> list[Mapping[str, Any]]:
         """What transformers hands to each block for sequences of this length, masks and rotations."""
         if length not in self._arguments:
-            self._arguments[length] = _recorded_arguments(self._base, length, self.width)
+            self._arguments[length] = _recorded_arguments(self._base, length, self.width, self.device)
         return self._arguments[length]
 
 
@@ -151,15 +166,7 @@ def _empty_model(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.folder} is a {checkpoint.model_type!r}, which is not among the architectures "
             f"that are tested here: {', '.join((*SUPPORTED, *SAME_AS))}"
         )
-    left_out = (
-        "model_type",
-        "auto_map",
-        "quantization_config",
-        "compression_config",
-        "architectures",
-        "dtype",
-    )
-    settings = {name: value for name, value in checkpoint.config.items() if name not in left_out}
+    settings = {name: value for name, value in checkpoint.config.items() if name not in _NOT_SETTINGS}
     try:
         config = AutoConfig.for_model(kind, **settings)
         with torch.device("meta"):
@@ -178,10 +185,26 @@ def _name_of(model: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in model.named_modules() if module is part)
 
 
-def _materialised_rotary(base: Any) -> nn.Module:
+def _materialise_rotary(base: Any, device: torch.device) -> None:
     """Rotary embeddings have no weights in the file: made again, this time with values."""
-    base.rotary_emb = type(base.rotary_emb)(config=base.config)
-    return base.rotary_emb
+    base.rotary_emb = type(base.rotary_emb)(config=base.config).to(device)
+
+
+def _cache_argument(block: nn.Module) -> str:
+    """What transformers calls the cache that a block is given; the name changes with its version."""
+    names = inspect.signature(block.forward).parameters
+    return next(name for name in ("cache", "past_key_values", "past_key_value") if name in names)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"there is no device {name!r} here: {str(error).splitlines()[0]}; use --device cpu"
+        ) from error
+    return found
 
 
 class _Recorder(nn.Module):
@@ -197,13 +220,13 @@ class _Recorder(nn.Module):
         return stream
 
 
-def _recorded_arguments(base: Any, length: int, width: int) -> list[Mapping[str, Any]]:
+def _recorded_arguments(base: Any, length: int, width: int, device: torch.device) -> list[Mapping[str, Any]]:
     calls: list[Mapping[str, Any]] = []
     blocks, norm = base.layers, base.norm
     base.layers = nn.ModuleList([_Recorder(calls) for _ in blocks])
     base.norm = nn.Identity()
     try:
-        base(inputs_embeds=torch.zeros(1, length, width), use_cache=False)
+        base(inputs_embeds=torch.zeros(1, length, width, device=device), use_cache=False)
     finally:
         base.layers, base.norm = blocks, norm
     return calls
@@ -212,8 +235,8 @@ def _recorded_arguments(base: Any, length: int, width: int) -> list[Mapping[str,
 class _Loader:
     """Gives a module of the meta device its weights, with our products and experts in it."""
 
-    def __init__(self, weights: Weights, crossing: Crossing) -> None:
-        self._weights, self._crossing = weights, crossing
+    def __init__(self, weights: Weights, crossing: Crossing, device: torch.device) -> None:
+        self._weights, self._crossing, self._device = weights, crossing, device
         self.products: dict[str, Product] = {}
 
     def filled(self, module: nn.Module, name: str) -> nn.Module:
@@ -267,4 +290,4 @@ class _Loader:
         found = self._weights.values(name)
         if found.shape != shape:
             raise ModelError(f"{name!r} has shape {found.shape}, and config.json says {shape}")
-        return torch.from_numpy(found)
+        return torch.from_numpy(found).to(self._device)

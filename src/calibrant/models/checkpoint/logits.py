@@ -8,7 +8,7 @@ N. Gimelshein, Online normalizer calculation for softmax, 2018.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.batches import Batch
+from calibrant.models.checkpoint.keeping import Stream, batches_in
 
 ROWS = 8192
 """Of the head that are in memory at once."""
@@ -48,11 +49,11 @@ class _Scored:
 class _Running:
     """Running sums over the vocabulary of one model, for every scored token."""
 
-    def __init__(self, tokens: int) -> None:
-        self.highest = torch.full((tokens,), -torch.inf)
-        self.total = torch.zeros(tokens, dtype=torch.float64)
-        self.best = torch.zeros(tokens, dtype=torch.int64)
-        self.target = torch.zeros(tokens)
+    def __init__(self, tokens: int, device: torch.device) -> None:
+        self.highest = torch.full((tokens,), -torch.inf, device=device)
+        self.total = torch.zeros(tokens, dtype=torch.float64, device=device)
+        self.best = torch.zeros(tokens, dtype=torch.int64, device=device)
+        self.target = torch.zeros(tokens, device=device)
 
     def add(self, part: slice, logits: torch.Tensor, start: int, targets: torch.Tensor) -> torch.Tensor:
         """Take a chunk of logits, tokens x rows; gives what former sums are to be multiplied with."""
@@ -84,18 +85,22 @@ class _Running:
 def compare_logits(
     architecture: Architecture,
     batches: Sequence[Batch],
-    reference: Sequence[torch.Tensor],
-    candidates: Mapping[str, Sequence[torch.Tensor]],
+    reference: Stream,
+    candidates: dict[str, Stream],
     scored_from: Sequence[int],
     documents: int,
 ) -> tuple[dict[str, Comparison], NDArray[np.float64], NDArray[np.int64]]:
-    """Every candidate's comparison, the float model's nll by document, and the scored tokens of each."""
-    scored = _scored(batches, scored_from)
+    """Every candidate's comparison, the float model's nll by document, and the scored tokens of each.
+
+    candidates: emptied, a stream at a time, so that they are not there twice.
+    """
+    device = architecture.device
+    scored = _scored(batches, scored_from, device)
     entering = _entering(architecture, scored, reference)
-    streams = {name: _entering(architecture, scored, stream) for name, stream in candidates.items()}
+    streams = {name: _entering(architecture, scored, candidates.pop(name)) for name in list(candidates)}
     tokens = len(scored.targets)
-    float_sums, sums = _Running(tokens), {name: _Running(tokens) for name in streams}
-    weighted = {name: torch.zeros(tokens, dtype=torch.float64) for name in streams}
+    float_sums, sums = _Running(tokens, device), {name: _Running(tokens, device) for name in streams}
+    weighted = {name: torch.zeros(tokens, dtype=torch.float64, device=device) for name in streams}
     for start in range(0, architecture.vocabulary, ROWS):
         head = architecture.head_rows(start, min(start + ROWS, architecture.vocabulary)).T
         for begun in range(0, tokens, _TOKENS):
@@ -128,10 +133,10 @@ def _comparison(
 
 
 def _by_document(scored: _Scored, values: torch.Tensor, documents: int) -> NDArray[np.float64]:
-    return np.bincount(scored.documents, values.numpy(), minlength=documents).astype(np.float64)
+    return np.bincount(scored.documents, values.cpu().numpy(), minlength=documents).astype(np.float64)
 
 
-def _scored(batches: Sequence[Batch], scored_from: Sequence[int]) -> _Scored:
+def _scored(batches: Sequence[Batch], scored_from: Sequence[int], device: torch.device) -> _Scored:
     """Position t predicts token t + 1: tokens that count from s on have the positions from s - 1 on."""
     rows, targets, owners = [], [], []
     for batch in batches:
@@ -141,14 +146,14 @@ def _scored(batches: Sequence[Batch], scored_from: Sequence[int]) -> _Scored:
             found = torch.arange(max(1, scored_from[int(document)]) - 1, int(tokens) - 1) + row * length
             places.append(found)
             owners.append(np.full(len(found), document, np.int64))
-        rows.append(torch.cat(places))
-        targets.append(flat[rows[-1] + 1])
-    return _Scored(rows, torch.cat(targets), np.concatenate(owners))
+        rows.append(torch.cat(places).to(device))
+        targets.append(flat[torch.cat(places) + 1])
+    return _Scored(rows, torch.cat(targets).to(device), np.concatenate(owners))
 
 
-def _entering(architecture: Architecture, scored: _Scored, stream: Sequence[torch.Tensor]) -> torch.Tensor:
+def _entering(architecture: Architecture, scored: _Scored, stream: Stream) -> torch.Tensor:
     parts = [
         architecture.normed(batch.reshape(-1, batch.shape[-1])[rows])
-        for batch, rows in zip(stream, scored.rows, strict=True)
+        for batch, rows in zip(batches_in(stream), scored.rows, strict=True)
     ]
     return torch.cat(parts)

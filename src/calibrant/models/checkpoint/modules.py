@@ -72,7 +72,7 @@ class Experts(nn.Module):
     ) -> torch.Tensor:
         """The chosen experts' outputs, weighted by the router and added up: tokens x width."""
         mixed = torch.zeros_like(hidden_states)
-        chosen = top_k_index.masked_fill(~self._crossing.real_tokens(len(hidden_states))[:, None], -1)
+        chosen = self._crossing.chosen_by_real_tokens(top_k_index)
         self._crossing.count_experts(self.name, chosen, len(self.experts))
         for number in torch.unique(chosen[chosen >= 0]).tolist():
             token, place = torch.where(chosen == number)

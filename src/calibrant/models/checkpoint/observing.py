@@ -12,11 +12,11 @@ from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
 class _Inputs:
     """Of one tensor that products read."""
 
-    def __init__(self, width: int, wanted: Wanted) -> None:
+    def __init__(self, width: int, wanted: Wanted, device: torch.device) -> None:
         self.tokens = 0
-        self._amax = torch.zeros(width)
-        self._magnitude = torch.zeros(width, dtype=torch.float64)
-        self._moments = torch.zeros(width, width) if wanted.moments else None
+        self._amax = torch.zeros(width, device=device)
+        self._magnitude = torch.zeros(width, dtype=torch.float64, device=device)
+        self._moments = torch.zeros(width, width, device=device) if wanted.moments else None
         self._values = Accumulator() if wanted.histograms else None
 
     def add(self, inputs: torch.Tensor) -> None:
@@ -27,15 +27,15 @@ class _Inputs:
         if self._moments is not None:
             self._moments.addmm_(inputs.T, inputs)
         if self._values is not None:
-            self._values.observe(inputs.contiguous().numpy())
+            self._values.observe(inputs.contiguous().cpu().numpy())
 
     def statistics(self) -> InputStatistics:
-        mean = (self._magnitude / max(1, self.tokens)).numpy().astype(np.float32)
+        mean = (self._magnitude / max(1, self.tokens)).cpu().numpy().astype(np.float32)
         return InputStatistics(
             self.tokens,
-            self._amax.numpy(),
+            self._amax.cpu().numpy(),
             mean,
-            None if self._moments is None else (self._moments / max(1, self.tokens)).numpy(),
+            None if self._moments is None else (self._moments / max(1, self.tokens)).cpu().numpy(),
             self._values.statistics() if self._values is not None and self.tokens else None,
         )
 
@@ -65,7 +65,7 @@ class InputObserver:
         flat = flat if real is None else flat[real]
         if len(flat):
             if product not in self._found:
-                self._found[product] = _Inputs(flat.shape[1], self._wanted)
+                self._found[product] = _Inputs(flat.shape[1], self._wanted, flat.device)
             self._found[product].add(flat)
 
     def forget_last(self) -> None:

@@ -35,7 +35,8 @@ from calibrant.core.formats import (
 from calibrant.core.types import FloatArray
 
 Arrays = dict[str, NDArray[Any]]
-PACKED, INTEGERS, FLOATS, NVFP4 = "pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized"
+PACKED, INTEGERS, FLOATS = "pack-quantized", "int-quantized", "float-quantized"
+NVFP4, MXFP4, KEPT = "nvfp4-pack-quantized", "mxfp4-pack-quantized", "dense"
 _WORD = 32
 
 
@@ -53,15 +54,19 @@ def layout_of(formats: WeightActivation) -> str:
     Raises SettingsError for formats that it does not store.
     """
     weights, inputs = formats.weights, formats.activations
-    if weights is not None and weights.element.is_integer and not weights.minimum:
+    if weights is None:
+        return KEPT
+    if weights.element.is_integer and not weights.minimum:
         if inputs is None:
             return PACKED
         if weights.element.bits == 8 and weights.symmetric and isinstance(weights.granularity, PerChannel):
             return INTEGERS
-    if weights is not None and weights.element == E4M3 and weights.scale_type != E8M0:
+    if weights.element == E4M3 and weights.scale_type != E8M0:
         return FLOATS
-    if weights is not None and weights.tensor_scale and inputs is None:
+    if weights.tensor_scale and inputs is None:
         return NVFP4
+    if weights.element == E2M1 and weights.scale_type == E8M0:
+        return MXFP4
     raise SettingsError(
         f"{formats.name} cannot be written as compressed-tensors; write e.g. w4a16-g128, w8a8 or fp8"
     )
@@ -87,10 +92,11 @@ def stored_arrays(layer: QuantizedLayer, layout: str) -> Arrays:
         if grid.offset is not None:
             zeros = _positive(np.asarray(grid.offset), grid.format)
             found["weight_zero_point"] = np.ascontiguousarray(packed(zeros.T, bits).T)
-    elif layout == NVFP4:
+    elif layout in (NVFP4, MXFP4):
         pairs = codes.astype(np.uint8).reshape(codes.shape[0], -1, 2)
         found["weight_packed"] = pairs[..., 0] | (pairs[..., 1] << 4)
-        found["weight_global_scale"] = np.array([grid.tensor_scale], np.float32)
+        if layout == NVFP4:
+            found["weight_global_scale"] = np.array([grid.tensor_scale], np.float32)
     elif layout == FLOATS:
         found["weight"] = codes.view(ml_dtypes.float8_e4m3fn)
     else:
@@ -170,6 +176,8 @@ def _positive(codes: NDArray[Any], format: Format) -> NDArray[np.uint8]:  # noqa
 
 def _scales(grid: Grid) -> NDArray[Any]:
     scale = grid.scale if grid.scale.ndim else grid.scale.reshape(1)
+    if grid.format.scale_type == E8M0:
+        return E8M0.codes(scale)
     kinds: Mapping[str, Any] = {
         BF16.name: ml_dtypes.bfloat16,
         F16.name: np.float16,
@@ -187,8 +195,8 @@ def dequantized(
     """
     if "weight_packed" in arrays and arrays["weight_packed"].dtype == np.int32:
         return _of_words(arrays, int((settings or {}).get("num_bits", 4)), name)
-    if "weight_packed" in arrays and "weight_global_scale" in arrays:
-        return _of_nvfp4(arrays)
+    if "weight_packed" in arrays and arrays["weight_packed"].dtype == np.uint8:
+        return _of_pairs(arrays)
     if "weight" in arrays:
         return _of_values(arrays)
     raise ModelError(f"{name!r} is stored in a way that is not known here: {', '.join(sorted(arrays))}")
@@ -211,10 +219,14 @@ def _of_words(arrays: Mapping[str, NDArray[Any]], bits: int, name: str) -> Float
     return (codes - zero) * np.repeat(scale, columns // scale.shape[-1], axis=1)
 
 
-def _of_nvfp4(arrays: Mapping[str, NDArray[Any]]) -> FloatArray:
-    pairs = arrays["weight_packed"]
+def _of_pairs(arrays: Mapping[str, NDArray[Any]]) -> FloatArray:
+    """NVFP4, or MXFP4, whose scales are exponents."""
+    pairs, scale = arrays["weight_packed"], arrays["weight_scale"]
     codes = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(len(pairs), -1)
-    step = arrays["weight_scale"].astype(np.float32) / arrays["weight_global_scale"].astype(np.float32)
+    if scale.dtype == np.uint8:
+        step = np.ldexp(np.float32(1), scale.astype(np.int32) - 127)
+    else:
+        step = scale.astype(np.float32) / arrays["weight_global_scale"].astype(np.float32)
     return E2M1.values(codes.astype(np.uint8)) * np.repeat(step, codes.shape[1] // step.shape[1], axis=1)
 
 

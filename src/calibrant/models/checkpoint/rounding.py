@@ -34,7 +34,7 @@ class _Plain:
         self._by_token = isinstance(format.granularity, PerToken)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        step = self._found_step(values) if self._step is None else self._step
+        step = self._found_step(values) if self._step is None else self._step.to(values.device)
         scaled = values / step
         if self._is_integer:
             return scaled.round_().clamp_(self._lowest, self._highest).mul_(step)
@@ -55,10 +55,11 @@ class _ByArrays:
         self._format, self._grid = format, grid
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(decode(encode(values.contiguous().numpy(), self._format, self._grid)))
+        given = values.contiguous().cpu().numpy()
+        return torch.from_numpy(decode(encode(given, self._format, self._grid))).to(values.device)
 
 
 def scaled_rounding(rounding: Rounding, ratio: NDArray[np.float32]) -> Rounding:
     """Multiply each channel before it is rounded, as a norm with scales in it does. ratio: (channels,)."""
     factor = torch.from_numpy(np.asarray(ratio, np.float32))
-    return lambda values: rounding(values * factor)
+    return lambda values: rounding(values * factor.to(values.device))

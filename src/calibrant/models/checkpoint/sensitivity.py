@@ -17,7 +17,15 @@ from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.batches import batches_of
 from calibrant.models.checkpoint.observing import InputObserver
 from calibrant.models.checkpoint.statistics import Wanted
-from calibrant.models.checkpoint.streaming import Quantizing, advance, groups_of, relative_error
+from calibrant.models.checkpoint.streaming import (
+    Group,
+    Quantizing,
+    advance,
+    groups_of,
+    put,
+    relative_error,
+    restore,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,9 @@ def sensitivities(
     """
     found: list[GroupCost] = []
     with torch.inference_mode(), progress.stage("Sensitivities", architecture.blocks) as step:
-        calibrating, testing = batches_of(calibration), batches_of(documents)
+        calibrating, testing = (
+            batches_of(each, device=architecture.device) for each in (calibration, documents)
+        )
         streams = architecture.embedded([batch.tokens for batch in (*calibrating, *testing)])
         seen, entering = streams[: len(calibrating)], streams[len(calibrating) :]
         for number in range(architecture.blocks):
@@ -53,21 +63,14 @@ def sensitivities(
             leaving = list(entering)
             advance(architecture, block, number, testing, leaving)
             floats = {name: product.weight.data for name, product in block.products.items()}
-            for members in _units(groups_of(block, observer)):
+            for members in units_of(groups_of(block, observer)):
                 errors = {}
                 for candidate in candidates:
-                    for leader, names in members:
-                        weights = {name: floats[name].numpy() for name in names}
-                        for name, made in candidate.quantize(weights, observer.statistics(leader)).items():
-                            block.products[name].weight.data = torch.from_numpy(made.weight)
-                            block.products[name].round_inputs = made.round_inputs
+                    put(candidate, block, observer, floats, members)
                     tried = list(entering)
                     advance(architecture, block, number, testing, tried)
                     errors[candidate.name] = relative_error(testing, leaving, tried, candidate.name)
-                    for _, names in members:
-                        for name in names:
-                            block.products[name].weight.data = floats[name]
-                            block.products[name].round_inputs = None
+                restore(block, floats)
                 products = tuple(name for _, names in members for name in names)
                 found.append(GroupCost(products, number, errors))
             entering = leaving
@@ -76,11 +79,11 @@ def sensitivities(
     return tuple(found)
 
 
-def _units(
-    groups: Sequence[tuple[str, tuple[str, ...]]],
-) -> list[list[tuple[str, tuple[str, ...]]]]:
+def units_of(
+    groups: Sequence[Group],
+) -> list[list[Group]]:
     """Groups as they are decided on: all experts of a block share a decision, by their place in an expert."""
-    found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    found: dict[str, list[Group]] = {}
     for leader, names in groups:
         parts = leader.split(".experts.")
         key = leader if len(parts) == 1 else f"{parts[0]}.experts.{parts[1].partition('.')[2]}"

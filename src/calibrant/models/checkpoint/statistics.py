@@ -14,6 +14,7 @@ class Wanted:
 
     moments: bool = False
     histograms: bool = False
+    caches: bool = False
 
 
 @dataclass(frozen=True)

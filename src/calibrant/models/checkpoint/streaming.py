@@ -7,8 +7,11 @@ and weights go with the block; what stays is one stream for each candidate.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +23,16 @@ from calibrant.core.progress import Progress
 from calibrant.core.types import FloatArray
 from calibrant.models.checkpoint.architecture import Architecture, Block
 from calibrant.models.checkpoint.batches import Batch, batches_of
+from calibrant.models.checkpoint.caching import BlockCache, CacheObserver, CacheStatistics
+from calibrant.models.checkpoint.crossing import ExpertCounts
+from calibrant.models.checkpoint.keeping import (
+    DiskStream,
+    Stream,
+    StreamKeeper,
+    batches_in,
+    load_batch,
+    save_batch,
+)
 from calibrant.models.checkpoint.logits import Comparison, compare_logits
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.observing import InputObserver
@@ -30,11 +43,11 @@ from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
 class QuantizedProduct:
     """What a candidate puts in a product's place.
 
-    weight: the values that are computed with, float32, outputs x inputs. round_inputs: rounds its inputs;
-    None: they stay.
+    weight: the values that are computed with, float32, outputs x inputs; None: the float model's.
+    round_inputs: rounds its inputs; None: they stay.
     """
 
-    weight: FloatArray
+    weight: FloatArray | None
     round_inputs: Rounding | None = None
 
 
@@ -55,6 +68,10 @@ class Quantizing(Protocol):
         """
         ...
 
+    def cache(self, block: str, statistics: CacheStatistics | None, *, is_latent: bool) -> BlockCache | None:
+        """What takes a block's keys and values; None: they stay. block: its name in the checkpoint."""
+        ...
+
     def finish_block(self, number: int) -> None:
         """All products of a block have been quantized."""
         ...
@@ -67,15 +84,26 @@ class Growth:
     by_block: tuple[float, ...]
 
 
+CALIBRATION, REFERENCE = "calibration", "reference"
+
+
 @dataclass
 class Streams:
-    """The streams between two blocks: calibration, the float model's, and each candidate's, by batches."""
+    """The streams between two blocks, by name: calibration, the float model's, and each candidate's."""
 
-    calibration: list[torch.Tensor]
-    reference: list[torch.Tensor]
-    candidates: dict[str, list[torch.Tensor]]
-    errors: dict[str, list[float]] = field(default_factory=dict)
+    by_name: dict[str, Stream]
+    errors: dict[str, list[float]]
     next_block: int = 0
+
+    @property
+    def calibration(self) -> Stream:
+        """In float, of the calibration set."""
+        return self.by_name[CALIBRATION]
+
+    @property
+    def reference(self) -> Stream:
+        """In float, of the test set."""
+        return self.by_name[REFERENCE]
 
 
 @dataclass(frozen=True)
@@ -84,7 +112,7 @@ class Measurement:
 
     ``comparisons`` hold each candidate's logits against the float model's by document, ``growth`` its error
     behind each block. ``calibration_routing`` and ``test_routing`` count, in float, how many tokens each
-    expert was given, by the mixture's name.
+    expert was given, by the mixture's name. began_at: the block that a run which was cut off went on from.
     """
 
     reference_nll: NDArray[np.float64]
@@ -93,6 +121,7 @@ class Measurement:
     growth: Mapping[str, Growth]
     calibration_routing: Mapping[str, NDArray[np.int64]]
     test_routing: Mapping[str, NDArray[np.int64]]
+    began_at: int = 0
 
 
 def measure(
@@ -103,107 +132,219 @@ def measure(
     candidates: Sequence[Quantizing],
     wanted: Wanted,
     progress: Progress,
+    keeper: StreamKeeper | None = None,
 ) -> Measurement:
     """Read the weights once and measure every candidate against the float model.
 
     calibration, test: token numbers of each document. scored_from: the first token of each test document
-    whose prediction counts, at least 1. Raises NumericsError where a stream is no longer finite.
+    whose prediction counts, at least 1. keeper: keeps the streams behind every block, and a run that was cut
+    off goes on there; None: streams are in memory only. Raises NumericsError where a stream is no longer
+    finite.
     """
     with torch.inference_mode():
-        return _Run(architecture, calibration, test, candidates, wanted).measured(scored_from, progress)
+        return _Study(architecture, calibration, test, scored_from, candidates, wanted, keeper).run(progress)
 
 
-class _Run:
+class _Study:
+    """One reading: what all blocks need."""
+
     def __init__(
         self,
         architecture: Architecture,
         calibration: Sequence[NDArray[np.int64]],
         test: Sequence[NDArray[np.int64]],
+        scored_from: Sequence[int],
         candidates: Sequence[Quantizing],
         wanted: Wanted,
+        keeper: StreamKeeper | None,
     ) -> None:
-        self._architecture, self._wanted, self._candidates = architecture, wanted, candidates
-        self._calibration, self._test = batches_of(calibration), batches_of(test)
-        self._documents = len(test)
-        self._routing: dict[str, torch.Tensor] = {}
-        self._calibration_routing: dict[str, torch.Tensor] = {}
+        self._architecture, self._candidates, self._wanted = architecture, candidates, wanted
+        self._calibration = batches_of(calibration, device=architecture.device)
+        self._test = batches_of(test, device=architecture.device)
+        self._scored_from, self._documents, self._keeper = scored_from, len(test), keeper
+        self._calibration_routing, self._routing = ExpertCounts(len(calibration)), ExpertCounts(len(test))
 
-    def measured(self, scored_from: Sequence[int], progress: Progress) -> Measurement:
-        streams = self._begun()
+    def run(self, progress: Progress) -> Measurement:
+        streams = self._begun(progress)
+        began_at = streams.next_block
         with progress.stage("Blocks", self._architecture.blocks) as step:
-            for number in range(streams.next_block, self._architecture.blocks):
-                self._cross_block(number, streams)
+            for _ in range(began_at):
                 step()
-        comparisons, reference, tokens = compare_logits(
-            self._architecture,
-            self._test,
-            streams.reference,
-            streams.candidates,
-            scored_from,
-            self._documents,
+            for number in range(began_at, self._architecture.blocks):
+                self._cross_block(number, streams)
+                self._keep(streams)
+                step()
+        return self._compared(streams, began_at)
+
+    def _compared(self, streams: Streams, began_at: int) -> Measurement:
+        del streams.by_name[CALIBRATION]
+        reference = streams.by_name.pop(REFERENCE)
+        comparisons, nll, tokens = compare_logits(
+            self._architecture, self._test, reference, streams.by_name, self._scored_from, self._documents
         )
+        if self._keeper is not None:
+            self._keeper.forget()
         return Measurement(
-            reference,
+            nll,
             tokens,
             comparisons,
             {name: Growth(tuple(errors)) for name, errors in streams.errors.items()},
-            {name: counts.numpy() for name, counts in self._calibration_routing.items()},
-            {name: counts.numpy() for name, counts in self._routing.items()},
+            self._calibration_routing.totals,
+            self._routing.totals,
+            began_at,
         )
 
-    def _begun(self) -> Streams:
+    @property
+    def _names(self) -> list[str]:
+        return [CALIBRATION, REFERENCE, *(candidate.name for candidate in self._candidates)]
+
+    def _begun(self, progress: Progress) -> Streams:
+        found = None if self._keeper is None else self._keeper.progressed()
+        if self._keeper is None or found is None:
+            if self._keeper is not None:
+                self._keeper.begin()
+            return self._at_the_beginning()
+        progress.note(f"going on from block {found.next_block} of {self._architecture.blocks}")
+        for counts, name in ((self._calibration_routing, "calibration_routing"), (self._routing, "routing")):
+            arrays = found.notes[name].items()
+            counts.by_document = {mixture: np.array(values, np.int64) for mixture, values in arrays}
+        errors = {name: list(map(float, values)) for name, values in found.notes["errors"].items()}
+        streams = Streams({}, errors, found.next_block)
+        for place, name in enumerate(self._names):
+            folder = self._keeper.before(found.next_block) / str(place)
+            batches = len(self._batches_of(name))
+            if self._keeper.in_memory:
+                device = self._architecture.device
+                streams.by_name[name] = [load_batch(folder, index, device) for index in range(batches)]
+            else:
+                streams.by_name[name] = self._on_disk(folder, found.next_block, place, batches)
+        return streams
+
+    def _at_the_beginning(self) -> Streams:
         batches = [batch.tokens for batch in (*self._calibration, *self._test)]
-        streams = self._architecture.embedded(batches)
-        calibration, reference = streams[: len(self._calibration)], streams[len(self._calibration) :]
-        names = [candidate.name for candidate in self._candidates]
-        return Streams(
-            calibration, reference, {name: list(reference) for name in names}, {name: [] for name in names}
+        embedded = self._architecture.embedded(batches)
+        count = len(self._calibration)
+        streams: dict[str, Stream] = {CALIBRATION: embedded[:count], REFERENCE: embedded[count:]}
+        if self._keeper is not None and not self._keeper.in_memory:
+            for place, name in enumerate((CALIBRATION, REFERENCE)):
+                folder = self._keeper.before(0) / str(place)
+                for index, batch in enumerate(batches_in(streams[name])):
+                    save_batch(folder, index, batch)
+                streams[name] = self._on_disk(folder, 0, place, len(streams[name]))
+        for place, candidate in enumerate(self._candidates, 2):
+            if self._keeper is not None and not self._keeper.in_memory:
+                folder = self._keeper.before(0) / "1"
+                streams[candidate.name] = self._on_disk(folder, 0, place, len(self._test))
+            else:  # candidates share the tensors until they have crossed the first block
+                streams[candidate.name] = list(batches_in(streams[REFERENCE]))
+        return Streams(streams, {candidate.name: [] for candidate in self._candidates})
+
+    def _batches_of(self, name: str) -> list[Batch]:
+        return self._calibration if name == CALIBRATION else self._test
+
+    def _on_disk(self, folder: Path, block: int, place: int, batches: int) -> DiskStream:
+        assert self._keeper is not None
+        new = self._keeper.before(block + 1) / str(place)
+        return DiskStream(folder, new, batches, self._architecture.device)
+
+    def _keep(self, streams: Streams) -> None:
+        """Have everything on disk that the next block needs."""
+        if self._keeper is None:
+            return
+        block = streams.next_block
+        for place, name in enumerate(self._names):
+            folder = self._keeper.before(block) / str(place)
+            if self._keeper.in_memory:
+                for index, batch in enumerate(batches_in(streams.by_name[name])):
+                    save_batch(folder, index, batch)
+            else:
+                streams.by_name[name] = self._on_disk(folder, block, place, len(self._batches_of(name)))
+        self._keeper.commit(
+            block,
+            {
+                "errors": streams.errors,
+                "calibration_routing": _lists(self._calibration_routing.by_document),
+                "routing": _lists(self._routing.by_document),
+            },
         )
 
     def _cross_block(self, number: int, streams: Streams) -> None:
         block = self._architecture.block(number)
-        observer = InputObserver(self._wanted)
+        observer, cached = InputObserver(self._wanted), CacheObserver()
         advance(
-            self._architecture,
-            block,
-            number,
-            self._calibration,
-            streams.calibration,
-            observer,
-            self._calibration_routing,
-        )
+            self._architecture, block, number, self._calibration, streams.calibration, observer,
+            self._calibration_routing, cached if self._wanted.caches else None,
+        )  # fmt: skip
         observer.forget_last()
-        streams.reference = list(streams.reference)  # candidates may still share the first block's
         advance(self._architecture, block, number, self._test, streams.reference, None, self._routing)
         floats = {name: product.weight.data for name, product in block.products.items()}
         for candidate in self._candidates:
-            self._put(candidate, block, observer, floats)
-            stream = streams.candidates[candidate.name]
-            advance(self._architecture, block, number, self._test, stream)
+            put(candidate, block, observer, floats)
+            cache = candidate.cache(block.name, cached.statistics, is_latent=self._architecture.caches_latent)
+            stream = streams.by_name[candidate.name]
+            advance(self._architecture, block, number, self._test, stream, cache=cache)
             error = relative_error(self._test, streams.reference, stream, candidate.name)
             streams.errors[candidate.name].append(error)
             candidate.finish_block(number)
         self._architecture.release(number)
         streams.next_block = number + 1
 
-    def _put(
-        self,
-        candidate: Quantizing,
-        block: Block,
-        observer: InputObserver,
-        floats: Mapping[str, torch.Tensor],
-    ) -> None:
-        """Give a block the candidate's weights; products that it leaves out get their float ones again."""
-        for name, product in block.products.items():
-            product.weight.data, product.round_inputs = floats[name], None
-        for leader, names in groups_of(block, observer):
-            weights = {name: floats[name].numpy() for name in names}
-            for name, made in candidate.quantize(weights, observer.statistics(leader)).items():
-                block.products[name].weight.data = torch.from_numpy(made.weight)
-                block.products[name].round_inputs = made.round_inputs
+
+def _lists(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, list[list[int]]]:
+    return {name: values.tolist() for name, values in counts.items()}
 
 
-def groups_of(block: Block, observer: InputObserver) -> list[tuple[str, tuple[str, ...]]]:
+Group = tuple[str, tuple[str, ...]]
+"""Products that read the same inputs, behind the first of them, by which their statistics are known."""
+
+
+def restore(block: Block, floats: Mapping[str, torch.Tensor]) -> None:
+    """Give all products their float weights again."""
+    for name, product in block.products.items():
+        product.weight.data, product.round_inputs = floats[name], None
+
+
+def put(
+    candidate: Quantizing,
+    block: Block,
+    observer: InputObserver,
+    floats: Mapping[str, torch.Tensor],
+    groups: Sequence[Group] | None = None,
+) -> None:
+    """Give a block the candidate's weights; products that it leaves out get their float ones again.
+
+    groups: only these are quantized; None: all. Products that read different inputs are quantized side by
+    side.
+    """
+    restore(block, floats)
+    wanted = groups_of(block, observer) if groups is None else groups
+    with ThreadPoolExecutor(_threads()) as pool:
+        quantized = pool.map(lambda group: _quantized(candidate, group, observer, floats), wanted)
+        for found in quantized:
+            for name, made in found.items():
+                product = block.products[name]
+                if made.weight is not None:
+                    product.weight.data = torch.from_numpy(made.weight).to(floats[name].device)
+                product.round_inputs = made.round_inputs
+
+
+def _quantized(
+    candidate: Quantizing,
+    group: Group,
+    observer: InputObserver,
+    floats: Mapping[str, torch.Tensor],
+) -> Mapping[str, QuantizedProduct]:
+    leader, names = group
+    weights = {name: floats[name].cpu().numpy() for name in names}
+    return candidate.quantize(weights, observer.statistics(leader))
+
+
+def _threads() -> int:
+    """Half of the cores: linear algebra inside of a method has threads of its own."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def groups_of(block: Block, observer: InputObserver) -> list[Group]:
     """Products by the inputs that they share; those that no calibration token reached by themselves."""
     groups = observer.groups()
     seen = {name for names in groups.values() for name in names}
@@ -215,22 +356,29 @@ def advance(
     block: Block,
     number: int,
     batches: Sequence[Batch],
-    stream: list[torch.Tensor],
+    stream: Stream,
     watch: InputObserver | None = None,
-    counts: dict[str, torch.Tensor] | None = None,
+    counts: ExpertCounts | None = None,
+    cache: BlockCache | None = None,
 ) -> None:
     """Let a stream cross a block, batch by batch, in place."""
     for index, batch in enumerate(batches):
-        with architecture.crossing.of_batch(batch.real, watch, counts):
-            stream[index] = architecture.cross(block, number, stream[index])
+        if isinstance(cache, CacheObserver):
+            cache.real = batch.real
+        owners = None if counts is None else batch.owners.to(architecture.device)
+        with architecture.crossing.of_batch(batch.real, watch, counts, owners):
+            stream[index] = architecture.cross(block, number, stream[index], cache)
 
 
 def relative_error(
-    batches: Sequence[Batch], reference: Sequence[torch.Tensor], found: Sequence[torch.Tensor], name: str
+    batches: Sequence[Batch],
+    reference: Stream | Sequence[torch.Tensor],
+    found: Stream | Sequence[torch.Tensor],
+    name: str,
 ) -> float:
     """The power of a stream's error, as a share of the reference's. Raises NumericsError where it is NaN."""
     error = power = 0.0
-    for batch, wanted, got in zip(batches, reference, found, strict=True):
+    for batch, wanted, got in zip(batches, batches_in(reference), batches_in(found), strict=True):
         difference = (got - wanted).square().sum(-1).flatten()
         magnitude = wanted.square().sum(-1).flatten()
         if batch.real is not None:

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from calibrant.core.disk import cannot_write
 from calibrant.core.format_names import WeightActivation
+from calibrant.core.formats import Format
 from calibrant.core.reading import is_regular, read_bytes, sha256_of
 from calibrant.core.writing import write_atomically
+from calibrant.models.checkpoint.caching import CacheScales
 from calibrant.models.checkpoint.folder import CONFIG, INDEX, SUFFIX, Checkpoint
 from calibrant.models.checkpoint.layers import EXPERT, HEAD, LINEAR, PARTS, ROUTER, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.packing import (
+    KEPT,
     QuantizedLayer,
     input_settings,
     layout_of,
@@ -76,6 +79,7 @@ class CheckpointWriter:
         self._pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\..+")
         self._pending: dict[str, NDArray[Any]] = {}
         self._replaced: dict[str, NDArray[Any]] = {}
+        self._cache_format: Format | None = None
 
     @property
     def folder(self) -> Path:
@@ -90,6 +94,12 @@ class CheckpointWriter:
     def replace(self, name: str, values: NDArray[Any]) -> None:
         """Put other values in a tensor's place, of the block that is at work."""
         self._replaced[name] = values
+
+    def cache(self, block: str, format: Format, scales: CacheScales) -> None:  # noqa: A002
+        """Take the steps of a block's cached keys and values. block: its name."""
+        self._cache_format = format
+        for kind, step in (("k_scale", scales.keys), ("v_scale", scales.values)):
+            self._pending[f"{block}.self_attn.{kind}"] = np.array([step], np.float32)
 
     def finish_block(self, number: int) -> None:
         """Write the block that is at work."""
@@ -119,10 +129,10 @@ class CheckpointWriter:
         layouts = {self._layouts[each] for each in used}
         return {
             "quant_method": "compressed-tensors",
-            "format": layouts.pop() if len(layouts) == 1 else "mixed-precision",
+            "format": _one_of(layouts),
             "quantization_status": "compressed",
             "global_compression_ratio": None,
-            "kv_cache_scheme": None,
+            "kv_cache_scheme": None if self._cache_format is None else weight_settings(self._cache_format),
             "ignore": _ignored(layers_of(self._source), _quantized(names)),
             "config_groups": {
                 f"group_{number}": self._group(each, ["Linear"] if len(used) == 1 else members)
@@ -148,13 +158,13 @@ class CheckpointWriter:
         return f"model-{number + 1:05d}-of-{self._blocks + 1:05d}{SUFFIX}"
 
     def _write(self, number: int, names: list[str]) -> None:
-        replaced = {name.rpartition(".")[0] for name in self._pending}
+        replaced = {name.rpartition(".")[0] for name in self._pending if name.endswith("weight_scale")}
         kept = {
             name: self._replaced[name] if name in self._replaced else self._reader.raw(name)
             for name in names
             if name.rpartition(".")[0] not in replaced or name.rpartition(".")[2] not in PARTS
         }
-        self._put(self._shard(number), tensors_bytes(kept | self._pending))
+        self._put(self._shard(number), tensors_bytes(kept | dict(sorted(self._pending.items()))))
         self._pending, self._replaced = {}, {}
 
     def _copy_beside(self) -> None:
@@ -173,6 +183,13 @@ class CheckpointWriter:
             write_atomically(self._folder / name, content)
         except OSError as error:
             raise cannot_write(self._folder / name, error, "choose another folder with --out") from error
+
+
+def _one_of(layouts: set[str]) -> str:
+    """What compressed-tensors calls a model of these layouts; none: only its cache is quantized."""
+    if not layouts:
+        return KEPT
+    return next(iter(layouts)) if len(layouts) == 1 else "mixed-precision"
 
 
 def _quantized(names: Mapping[str, str]) -> set[str]:

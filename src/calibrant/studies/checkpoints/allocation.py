@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibrant.core.errors import SettingsError
+from calibrant.core.metrics import Loss
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.sensitivity import GroupCost
 from calibrant.studies.checkpoints.recipes import Recipe, stored_bytes
@@ -138,3 +139,33 @@ def choose_by_halves(
         f"{DIVERGENCE.amount(gained.value)} more (95 % interval {gained.interval(DIVERGENCE)})"
     )
     return Choice(chosen.name, reason, () if gained.is_real else (other.name,), halves[chosen.name][1])
+
+
+def choose_smallest_by_halves(contenders: Sequence[Contender], max_kl: float, seed: int) -> Choice | None:
+    """The smallest contender whose KL is within ``max_kl`` on one half of the documents, told by the other.
+
+    Within: the upper end of its 95 % interval. Where it does not hold on the other half, the next one is
+    taken: what is recommended was within on both. None: none is.
+    """
+    order = np.random.default_rng(seed).permutation(len(contenders[0].evidence.tokens))
+    halves = [np.sort(half) for half in np.array_split(order, 2)]
+    parts = [Documents(len(half), seed) for half in halves]
+
+    def losses(contender: Contender) -> list[Loss]:
+        return [
+            part.loss(
+                Contender(contender.name, contender.simplicity, contender.bytes, contender.evidence.of(half))
+            )
+            for part, half in zip(parts, halves, strict=True)
+        ]
+
+    for contender in sorted(contenders, key=lambda c: (c.bytes, c.simplicity, c.evidence.kl)):
+        first, second = losses(contender)
+        if first.high <= max_kl and second.high <= max_kl:
+            reason = (
+                f"the smallest within {DIVERGENCE.amount(max_kl)}; chosen on {len(halves[0])} documents; on "
+                f"the other {len(halves[1])} its KL is {DIVERGENCE.amount(second.value)} "
+                f"(95 % interval {second.interval(DIVERGENCE)})"
+            )
+            return Choice(contender.name, reason, (), second.value)
+    return None

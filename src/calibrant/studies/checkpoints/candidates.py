@@ -11,6 +11,7 @@ from calibrant.core.formats import Encoded, Format, Grid, PerBlock, PerChannel, 
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.methods import InputStatistics as MethodStatistics
 from calibrant.methods.registry import SumOfParts
+from calibrant.models.checkpoint.caching import BlockCache, CacheStatistics, cache_scales, rounding_cache
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.norms import Folded, folded, norm_before
 from calibrant.models.checkpoint.packing import QuantizedLayer
@@ -52,12 +53,23 @@ class Candidate:
         if not fitting:
             return {}
         recipe = self._recipes[next(iter(fitting))]
-        assert recipe.formats.weights is not None
+        assert recipe.formats.weights is not None, "what fits has a format"
         norm = norm_before(weights) if len(fitting) == len(weights) else None
         method = self._method(recipe, statistics, norm)
         encoded, scale = _encoded(method, fitting, recipe.formats.weights, statistics)
         fold = folded(self._weights, norm, scale) if norm is not None and scale is not None else None
         return {name: self._product(name, each, statistics, fold) for name, each in encoded.items()}
+
+    def cache(self, block: str, statistics: CacheStatistics | None, *, is_latent: bool) -> BlockCache | None:
+        """Keys and values of a block in the format of its layers; without any token they stay in float."""
+        layers = (name for name in self._recipes if name.startswith(f"{block}."))
+        chosen = next((each for name in layers if (each := self._recipes[name].formats.cache)), None)
+        if chosen is None or statistics is None:
+            return None
+        scales = cache_scales(chosen, statistics, is_latent=is_latent)
+        if self._writer is not None:
+            self._writer.cache(block, chosen, scales)
+        return rounding_cache(chosen, scales)
 
     def finish_block(self, number: int) -> None:
         """Write the block."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from calibrant.core.errors import DataError
 from calibrant.models.checkpoint.rendering import Tokenizer, Tokens
 from calibrant.studies.checkpoints.result import TextSummary
 from calibrant.tasks.generation.documents import Document, contents_sha256, in_both, read_documents
+from calibrant.tasks.generation.features import labels_of, telling
 
 MOST_TOKENS = 2048
 """Of a document that are looked at, unless the user says otherwise."""
@@ -20,12 +20,20 @@ FEW_DOCUMENTS = 20
 
 @dataclass(frozen=True, eq=False)
 class TextData:
-    """Calibration and test documents as tokens, with what results keep of them, and remarks of one line."""
+    """Calibration and test documents as tokens, with what results keep of them, and remarks of one line.
+
+    labels, calibration_labels: the slices that each document belongs to. documents: the test documents
+    themselves, by id.
+    """
 
     calibration: tuple[Tokens, ...]
     test: tuple[Tokens, ...]
     summary: TextSummary
     warnings: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    calibration_labels: tuple[tuple[str, ...], ...]
+    documents: Mapping[str, Document]
+    calibration_documents: Mapping[str, Document]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ def open_data(folder: Path, settings: TextSettings) -> TextData:
         )
     fed = tuple(tokens for tokens in _rendered(tokenizer, calibration, settings) if len(tokens.numbers))
     shared = in_both(calibration, test)
+    labels, calibration_labels = _labels(test, scored), _labels(calibration, fed)
     summary = TextSummary(
         dataset=settings.data,
         documents=len(scored),
@@ -69,9 +78,17 @@ def open_data(folder: Path, settings: TextSettings) -> TextData:
         calibration_sha256=contents_sha256(calibration),
         in_both=len(shared),
         cut=sum(tokens.is_cut for tokens in scored),
-        slices=dict(Counter(tokens.slice for tokens in scored if tokens.slice)),
+        slices=telling(labels),
     )
-    return TextData(fed, scored, summary, _remarks(summary, shared, calibration, test, len(rendered)))
+    remarks = _remarks(summary, shared, calibration, test, len(rendered), labels, calibration_labels)
+    by_id = [{document.id: document for document in each} for each in (test, calibration)]
+    return TextData(fed, scored, summary, remarks, labels, calibration_labels, *by_id)
+
+
+def _labels(documents: Sequence[Document], rendered: Sequence[Tokens]) -> tuple[tuple[str, ...], ...]:
+    """Of each document as it was rendered; the pieces of a long text have none."""
+    known = dict(zip((document.id for document in documents), labels_of(documents), strict=True))
+    return tuple(known.get(tokens.id, ()) for tokens in rendered)
 
 
 def _rendered(tokenizer: Tokenizer, documents: Sequence[Document], settings: TextSettings) -> list[Tokens]:
@@ -87,6 +104,8 @@ def _remarks(
     calibration: Sequence[Document],
     test: Sequence[Document],
     rendered: int,
+    labels: Sequence[Sequence[str]],
+    calibration_labels: Sequence[Sequence[str]],
 ) -> tuple[str, ...]:
     found = []
     if shared:
@@ -119,9 +138,9 @@ def _remarks(
         found.append(
             f"calibration documents have {lengths[0]:.0f} tokens on average, test documents {lengths[1]:.0f}"
         )
-    slices = [Counter(document.slice for document in documents) for documents in (calibration, test)]
-    missing = sorted(name for name in slices[1] if name and name not in slices[0])
-    if missing and any(slices[0]):
+    known = {label for each in calibration_labels for label in each}
+    missing = sorted({label for each in labels for label in each} - known)
+    if missing and known:
         found.append(f"calibration has nothing of the slices {', '.join(missing)} of the test set")
     return tuple(found)
 

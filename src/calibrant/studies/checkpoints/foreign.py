@@ -9,8 +9,16 @@ import numpy as np
 
 from calibrant.core.elements import E4M3, INT8
 from calibrant.core.errors import ModelError
+from calibrant.core.format_names import KV_CACHES
 from calibrant.core.formats import Format, Granularity, Grid, PerBlock, PerTensor, PerToken
 from calibrant.core.types import FloatArray
+from calibrant.models.checkpoint.caching import (
+    BlockCache,
+    CacheScales,
+    CacheStatistics,
+    cache_scales,
+    rounding_cache,
+)
 from calibrant.models.checkpoint.folder import Checkpoint
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.norms import norm_before
@@ -50,6 +58,20 @@ class ForeignCandidate:
         del statistics
         ratio = self._ratio(norm_before(weights))
         return {name: self._product(name, weight.shape, ratio) for name, weight in weights.items()}
+
+    def cache(self, block: str, statistics: CacheStatistics | None, *, is_latent: bool) -> BlockCache | None:
+        """Keys and values as the other checkpoint says; with steps from calibration where it has none."""
+        told = (self.checkpoint.quantization or {}).get("kv_cache_scheme")
+        if not isinstance(told, dict):
+            return None
+        chosen = KV_CACHES["fp8" if told.get("type") == "float" else "int8"]
+        names = [f"{block}.self_attn.{kind}" for kind in ("k_scale", "v_scale")]
+        if all(name in self._theirs for name in names):
+            keys, values = (float(self._theirs.values(name).reshape(-1)[0]) for name in names)
+            return rounding_cache(chosen, CacheScales(keys, values))
+        if statistics is None:
+            return None
+        return rounding_cache(chosen, cache_scales(chosen, statistics, is_latent=is_latent))
 
     def finish_block(self, number: int) -> None:
         """Nothing is written."""

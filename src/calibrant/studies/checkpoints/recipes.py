@@ -38,6 +38,8 @@ class Recipe:
     @property
     def name(self) -> str:
         """Unique in a study, e.g. ``gptq:w4a16-g32`` or ``rtn:w8a8-static:mse``."""
+        if self.formats.weights is None:
+            return self.formats.name
         parts = (self.method.name, self.formats.name, self.calibrator.name if self.calibrator else None)
         return ":".join(filter(None, parts))
 
@@ -74,7 +76,7 @@ def recipes_named(
     found = [
         recipe
         for entry in chosen
-        for name in _split(methods) or _first_look(entry)
+        for name in _methods_of(entry, methods)
         for recipe in _recipes(method_named(name), entry, calibrators)
     ]
     twice = {recipe.name for recipe in found if [r.name for r in found].count(recipe.name) > 1}
@@ -112,6 +114,7 @@ def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
     """The statistics that these recipes need."""
     found = tuple(recipes)
     return Wanted(
+        caches=any(recipe.formats.cache is not None for recipe in found),
         moments=any(recipe.method.needs_moments for recipe in found),
         histograms=any(recipe.calibrator is not None for recipe in found),
     )
@@ -120,14 +123,22 @@ def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
 def _recipes(
     method: SumOfParts, entry: WeightActivation, calibrators: Sequence[NamedCalibrator]
 ) -> list[Recipe]:
+    if entry.weights is None:
+        return [Recipe(method_named("rtn"), entry)]
     inputs = entry.activations
     if inputs is None or inputs.dynamic:
         return [Recipe(method, entry)]
     return [Recipe(method, entry, calibrator) for calibrator in calibrators]
 
 
+def _methods_of(entry: WeightActivation, methods: str | None) -> Sequence[str]:
+    """Those that are asked for, or a few; where weights stay in float there is one."""
+    return ("rtn",) if entry.weights is None else _split(methods) or _first_look(entry)
+
+
 def _first_look(entry: WeightActivation) -> tuple[str, ...]:
-    if entry.weights is None or entry.weights.element.bits < 8:
+    assert entry.weights is not None
+    if entry.weights.element.bits < 8:
         return FIRST_LOOK
     is_int8 = entry.weights.element.is_integer and entry.activations is not None
     return FIRST_LOOK_AT_8_BITS if is_int8 else FIRST_LOOK_AT_8_BITS[:1]

@@ -26,6 +26,7 @@ from calibrant.core.reading import sha256_of
 from calibrant.core.sizes import shown_bytes
 from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
+from calibrant.models.checkpoint.keeping import StreamKeeper
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.packing import can_be_stored
 from calibrant.models.checkpoint.streaming import Measurement, measure
@@ -36,6 +37,12 @@ from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.foreign import ForeignCandidate
 from calibrant.studies.checkpoints.recipes import Recipe, file_stem, fits, wanted_by
+from calibrant.studies.checkpoints.resources import (
+    UNFINISHED,
+    estimate_memory,
+    fingerprint_of,
+    streams_fit,
+)
 from calibrant.studies.checkpoints.result import (
     CheckpointStudy,
     CheckpointSummary,
@@ -64,7 +71,8 @@ class CheckpointStudyPlan:
 
     recipes: candidates with one recipe for all layers. mixed: those with a recipe for each layer, others:
     checkpoints that other tools made, both by the candidates' names. max_loss: KL that may be lost, nats.
-    write: whether the recommended candidate's checkpoint is written. chooser: recommends one.
+    write: whether the recommended candidate's checkpoint is written. chooser: recommends one. device: where
+    blocks are computed. memory: bytes that the process may use; None: whatever it needs.
     """
 
     checkpoint: Checkpoint
@@ -77,6 +85,25 @@ class CheckpointStudyPlan:
     seed: int = 0
     write: bool = True
     chooser: Chooser = choose
+    device: str = "cpu"
+    memory: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides what is measured: a run that was cut off goes on where it is the same."""
+        told = {
+            "settings": dict(self.settings),
+            "data": asdict(self.data.summary),
+            "recipes": [recipe.name for recipe in self.recipes],
+            "mixed": {
+                name: [(layer, recipe.name) for layer, recipe in sorted(each.items())]
+                for name, each in self.mixed.items()
+            },
+            "others": {name: fingerprint_of(other, {}) for name, other in self.others.items()},
+            "write": self.write,
+            "device": self.device,
+        }
+        return fingerprint_of(self.checkpoint, told)
 
 
 @dataclass(frozen=True)
@@ -104,13 +131,27 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
     begun = time.perf_counter()
     layers = quantizable(plan.checkpoint)
     weights = Weights(plan.checkpoint)
-    architecture = Architecture(plan.checkpoint, weights)
+    architecture = Architecture(plan.checkpoint, weights, plan.device)
     for warning in plan.data.warnings:
         progress.note(warning)
     remove(out / RESULT)
     remove(out / CHECKSUMS)
     allocations = {r.name: dict.fromkeys(layers, r) for r in plan.recipes} | dict(plan.mixed)
     writers = _writers(plan, allocations, architecture, layers, out, progress)
+    wanted = wanted_by(recipe for each in allocations.values() for recipe in each.values())
+    if any(
+        other.quantization and other.quantization.get("kv_cache_scheme") for other in plan.others.values()
+    ):
+        wanted = replace(wanted, caches=True)
+    needed = estimate_memory(
+        plan.checkpoint,
+        layers.values(),
+        plan.data.summary.calibration_tokens,
+        sum(len(tokens.numbers) for tokens in plan.data.test),
+        len(allocations) + len(plan.others),
+        moments=wanted.moments,
+    )
+    in_memory = streams_fit(needed, plan.memory, progress)
     measured = measure(
         architecture,
         [tokens.numbers for tokens in plan.data.calibration],
@@ -120,8 +161,9 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
             *(Candidate(name, each, weights, writers.get(name)) for name, each in allocations.items()),
             *(ForeignCandidate(name, other, plan.checkpoint, weights) for name, other in plan.others.items()),
         ],
-        wanted_by(recipe for each in allocations.values() for recipe in each.values()),
+        wanted,
         progress,
+        StreamKeeper(out / UNFINISHED, plan.fingerprint, in_memory=in_memory),
     )
     evidence = evidence_of(measured)
     documents = Documents(len(plan.data.test), plan.seed)
@@ -279,8 +321,10 @@ def _trial(
 
 
 def _by_slice(data: TextData, evidence: TextEvidence) -> dict[str, float]:
-    slices = np.array([tokens.slice or "" for tokens in data.test])
-    return {name: evidence.of(np.flatnonzero(slices == name)).kl for name in data.summary.slices}
+    return {
+        name: evidence.of(np.array([place for place, labels in enumerate(data.labels) if name in labels])).kl
+        for name in data.summary.slices
+    }
 
 
 def _summary(

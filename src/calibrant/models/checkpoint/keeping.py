@@ -1,0 +1,133 @@
+"""Streams between two blocks: in memory or on disk, and what a run that was cut off goes on from.
+
+Behind every block the streams are in a folder of their own, named by the block that comes next, and only then
+does ``state.json`` name it: a run that is killed at any moment finds the last finished block whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from calibrant.core.disk import cannot_write
+from calibrant.core.errors import DataError
+from calibrant.core.reading import read_text
+from calibrant.core.writing import write_atomically
+
+STATE = "state.json"
+_LARGEST_STATE = 256 * 2**20
+
+
+class Stream(Protocol):
+    """Batches of one stream, (documents, length, width) each."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> torch.Tensor: ...
+    def __setitem__(self, index: int, batch: torch.Tensor) -> None: ...
+
+
+class DiskStream:
+    """A stream on disk: batches behind the block at work replace those before it when all are there.
+
+    old: where batches lie; new: where those behind the block at work go.
+    """
+
+    def __init__(self, old: Path, new: Path, batches: int, device: torch.device) -> None:
+        self._old, self._new, self._batches, self._device = old, new, batches, device
+        self._written: set[int] = set()
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return load_batch(self._new if index in self._written else self._old, index, self._device)
+
+    def __setitem__(self, index: int, batch: torch.Tensor) -> None:
+        save_batch(self._new, index, batch)
+        self._written.add(index)
+
+
+def save_batch(folder: Path, index: int, batch: torch.Tensor) -> None:
+    """Write a batch. Raises OutputError where the disk is full."""
+    path = folder / f"{index}.npy"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.save(file, batch.cpu().numpy())
+    except OSError as error:
+        raise cannot_write(path, error, "choose a folder with more room with --out") from error
+
+
+def load_batch(folder: Path, index: int, device: torch.device) -> torch.Tensor:
+    """Read a batch. Raises DataError where it is gone or broken."""
+    path = folder / f"{index}.npy"
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False)).to(device)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read {path}: {error}; delete {folder.parent.parent} and begin again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """What a run that was cut off had done: the block that comes next, and what was noted on the way."""
+
+    next_block: int
+    notes: Mapping[str, Any]
+
+
+class StreamKeeper:
+    """Keeps streams in a folder so that the same work goes on from the last finished block.
+
+    fingerprint: of everything that decides the streams; what another one left is deleted. in_memory: whether
+    streams are in memory while they are used.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, *, in_memory: bool) -> None:
+        self.folder, self._fingerprint, self.in_memory = folder, fingerprint, in_memory
+
+    def progressed(self) -> Progressed | None:
+        """What there is to go on from; None: nothing."""
+        try:
+            found = json.loads(read_text(self.folder / STATE, _LARGEST_STATE))
+            if found["fingerprint"] != self._fingerprint:
+                return None
+            return Progressed(int(found["next_block"]), found["notes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def begin(self) -> None:
+        """Delete what another run left."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def before(self, block: int) -> Path:
+        """Where the streams are that enter a block."""
+        return self.folder / f"before-{block:05d}"
+
+    def commit(self, next_block: int, notes: Mapping[str, Any]) -> None:
+        """All streams that enter ``next_block`` are there: forget those before."""
+        content = {"fingerprint": self._fingerprint, "next_block": next_block, "notes": dict(notes)}
+        try:
+            write_atomically(self.folder / STATE, json.dumps(content).encode())
+        except OSError as error:
+            raise cannot_write(self.folder / STATE, error, "choose another folder with --out") from error
+        for folder in self.folder.glob("before-*"):
+            if folder != self.before(next_block):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def forget(self) -> None:
+        """The work is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def batches_in(stream: Stream | Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """One after the other."""
+    return (stream[index] for index in range(len(stream)))
