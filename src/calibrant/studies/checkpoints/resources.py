@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from calibrant import __version__
 from calibrant.core.machine import resident_bytes
 from calibrant.core.progress import Progress
 from calibrant.core.reading import read_text
