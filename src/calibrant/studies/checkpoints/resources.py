@@ -82,7 +82,7 @@ def fingerprint_of(checkpoint: Checkpoint, others: Mapping[str, object]) -> str:
     files = {tensor.file for tensor in checkpoint.tensors.values()}
     stats = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     told = json.dumps(
-        [__version__, dict(checkpoint.config), stats, dict(others)], sort_keys=True, default=str
+        [version("calibrant"), dict(checkpoint.config), stats, dict(others)], sort_keys=True, default=str
     )
     return hashlib.sha256(told.encode()).hexdigest()
 
