@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from calibrant.core.disk import cannot_write
-from calibrant.core.errors import DataError
 from calibrant.core.reading import read_text
 from calibrant.core.writing import write_atomically
+from calibrant.models.checkpoint.folder import SUFFIX
+from calibrant.models.checkpoint.tensors import TensorReader, header_of, tensors_bytes
 
 STATE = "state.json"
+_BATCH = "batch"
 _LARGEST_STATE = 256 * 2**20
 
 
@@ -56,24 +57,18 @@ class DiskStream:
 
 def save_batch(folder: Path, index: int, batch: torch.Tensor) -> None:
     """Write a batch. Raises OutputError where the disk is full."""
-    path = folder / f"{index}.npy"
+    path = folder / f"{index}{SUFFIX}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            np.save(file, batch.cpu().numpy())
+        write_atomically(path, tensors_bytes({_BATCH: batch.cpu().numpy()}))
     except OSError as error:
         raise cannot_write(path, error, "choose a folder with more room with --out") from error
 
 
 def load_batch(folder: Path, index: int, device: torch.device) -> torch.Tensor:
-    """Read a batch. Raises DataError where it is gone or broken."""
-    path = folder / f"{index}.npy"
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False)).to(device)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read {path}: {error}; delete {folder.parent.parent} and begin again"
-        ) from error
+    """Read a batch. Raises ModelError where it is gone or broken."""
+    found = TensorReader(header_of(folder / f"{index}{SUFFIX}")).raw(_BATCH)
+    return torch.from_numpy(found).to(device)
 
 
 @dataclass(frozen=True)

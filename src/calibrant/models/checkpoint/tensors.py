@@ -46,6 +46,7 @@ NAMES: Mapping[np.dtype[Any], str] = {dtype: name for name, dtype in DTYPES.item
 _LONGEST_HEADER = 100 * 2**20
 _LARGEST_RANK = 8
 _CHUNK = 2**30
+_ALIGNED = 8
 
 LARGEST_SHARD = 2**40
 """Bytes of a file of weights."""
@@ -163,3 +164,21 @@ def _tensors(header: Mapping[str, Any], file: Path, begin: int, size: int) -> It
         if begin + stop > size:
             raise ValueError(f"{name!r} ends {begin + stop - size} bytes behind the file's end")
         yield StoredTensor(name, dtype, shape, file, begin + start, begin + stop)
+
+
+def tensors_bytes(tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """A safetensors file of these arrays."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for name, values in tensors.items():
+        stop = start + values.nbytes
+        header[name] = {
+            "dtype": NAMES[values.dtype],
+            "shape": list(values.shape),
+            "data_offsets": [start, stop],
+        }
+        start = stop
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % _ALIGNED)
+    contents = (np.ascontiguousarray(values).tobytes() for values in tensors.values())
+    return b"".join((struct.pack("<Q", len(encoded)), encoded, *contents))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,30 +31,11 @@ from calibrant.models.checkpoint.packing import (
     stored_arrays,
     weight_settings,
 )
-from calibrant.models.checkpoint.tensors import NAMES, TensorReader, header_of
+from calibrant.models.checkpoint.tensors import TensorReader, header_of, tensors_bytes
 
 CHECKSUMS = "SHA256SUMS"
 _BESIDE = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*")
 _LARGEST_BESIDE = 256 * 2**20
-_ALIGNED = 8
-
-
-def tensors_bytes(tensors: Mapping[str, NDArray[Any]]) -> bytes:
-    """A safetensors file of these arrays."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    start = 0
-    for name, values in tensors.items():
-        stop = start + values.nbytes
-        header[name] = {
-            "dtype": NAMES[values.dtype],
-            "shape": list(values.shape),
-            "data_offsets": [start, stop],
-        }
-        start = stop
-    encoded = json.dumps(header, separators=(",", ":")).encode()
-    encoded += b" " * (-len(encoded) % _ALIGNED)
-    contents = (np.ascontiguousarray(values).tobytes() for values in tensors.values())
-    return b"".join((struct.pack("<Q", len(encoded)), encoded, *contents))
 
 
 class CheckpointWriter:
