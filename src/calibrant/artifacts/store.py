@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ LARGEST_JSON = 256 * 2**20
 """Bytes; a study.json has some thousands."""
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises OutputError with the system's reason."""
+def write_bytes(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file atomically, in pieces where it is large. Raises OutputError with the system's reason."""
     try:
         write_atomically(path, content)
     except OSError as error:

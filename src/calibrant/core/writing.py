@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +18,8 @@ _NEW = (
 )  # fmt: skip
 
 
-def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> None:
-    """Make ``path`` a regular file of this content; its folder is made, too.
+def write_atomically(path: Path, content: bytes | Iterable[bytes], *, durably: bool = True) -> None:
+    """Make ``path`` a regular file of this content, whole or in pieces; its folder is made, too.
 
     durably: it is on the disk when this returns, so that its name never stands for less after a power loss.
     Raises OSError, and leaves what was there before and nothing beside it.
@@ -27,7 +28,7 @@ def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> Non
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, _NEW, 0o666), "wb") as file:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, bytes) else content)
             if durably:
                 file.flush()
                 os.fsync(file.fileno())

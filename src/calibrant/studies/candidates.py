@@ -43,13 +43,17 @@ class QuantizationPlan:
 
 @dataclass(frozen=True)
 class CandidateModel:
-    """A calibrator's encodings and files, or the reason why it has none."""
+    """A calibrator's encodings and files, or the reason why it has none.
+
+    ``weights``: what several candidates' Q/DQ models read their large weights from.
+    """
 
     calibrator: NamedCalibrator
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
     cache: Path | None = None
     qdq: Path | None = None
     encodings_file: Path | None = None
+    weights: Path | None = None
     failure: str | None = None
 
 
@@ -118,12 +122,12 @@ class _Writer:
             if content is not None:
                 write_bytes(cache, content)
             write_encodings(encodings_file, encodings, scheme.name, self.plan.model.sha256)
-            save_to(qdq)
+            weights = save_to(qdq)
         except OutputError:
             raise
         except CalibrantError as error:
             return CandidateModel(calibrator, failure=str(error))
-        return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file)
+        return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file, weights)
 
     def _cache(
         self, calibrator: NamedCalibrator, ranges: Mapping[str, Range], encodings: Mapping[str, Encoding]

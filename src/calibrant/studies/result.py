@@ -99,6 +99,7 @@ class Baseline:
 class TrialFiles:
     """Files to deploy, relative to the run's folder.
 
+    ``weights`` is what the Q/DQ model, and others, read their large weights from; it has to lie beside it.
     ``tensorrt_cache`` is what TensorRT's own calibrator wrote; ``evidence`` lets a later comparison be
     paired. None: there is no such file.
     """
@@ -108,6 +109,7 @@ class TrialFiles:
     encodings: str | None = None
     tensorrt_cache: str | None = None
     evidence: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -173,5 +173,6 @@ def _files(candidate: CandidateModel, out: Path) -> TrialFiles:
         cache=candidate.cache.relative_to(out).as_posix() if candidate.cache else None,
         qdq=candidate.qdq.relative_to(out).as_posix(),
         encodings=candidate.encodings_file.relative_to(out).as_posix(),
+        weights=candidate.weights.relative_to(out).as_posix() if candidate.weights else None,
         tensorrt_cache=own.relative_to(out).as_posix() if own and own.exists() else None,
     )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +18,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import SCHEMES, TENSORRT
 from calibrant.core.types import Encoding, Range, Scheme
-from calibrant.models.onnx.model import save_model
+from calibrant.models.onnx.model import Model, save_model, signature_of
 from calibrant.models.onnx.points import QuantPlan, quant_plan
 from calibrant.models.onnx.qdq import qdq_to_deploy
 from calibrant.models.onnx.qdq_variants import QdqVariants
@@ -75,3 +79,35 @@ def test_weights_beyond_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pyte
         for name in ("m.onnx", "m.onnx.data"):
             variant, alone = ((folder / name).read_bytes() for folder in folders)
             assert variant == alone
+
+
+def test_large_weights_are_written_once_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_small_detector(tmp_path)
+    monkeypatch.setattr("calibrant.models.onnx.shared_weights.SHARED_FROM", 1)
+    monkeypatch.setattr("calibrant.models.onnx.shared_weights._EACH_FROM", 5)  # a scale has 4 bytes
+    feeds = _feeds(model)
+    for scheme in SCHEMES.values():
+        plan = quant_plan(model, scheme)
+        folder = tmp_path / scheme.name
+        folder.mkdir()
+        models = QdqVariants(model, plan, scheme)
+        for end in (1.0, 2.0):
+            encodings = encodings_for(plan, scheme, [(-end, end)])
+            weights = models.saver(encodings)(folder / f"{end}.onnx")
+            assert weights is not None
+            assert weights.is_file()
+            alone = qdq_to_deploy(model, plan, encodings, scheme)
+            ir.save(alone, folder / "alone.onnx")
+            assert _outputs(folder / f"{end}.onnx", feeds) == _outputs(folder / "alone.onnx", feeds)
+        if not scheme.quantizes_biases:
+            assert len(list(folder.glob("weights.*.data"))) == 1
+
+
+def _feeds(model: Model) -> dict[str, np.ndarray[Any, Any]]:
+    generator = np.random.default_rng(0)
+    shapes = {info.name: [size or 1 for size in info.shape] for info in signature_of(model).inputs}
+    return {name: generator.random(shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def _outputs(path: Path, feeds: dict[str, np.ndarray[Any, Any]]) -> list[bytes]:
+    return [values.tobytes() for values in ort.InferenceSession(path).run(None, feeds)]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.store import output_folder, write_bytes
 from calibrant.core.errors import OutputError, SettingsError
-from calibrant.core.reading import is_regular, read_bytes
+from calibrant.core.reading import LARGEST_HASHED, opened
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT, TENSORRT_IMPLICIT
 from calibrant.core.types import ConvertingRuntime, Runtime
+from calibrant.models.onnx.files import external_files, read_proto
 from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.studies.deployment.checks import agreement, finite
 from calibrant.studies.deployment.chosen import Chosen, chosen_candidate
@@ -21,6 +23,7 @@ from calibrant.targets.tensorrt.trtexec import trtexec_line
 ENGINE, OPENVINO_IR, ONNX, DEEPSTREAM, TRITON = "engine", "openvino", "onnxruntime", "deepstream", "triton"
 _DEEPSTREAM_CONFIG = "config_infer.txt"
 _BUILD = "build.sh"
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -160,15 +163,15 @@ def _to_triton(chosen: Chosen, out: Path, runtime: Runtime | None, reference: Ru
 
 
 def _copied(source: Path, target: Path) -> tuple[str, ...]:
-    """Copy a file, and weights that lie beside it under the name that the model knows. Gives names.
+    """Copy a file, and what a model reads beside it under the names that it knows. Gives names.
 
     Raises OutputError.
     """
-    weights = source.with_name(f"{source.name}.data")
-    pairs = [(source, target)] + ([(weights, target.with_name(weights.name))] if is_regular(weights) else [])
-    for old, new in pairs:
-        write_bytes(new, read_bytes(old))
-    return tuple(new.name for _, new in pairs)
+    parts = external_files(source, read_proto(source)) if source.suffix == ".onnx" else ()
+    for old, new in ((source, target), *((part, target.with_name(part.name)) for part in parts)):
+        with opened(old, LARGEST_HASHED) as stream:
+            write_bytes(new, iter(partial(stream.read, _CHUNK), b""))
+    return (target.name, *(part.name for part in parts))
 
 
 TARGETS = {
