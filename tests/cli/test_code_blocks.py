@@ -22,6 +22,7 @@ from tiny_checkpoints import write_checkpoint, write_texts
 NOT_RUN = {
     "pip install": "tests/cli/test_wheel.py installs the wheel",
     "make demo": "takes minutes; tests/demo runs a smaller one",
+    "calibrant demo text": "takes minutes; tests/demo runs a smaller one",
     "yolo export": "needs Ultralytics and a trained model",
     "trtexec": "needs TensorRT and an NVIDIA GPU",
     "--runtime tensorrt": "needs TensorRT and an NVIDIA GPU; tests/runtimes plays it with a stand-in",

@@ -24,8 +24,8 @@ def test_a_small_demo_ranks_calibrators_that_differ(tmp_path: Path) -> None:
     notes = _Notes()
     result = run_demo(
         tmp_path / "run",
-        test_images=10,
-        calibration_images=4,
+        test_samples=10,
+        calibration_samples=4,
         calibrators="minmax,percentile:99.9",
         progress=notes,
     )
@@ -38,6 +38,32 @@ def test_a_small_demo_ranks_calibrators_that_differ(tmp_path: Path) -> None:
     assert result.recommended is not None
     assert result.recommended.calibrator == "minmax"
     assert (tmp_path / "run" / "study.json").is_file()
+
+
+def test_a_small_demo_of_text_ranks_calibrators_that_differ(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="needs the recognizer: pip install calibrant[demo-text]")
+    notes = _Notes()
+    result = run_demo(
+        tmp_path / "run",
+        "text",
+        test_samples=12,
+        calibration_samples=4,
+        calibrators="minmax,percentile:99.9",
+        progress=notes,
+    )
+    assert any("synthetic lines" in text for text in notes.texts)
+    assert result.task == "recognition"
+    assert result.data.samples_in_both == 0
+    assert (result.baseline.score.value or 100) < 10  # the drawing can be read
+    losses = {trial.calibrator: trial.loss.value for trial in result.trials if trial.loss}
+    assert losses["percentile:99.9"] > losses["minmax"] + 2
+    assert result.recommended is not None
+    assert result.recommended.calibrator == "minmax"
+
+
+def test_a_demo_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="use detection or text"):
+        run_demo(tmp_path / "run", "music")
 
 
 def test_without_the_detector_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,11 +171,15 @@ def inspect(as_json: bool, **settings: Any) -> None:
 @click.command()
 @options(CALIBRATORS, OVERWRITE, CACHE, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/demo-TIME].")
-@click.option("--images", "test_images", type=click.IntRange(min=2), default=80, show_default=True,
-              help="How many labelled images to draw.")  # fmt: skip
+@click.option("--samples", "--images", "test_samples", type=click.IntRange(min=2),
+              help="How many labelled samples to draw [default: 80 images, 120 lines].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the drawing.")
+@click.argument("kind", default="detection", type=click.Choice(["detection", "text"]))
 def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
-    """Rank the calibrators on a detector that a package carries and on images drawn here."""
+    """Rank the calibrators on a model that a package carries and on samples drawn here.
+
+    KIND is detection (of characters in images, the default) or text (reading a line of it).
+    """
     from calibrant.api import new_run_folder
     from calibrant.demo.run import run_demo
 

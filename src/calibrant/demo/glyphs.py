@@ -1,4 +1,4 @@
-"""Single characters as masks, in the faces that the installed packages bring along."""
+"""Characters and lines of them as masks, in the faces that the installed packages bring along."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Mask: TypeAlias = NDArray[np.uint8]
 Face: TypeAlias = Callable[[str, int], Mask]
-"""(character, nominal size in pixels) -> coverage 0..255, cropped to what is covered."""
+"""(text, nominal size in pixels) -> coverage 0..255, cropped to what is covered."""
 
 # Without I, l, O and 0, which look alike in some faces, and without marks that have several parts.
 CHARACTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghkmnpqrstuvwxyz123456789"
@@ -21,20 +21,25 @@ CHARACTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghkmnpqrstuvwxyz123456789"
 _INKED = 64
 
 
-def _cv2_mask(character: str, size: int, *, face: int) -> Mask:
+def _cv2_mask(text: str, size: int, *, face: int) -> Mask:
     thickness = max(1, size // 12)
     scale = cv2.getFontScaleFromHeight(face, size, thickness)
-    canvas = np.zeros((4 * size, 4 * size), np.uint8)
-    cv2.putText(canvas, character, (size, 3 * size), face, scale, 255, thickness, cv2.LINE_AA)
+    canvas = np.zeros((4 * size, _width(text, size)), np.uint8)
+    cv2.putText(canvas, text, (size, 3 * size), face, scale, 255, thickness, cv2.LINE_AA)
     return cropped(canvas)
 
 
-def _pillow_mask(character: str, size: int, *, bold: bool) -> Mask:
-    canvas = Image.new("L", (4 * size, 4 * size))
+def _pillow_mask(text: str, size: int, *, bold: bool) -> Mask:
+    canvas = Image.new("L", (_width(text, size), 4 * size))
     stroke = size // 16 if bold else 0
     font = ImageFont.load_default(size)
-    ImageDraw.Draw(canvas).text((size, size), character, fill=255, font=font, stroke_width=stroke)
+    ImageDraw.Draw(canvas).text((size, size), text, fill=255, font=font, stroke_width=stroke)
     return cropped(np.asarray(canvas))
+
+
+def _width(text: str, size: int) -> int:
+    """Room for a text: no face has a character that is wider than twice its nominal size."""
+    return 2 * (len(text) + 1) * size
 
 
 FACES: Sequence[Face] = (

@@ -1,26 +1,42 @@
-"""Where the demo's detector lies. The package that carries it is found, never imported."""
+"""Where the demos' models lie. The packages that carry them are found, never imported."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from calibrant.core.errors import SettingsError
 
-_PACKAGE = "ddddocr"
-_FILE = "common_det.onnx"
+
+@dataclass(frozen=True)
+class CarriedModel:
+    """An ONNX file inside an installed package; ``extra`` of Calibrant's installs it."""
+
+    kind: str
+    package: str
+    file: str
+    extra: str
 
 
-def demo_model() -> Path:
-    """Give the ONNX file of the demo's detector: one class, YOLOX layout, input 1x3x416x416.
+DETECTOR = CarriedModel("detector", "ddddocr", "common_det.onnx", "demo")
+"""Characters in an image: one class, YOLOX layout, input 1x3x416x416 (MIT)."""
+
+RECOGNIZER = CarriedModel("recognizer", "rapidocr", "models/PP-OCRv6_rec_small.onnx", "demo-text")
+"""A line of text: PP-OCRv6, CTC over 18710 classes, input Nx3x48xW (Apache-2.0)."""
+
+
+def demo_model(carried: CarriedModel = DETECTOR) -> Path:
+    """Give the ONNX file of a demo's model.
 
     Raises SettingsError when the package that carries it is not installed, or does not hold it.
     """
-    spec = find_spec(_PACKAGE)
+    spec = find_spec(carried.package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        file = Path(folder) / _FILE
+        file = Path(folder) / carried.file
         if file.is_file():
             return file
     raise SettingsError(
-        f'the demo needs a detector, e.g. {_FILE} of the package {_PACKAGE}; pip install "calibrant[demo]"'
+        f"the demo needs a {carried.kind}, e.g. {Path(carried.file).name} of the package {carried.package}; "
+        f'pip install "calibrant[{carried.extra}]"'
     )

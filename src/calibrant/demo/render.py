@@ -27,7 +27,7 @@ _STREAMS = {"calibration": 0, "test": 1}
 
 @dataclass(frozen=True)
 class DemoData:
-    """What was drawn. ``calibration`` is a folder of images, ``dataset`` a COCO JSON beside its images."""
+    """What was drawn: a folder of images, and a file of labels beside the images that it names."""
 
     calibration: Path
     dataset: Path
@@ -40,7 +40,7 @@ def render(folder: Path, *, test_images: int, calibration_images: int, seed: int
     same versions of OpenCV and Pillow on the same kind of processor. Raises SettingsError for a count below
     1 or a negative seed, and OutputError when a file cannot be written.
     """
-    _require_drawable(test_images, calibration_images, seed)
+    require_drawable(test_images, calibration_images, seed, "images")
     data = DemoData(folder / "calibration", folder / "test" / "annotations.json")
     for _ in _written(data.calibration, "calibration", calibration_images, seed):
         pass
@@ -49,11 +49,11 @@ def render(folder: Path, *, test_images: int, calibration_images: int, seed: int
     return data
 
 
-def _require_drawable(test_images: int, calibration_images: int, seed: int) -> None:
-    if min(test_images, calibration_images) < 1:
+def require_drawable(test: int, calibration: int, seed: int, what: str) -> None:
+    """Raise SettingsError for a count below 1 or a negative seed; what: e.g. "images"."""
+    if min(test, calibration) < 1:
         raise SettingsError(
-            f"{test_images} test and {calibration_images} calibration images were asked for; "
-            "ask for 1 of each or more"
+            f"{test} test and {calibration} calibration {what} were asked for; ask for 1 of each or more"
         )
     if seed < 0:
         raise SettingsError(f"the seed {seed} is negative; use e.g. --seed 0")

@@ -1,49 +1,89 @@
-"""The main job on the demo's own detector and drawn images."""
+"""The main job on a demo's own model and on samples drawn here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from calibrant import api
 from calibrant.artifacts.store import require_writable
 from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
-from calibrant.demo.model import demo_model
-from calibrant.demo.render import SYNTHETIC, render
+from calibrant.demo.line_files import SYNTHETIC_LINES, render_lines
+from calibrant.demo.model import DETECTOR, RECOGNIZER, CarriedModel, demo_model
+from calibrant.demo.render import SYNTHETIC, DemoData, render
 from calibrant.studies.replacing import require_free
 from calibrant.studies.result import StudyResult
 
-TEST_IMAGES = 80
-CALIBRATION_IMAGES = 32
+Draw = Callable[[Path, int, int, int], DemoData]
+"""(folder, test samples, calibration samples, seed) -> what was drawn there."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A model that a package carries, and how samples for it are drawn.
+
+    note: what they are, for users. scheme: the rules of the target on which such models mostly run.
+    """
+
+    model: CarriedModel
+    draw: Draw
+    note: str
+    test_samples: int
+    calibration_samples: int = 32
+    scheme: str = "tensorrt"
+
+
+def _images(folder: Path, test: int, calibration: int, seed: int) -> DemoData:
+    return render(folder, test_images=test, calibration_images=calibration, seed=seed)
+
+
+def _lines(folder: Path, test: int, calibration: int, seed: int) -> DemoData:
+    return render_lines(folder, test_lines=test, calibration_lines=calibration, seed=seed)
+
+
+DEMOS: Mapping[str, Demo] = {
+    "detection": Demo(DETECTOR, _images, SYNTHETIC, test_samples=80),
+    "text": Demo(RECOGNIZER, _lines, SYNTHETIC_LINES, test_samples=120, scheme="onnxruntime"),
+}
 
 
 def run_demo(
     out: Path,
+    kind: str = "detection",
     *,
-    test_images: int = TEST_IMAGES,
-    calibration_images: int = CALIBRATION_IMAGES,
+    test_samples: int | None = None,
+    calibration_samples: int | None = None,
     calibrators: api.Calibrators = DEFAULT_CALIBRATORS,
     seed: int = 0,
     overwrite: bool = False,
     cache: bool = True,
     progress: Progress | None = None,
 ) -> StudyResult:
-    """Draw labelled images into ``out/images`` and study the demo's detector on them, into ``out``.
+    """Draw labelled samples into ``out/images`` and study the demo's model on them, into ``out``.
 
-    Raises SettingsError when the detector's package is absent, and OutputError.
+    kind: one of :data:`DEMOS`. test_samples, calibration_samples: None: as many as the demo is made for.
+    Raises SettingsError when the model's package is absent, and OutputError.
     """
     listener = progress or Silent()
-    model = demo_model()
+    if kind not in DEMOS:
+        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(DEMOS)}")
+    demo = DEMOS[kind]
+    model = demo_model(demo.model)
     require_free(out, None, overwrite)
     require_writable(out)
-    listener.note(SYNTHETIC)
-    data = render(out / "images", test_images=test_images, calibration_images=calibration_images, seed=seed)
+    listener.note(demo.note)
+    counts = test_samples or demo.test_samples, calibration_samples or demo.calibration_samples
+    data = demo.draw(out / "images", *counts, seed)
     return api.study(
         model,
         data.calibration,
         data.dataset,
         out=out,
         calibrators=calibrators,
+        scheme=demo.scheme,
         seed=seed,
         overwrite=overwrite,
         cache=cache,
