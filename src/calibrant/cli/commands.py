@@ -39,6 +39,7 @@ from calibrant.cli.options import (
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 from calibrant.cli.task_options import INPUT_SHAPE, TASK, TaskCommand
+from calibrant.demo import FIRST, KINDS
 
 ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
 
@@ -172,14 +173,11 @@ def inspect(as_json: bool, **settings: Any) -> None:
 @options(CALIBRATORS, OVERWRITE, CACHE, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/demo-TIME].")
 @click.option("--samples", "--images", "test_samples", type=click.IntRange(min=2),
-              help="How many labelled samples to draw [default: 80 images, 120 lines].")  # fmt: skip
+              help="How many labelled samples to draw [default: what takes a minute or two].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the drawing.")
-@click.argument("kind", default="detection", type=click.Choice(["detection", "text"]))
+@click.argument("kind", default=FIRST, type=click.Choice(list(KINDS)))
 def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
-    """Rank the calibrators on a model that a package carries and on samples drawn here.
-
-    KIND is detection (of characters in images, the default) or text (reading a line of it).
-    """
+    """Rank the calibrators on a model that a package carries and on samples drawn here."""
     from calibrant.api import new_run_folder
     from calibrant.demo.run import run_demo
 

@@ -5,3 +5,16 @@ characters and is part of the package ddddocr (MIT), the recognizer reads lines 
 rapidocr (Apache-2.0); what they see is synthetic, and whatever shows it says so. Models of natural things
 would make the nicer picture, but their labelled images could not be drawn.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FIRST = "detection"
+"""The demo that runs where none is named."""
+
+KINDS: Mapping[str, str] = {
+    FIRST: "characters in images",
+    "text": "reading a line of text",
+}
+"""What demos there are; run.py has what each is made of."""

@@ -11,6 +11,7 @@ from calibrant.artifacts.store import require_writable
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.demo import FIRST, KINDS
 from calibrant.demo.line_files import SYNTHETIC_LINES, render_lines
 from calibrant.demo.model import DETECTOR, RECOGNIZER, CarriedModel, demo_model
 from calibrant.demo.render import SYNTHETIC, DemoData, render
@@ -44,15 +45,15 @@ def _lines(folder: Path, test: int, calibration: int, seed: int) -> DemoData:
     return render_lines(folder, test_lines=test, calibration_lines=calibration, seed=seed)
 
 
-DEMOS: Mapping[str, Demo] = {
-    "detection": Demo(DETECTOR, _images, SYNTHETIC, test_samples=80),
+_DEMOS: Mapping[str, Demo] = {
+    FIRST: Demo(DETECTOR, _images, SYNTHETIC, test_samples=80),
     "text": Demo(RECOGNIZER, _lines, SYNTHETIC_LINES, test_samples=120, scheme="onnxruntime"),
 }
 
 
 def run_demo(
     out: Path,
-    kind: str = "detection",
+    kind: str = FIRST,
     *,
     test_samples: int | None = None,
     calibration_samples: int | None = None,
@@ -64,13 +65,13 @@ def run_demo(
 ) -> StudyResult:
     """Draw labelled samples into ``out/images`` and study the demo's model on them, into ``out``.
 
-    kind: one of :data:`DEMOS`. test_samples, calibration_samples: None: as many as the demo is made for.
+    kind: one of ``demo.KINDS``. test_samples, calibration_samples: None: as many as the demo is made for.
     Raises SettingsError when the model's package is absent, and OutputError.
     """
     listener = progress or Silent()
-    if kind not in DEMOS:
-        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(DEMOS)}")
-    demo = DEMOS[kind]
+    if kind not in KINDS:
+        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(KINDS)}")
+    demo = _DEMOS[kind]
     model = demo_model(demo.model)
     require_free(out, None, overwrite)
     require_writable(out)
