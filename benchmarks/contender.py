@@ -152,12 +152,12 @@ def calibrant_statistics(work: Work, out: Path) -> None:
 def _collected(work: Work, runtime: Any) -> tuple[Any, Any]:
     from calibrant.core.schemes import scheme_named
     from calibrant.models.onnx.model import load_model
-    from calibrant.models.onnx.points import pooling_ties, quant_plan
+    from calibrant.models.onnx.points import pooling_ties, quant_points
     from calibrant.stages.collect import collect
-    from calibrant.studies.candidates import QuantizationPlan
+    from calibrant.studies.candidates import QuantPlan
 
     model, scheme = load_model(work.model), scheme_named("tensorrt")
-    plan = QuantizationPlan(model, scheme, quant_plan(model, scheme), pooling_ties(model))
+    plan = QuantPlan(model, scheme, quant_points(model, scheme), pooling_ties(model))
     samples = [Numbered(str(number), number) for number in range(work.images)]
     return plan, collect(model, plan.tensors, Feeding(work), runtime, samples)
 

@@ -23,7 +23,7 @@ from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
 from calibrant.stages.evaluate import predictions_of
 from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import detection_task, open_calibration, open_detector, quantization_plan
+from calibrant.studies.prepare import detection_task, open_calibration, open_detector, quant_plan
 
 ROWS = 10
 
@@ -41,7 +41,7 @@ def main() -> None:
     found = open_calibration(given.calib, None, skip_bad=False).samples
     samples = list(itertools.islice(itertools.cycle(found), given.images))
     runtime, watch = runtime_named("onnxruntime"), Watch()
-    collect(detector.model, quantization_plan(detector, settings).tensors, task, runtime, samples, watch)
+    collect(detector.model, quant_plan(detector, settings).tensors, task, runtime, samples, watch)
     with runtime.open(given.model) as session, watch.stage("Evaluating", len(samples)) as advance:
         for _ in predictions_of(session, task, samples):
             advance()

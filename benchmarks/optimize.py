@@ -74,11 +74,11 @@ def page(results: list[Result], rivals: list[Result], budget: str, remark: str) 
         *map(summary, results),
         "",
         *(line for line in beside_nncf(results, rivals)),
-        "## What each lever brings",
+        "## What each technique brings",
         "",
-        "The chosen model without the lever, on the report images.",
+        "The chosen model without the technique, on the report images.",
         "",
-        "| model | lever | without it | it brings |",
+        "| model | technique | without it | it brings |",
         "|---|---|---|---|",
         *(line for result in results for line in ablation(result)),
         "",
@@ -172,12 +172,12 @@ def ablation(result: Result) -> list[str]:
         row(
             (
                 name(result),
-                lever["lever"],
-                points(lever["map50_95"]),
-                f"{points(lever['gain'])} ({points(lever['low'])} to {points(lever['high'])})",
+                technique["technique"],
+                points(technique["map50_95"]),
+                f"{points(technique['gain'])} ({points(technique['low'])} to {points(technique['high'])})",
             )
         )
-        for lever in result["ablation"]
+        for technique in result["ablation"]
     ]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.stages.race import Race, looks
-from calibrant.stages.recommend import Candidate, PairedBootstrap
+from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
 from calibrant.studies.runs import load_run
 from calibrant.tasks.detection import MatchTable
 
@@ -89,7 +89,7 @@ def replayed(tables: Sequence[MatchTable], draws: NDArray[np.int64], error: floa
     leader, *others = sorted(range(len(tables)), key=lambda index: -ahead[index])
     stopped, run = {}, count
     for index in others:
-        beaten = (n for n in looks(count) if race.lead(at[n][leader], at[n][index], n).is_beyond_doubt)
+        beaten = (n for n in looks(count) if race.lead(at[n][leader], at[n][index], n).is_significant)
         if (n := next(beaten, None)) is not None:
             stopped[index] = n
         elif final[index] > final[leader]:
@@ -101,7 +101,7 @@ def replayed(tables: Sequence[MatchTable], draws: NDArray[np.int64], error: floa
 
 def _tied(evidence: Sequence[Drawn], final: Sequence[float], winner: int, seed: int) -> frozenset[int]:
     bootstrap = PairedBootstrap(evidence[0].table.images, seed, resamples=400)
-    candidates = [Candidate(str(i), 0, final[i], each.table) for i, each in enumerate(evidence)]
+    candidates = [ScoredCandidate(str(i), 0, final[i], each.table) for i, each in enumerate(evidence)]
     drops = {i: bootstrap.drop(candidates[winner], c) for i, c in enumerate(candidates) if i != winner}
     return frozenset(i for i, drop in drops.items() if not drop.is_real)
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import (
     Detector,
     detection_task,
     open_calibration,
     open_detector,
-    quantization_plan,
+    quant_plan,
 )
 from calibrant.tasks.detection import DetectionTask
 
@@ -37,7 +37,7 @@ class ReadySample:
 @dataclass(frozen=True)
 class Workload:
     detector: Detector
-    plan: QuantizationPlan
+    plan: QuantPlan
     task: DetectionTask
     samples: Sequence[ReadySample]
     feeds: Sequence[Mapping[str, NDArray[Any]]]
@@ -70,7 +70,7 @@ def workload(model: Path, images: str, count: int, distinct: int = DISTINCT) -> 
         task.drive(catcher, sample)  # type: ignore[arg-type]
     feeds = [catcher.feeds[index % len(catcher.feeds)] for index in range(count)]
     samples = [ReadySample(str(index), next(iter(fed.values()))) for index, fed in enumerate(feeds)]
-    return Workload(detector, quantization_plan(detector, settings), task, samples, feeds)
+    return Workload(detector, quant_plan(detector, settings), task, samples, feeds)
 
 
 def interleaved(

@@ -7,7 +7,7 @@
 
 Anything but a refusal in one line is a finding: an exception, twenty seconds, or 2 GB. Inputs that reach new
 code are kept in ``fuzz/corpus/<target>`` and findings in ``fuzz/found/<target>``, both outside of git;
-``fuzz/regressions/<target>`` holds those that were mended, which the tests read again.
+``fuzz/regressions/<target>`` holds those that were transformed, which the tests read again.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ datasets: [{name: a, calib: calib, data: data.yaml}]
 schemes: [tensorrt, onnxruntime]
 runtimes: [onnxruntime, "tensorrt:python=/bin/true"]
 calibrators: [minmax, "percentile:99.9|99.99"]
-settings: {limit: 30, race: false, keep_float: ["a*"]}
+settings: {limit: 30, race: false, exclude: ["a*"]}
 skip: [{model: "*x*", scheme: onnxruntime}]
 """
 URLS = (

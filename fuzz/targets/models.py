@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.core.schemes import TENSORRT
 from calibrant.models.onnx.model import load_model, signature_of
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.runtimes.tensorrt_worker.messages import read_message, write_message
 from calibrant.tasks.detection import recognise
 from calibrant.tasks.detection.metadata import exporter_notes
@@ -53,7 +53,7 @@ def _onnx(content: bytes) -> None:
     path.write_bytes(spliced(content, _MODEL))
     with refusals():
         model = load_model(path)
-        quant_plan(model, TENSORRT)
+        quant_points(model, TENSORRT)
         recognise(signature_of(model))
 
 

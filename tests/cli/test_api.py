@@ -106,7 +106,7 @@ def test_a_calibrator_that_returns_no_range_fails(work: Path, wrong: object) -> 
     [
         {"calibrators": []}, {"calibrators": [3]}, {"limit": 0}, {"calib_limit": 0}, {"imgsz": 0},
         {"confidence": -1}, {"iou": 1.5}, {"seed": -1}, {"runtime": "x"}, {"scheme": "x"}, {"family": "x"},
-        {"keep_float": "x"},
+        {"exclude": "x"},
     ],
 )  # fmt: skip
 def test_wrong_settings_are_calibrants_errors(work: Path, wrong: dict[str, object]) -> None:

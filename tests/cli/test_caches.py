@@ -230,11 +230,11 @@ class TestMigrate:
 
     def test_keep_float_is_repeatable(self, run: Run, cache: Path) -> None:
         saved(detector(opset=11), Path("old.onnx"))
-        outcome = run("migrate", "old.onnx", "--cache", cache, "-o", "q.onnx", "--keep-float", "head",
+        outcome = run("migrate", "old.onnx", "--cache", cache, "-o", "q.onnx", "--exclude", "head",
                       "--check", "rules")  # fmt: skip
         assert outcome.out.startswith("q.onnx: 1 activations and 1 weights in int8")
-        refused = run("migrate", "old.onnx", "--cache", cache, "-o", "q.onnx", "--keep-float", "head",
-                      "--keep-float", "colour")  # fmt: skip
+        refused = run("migrate", "old.onnx", "--cache", cache, "-o", "q.onnx", "--exclude", "head",
+                      "--exclude", "colour")  # fmt: skip
         assert "nothing in old.onnx is quantized" in refused.error
 
     def test_a_refusal_by_the_check_is_exit_code_1_and_keeps_the_file(

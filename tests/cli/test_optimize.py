@@ -56,23 +56,23 @@ def test_a_recipe_makes_the_same_files_again(optimize: Run, run: Run, work: Path
 
 
 @pytest.mark.parametrize(
-    ("scheme", "lever", "pulled", "left", "told"),
+    ("scheme", "technique", "used", "left", "told"),
     [
         ("tensorrt", "zero_points", "everywhere", "nowhere", "shifted"),
         ("onnxruntime", "float_functions", "true", "false", "normalized"),
     ],
 )
 def test_a_recipe_may_be_edited(
-    optimize: Run, run: Run, work: Path, scheme: str, lever: str, pulled: str, left: str, told: str
+    optimize: Run, run: Run, work: Path, scheme: str, technique: str, used: str, left: str, told: str
 ) -> None:
     assert optimize("--scheme", scheme, "--budget", "1s").code == 0
     lines = (work / "best" / "optimized.recipe.yaml").read_text().splitlines()
-    other = left if f"{lever}: {pulled}" in lines else pulled  # the search may have pulled it already
-    edited = [f"{lever}: {other}" if line.startswith(f"{lever}:") else line for line in lines]
+    other = left if f"{technique}: {used}" in lines else used  # the search may have used it already
+    edited = [f"{technique}: {other}" if line.startswith(f"{technique}:") else line for line in lines]
     (work / "edited.yaml").write_text("\n".join(edited))
     for out in ("once", "twice"):
         made = run("optimize", "m.onnx", "--calib", "calib", "--recipe", "edited.yaml", "--out", out)
-        assert (made.code, told in made.out) == (0, other == pulled)
+        assert (made.code, told in made.out) == (0, other == used)
     files = [(work / folder / "optimized.qdq.onnx").read_bytes() for folder in ("once", "twice", "best")]
     assert files[0] == files[1] != files[2]
     onnx.checker.check_model(onnx.load_from_string(files[0]), full_check=True)

@@ -113,10 +113,10 @@ def test_a_second_run_replaces_the_first_and_nothing_else(study: Run, work: Path
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
-        (["--keep-float", "colour"], ["colour"]),
-        (["--keep-float", "h*"], ["head"]),
+        (["--exclude", "colour"], ["colour"]),
+        (["--exclude", "h*"], ["head"]),
         (["--keep-head-float"], ["head"]),
-        (["--keep-float", "relu"], []),
+        (["--exclude", "relu"], []),
     ],
 )
 def test_nodes_stay_in_float(study: Run, work: Path, options: list[str], kept: list[str]) -> None:

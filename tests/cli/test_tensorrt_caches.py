@@ -12,7 +12,7 @@ import calibrant
 from calibrant.core.processor import processor_flags
 from calibrant.core.schemes import TENSORRT
 from calibrant.models.onnx.model import load_model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.targets.tensorrt.cache import TensorRTCache, loads
 
 pytestmark = pytest.mark.shared
@@ -55,7 +55,7 @@ def agreeing(ours: TensorRTCache, theirs: TensorRTCache) -> set[str]:
 
 
 def quantized(shared: Path, model: str) -> set[str]:
-    points = quant_plan(load_model(shared / f"models/{model}.onnx"), TENSORRT).activations
+    points = quant_points(load_model(shared / f"models/{model}.onnx"), TENSORRT).activations
     return {point.tensor for point in points}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibrant.core.sizes import bytes_in, shown_bytes
+from calibrant.core.sizes import bytes_in, format_bytes
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_any_text_is_a_size_or_none(text: str) -> None:
 
 
 def test_sizes_are_shown_in_few_digits() -> None:
-    assert [shown_bytes(count) for count in (1_234_567, 1_550_000_000)] == ["1 MB", "1.6 GB"]
+    assert [format_bytes(count) for count in (1_234_567, 1_550_000_000)] == ["1 MB", "1.6 GB"]

@@ -74,7 +74,7 @@ def test_short_names_fit_and_keep_both_ends(name: str, most: int) -> None:
 
 def test_the_command_repeats_the_request() -> None:
     settings = StudySettings(
-        keep_float=("/a b", "c*"),
+        exclude=("/a b", "c*"),
         keep_head_float=True,
         options={"imgsz": 320},
         input_shape=(320, 320),
@@ -89,7 +89,7 @@ def test_the_command_repeats_the_request() -> None:
     assert words[:2] == ["calibrant", "study"]
     given_ = context.params
     assert str(given_["model"]) == "my model.onnx"
-    assert (given_["keep_float"], given_["keep_head_float"], given_["skip_bad"]) == (
+    assert (given_["exclude"], given_["keep_head_float"], given_["skip_bad"]) == (
         ("/a b", "c*"),
         True,
         True,

@@ -43,10 +43,10 @@ def test_the_order_is_random_and_the_seeds() -> None:
 def test_a_lead_is_in_points_and_what_is_equal_has_none() -> None:
     values = np.random.default_rng(0).uniform(size=50)
     race = Race(2, 300, 0.01, 0, LIKENESS)
-    assert not race.lead(Means(values), Means(values), 50).is_beyond_doubt
+    assert not race.lead(Means(values), Means(values), 50).is_significant
     lead = race.lead(Means(values), Means(values - 0.1), 50)
     assert (lead.loss, lead.at_least) == pytest.approx((10, 10))
-    assert lead.is_beyond_doubt
+    assert lead.is_significant
 
 
 def test_more_candidates_and_less_error_need_a_larger_lead() -> None:
@@ -68,7 +68,7 @@ def test_the_winner_of_equals_is_dropped_less_often_than_the_error_allows() -> N
         winner = int(np.argmax([each.mean() for each in values]))
         race = Race(len(values), samples, 0.05, replay, LIKENESS)
         dropped += any(
-            race.lead(Means(other[:count]), Means(values[winner][:count]), count).is_beyond_doubt
+            race.lead(Means(other[:count]), Means(values[winner][:count]), count).is_significant
             for count in looks(samples)
             for other in values
         )
@@ -79,7 +79,7 @@ def test_who_is_far_behind_goes_at_the_first_look() -> None:
     rng = np.random.default_rng(3)
     best = rng.uniform(0.4, 0.6, FIRST_LOOK)
     far = best - 0.3 + rng.normal(0, 0.1, FIRST_LOOK)
-    assert Race(8, 300, 0.01, 0, LIKENESS).lead(Means(best), Means(far), FIRST_LOOK).is_beyond_doubt
+    assert Race(8, 300, 0.01, 0, LIKENESS).lead(Means(best), Means(far), FIRST_LOOK).is_significant
 
 
 def test_of_an_error_rate_the_higher_one_goes() -> None:
@@ -87,11 +87,11 @@ def test_of_an_error_rate_the_higher_one_goes() -> None:
     best = rng.uniform(1.4, 1.6, FIRST_LOOK)
     far = Means(best + 0.9 + rng.normal(0, 0.1, FIRST_LOOK))
     race = Race(8, 300, 0.01, 0, ERROR_RATE)
-    assert race.lead(Means(best), far, FIRST_LOOK).is_beyond_doubt
-    assert not race.lead(far, Means(best), FIRST_LOOK).is_beyond_doubt
+    assert race.lead(Means(best), far, FIRST_LOOK).is_significant
+    assert not race.lead(far, Means(best), FIRST_LOOK).is_significant
 
 
 def test_who_is_mostly_undefined_is_not_dropped() -> None:
     undefined = Means(np.full(FIRST_LOOK, np.nan))
     race = Race(2, 300, 0.01, 0, LIKENESS)
-    assert not race.lead(Means(np.ones(FIRST_LOOK)), undefined, FIRST_LOOK).is_beyond_doubt
+    assert not race.lead(Means(np.ones(FIRST_LOOK)), undefined, FIRST_LOOK).is_significant

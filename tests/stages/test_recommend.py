@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from calibrant.core.metrics import Loss, Metric, Score
 from calibrant.stages.recommend import (
-    Candidate,
     PairedBootstrap,
     Recommendation,
+    ScoredCandidate,
     recommend,
 )
 
@@ -33,11 +33,13 @@ LIKENESS = Metric("likeness", "mAP")
 
 def candidate(
     name: str, values: NDArray[np.float64], simplicity: int = 0, metric: Metric = LIKENESS
-) -> Candidate:
-    return Candidate(name, simplicity, Score(metric, float(values.mean()), (), Means(values)))
+) -> ScoredCandidate:
+    return ScoredCandidate(name, simplicity, Score(metric, float(values.mean()), (), Means(values)))
 
 
-def verdict(baseline: Candidate, *candidates: Candidate) -> tuple[Recommendation, dict[str, Loss]]:
+def verdict(
+    baseline: ScoredCandidate, *candidates: ScoredCandidate
+) -> tuple[Recommendation, dict[str, Loss]]:
     bootstrap = PairedBootstrap(300)
     drops = {c.name: bootstrap.loss(baseline, c) for c in candidates}
     return recommend(baseline, candidates, drops, bootstrap), drops
@@ -87,8 +89,8 @@ class Optimistic:
 def test_resamples_that_are_too_high_do_not_move_the_interval_off_the_drop() -> None:
     rng = np.random.default_rng(4)
     worse = TRUTH - 0.1 + rng.normal(0, 0.3, 300)
-    base = Candidate("fp32", 0, Score(LIKENESS, float(TRUTH.mean()), (), Optimistic(Means(TRUTH))))
-    other = Candidate("a", 0, Score(LIKENESS, float(worse.mean()), (), Optimistic(Means(worse))))
+    base = ScoredCandidate("fp32", 0, Score(LIKENESS, float(TRUTH.mean()), (), Optimistic(Means(TRUTH))))
+    other = ScoredCandidate("a", 0, Score(LIKENESS, float(worse.mean()), (), Optimistic(Means(worse))))
     drop = PairedBootstrap(300).loss(base, other)
     assert drop.value - drop.low == pytest.approx(drop.high - drop.value, rel=0.5)
 
@@ -194,5 +196,5 @@ def test_halves_on_which_a_candidate_is_undefined_do_not_choose_it() -> None:
     base, worse = candidate("fp32", TRUTH, metric=ERROR_RATE), candidate("a", TRUTH + 0.1, metric=ERROR_RATE)
     holes = TRUTH - 0.2
     holes[::2] = np.nan
-    odd = Candidate("odd", 0, Score(ERROR_RATE, 0.1, (), Means(holes)))
+    odd = ScoredCandidate("odd", 0, Score(ERROR_RATE, 0.1, (), Means(holes)))
     assert PairedBootstrap(300).held_out_loss(base, [odd, worse]) == pytest.approx(10, abs=0.1)

@@ -170,7 +170,7 @@ class TestMissingScales:
         assert result.check.passed, result.check.findings
 
     def test_do_not_matter_where_the_layer_is_kept_float_anyway(self, tmp_path: Path) -> None:
-        result = migrated(tmp_path, without("x"), keep_float=["conv_a"])
+        result = migrated(tmp_path, without("x"), exclude=["conv_a"])
         assert result.missing == ()
         assert float_layers(Path(result.out)) == {"conv_a"}
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no check is called 'magic'"):
         migrate(model, cache, tmp_path / "out.onnx", check="magic")
     with pytest.raises(SettingsError, match=r"nothing in m\.onnx is quantized"):
-        migrate(model, cache, tmp_path / "out.onnx", keep_float=["conv_*"])
+        migrate(model, cache, tmp_path / "out.onnx", exclude=["conv_*"])
     result = migrate(model, cache, tmp_path / "once.onnx")
     with pytest.raises(ModelError, match="quantized already"):
         migrate(result.out, cache, tmp_path / "twice.onnx")

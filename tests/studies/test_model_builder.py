@@ -18,11 +18,11 @@ from calibrant.core.progress import Silent
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT
 from calibrant.core.types import FloatArray, Scheme
 from calibrant.models.onnx.model import Model, load_model
-from calibrant.models.onnx.points import pooling_ties, quant_plan
+from calibrant.models.onnx.points import pooling_ties, quant_points
 from calibrant.runtimes import runtime_named
 from calibrant.stages import moments
 from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.optimization.model_builder import ModelBuilder, Quantized
 
 LAYERS = ("first", "second", "last")
@@ -56,7 +56,7 @@ def upsampling_model(path: Path) -> Model:
 
 def builder_of(model: Model, scheme: Scheme) -> ModelBuilder:
     ties = pooling_ties(model) if scheme.ties_pooling else {}
-    plan = QuantizationPlan(model, scheme, quant_plan(model, scheme), ties)
+    plan = QuantPlan(model, scheme, quant_points(model, scheme), ties)
     task, runtime = ToyTask(np.zeros((4, 3, 1, 1), np.float32)), runtime_named("onnxruntime")
     return ModelBuilder(plan, task, runtime, toy_samples(3, seed=1), calibrators_named("minmax"), Silent())
 
@@ -67,7 +67,7 @@ def test_any_layers_can_be_spared(tmp_path: Path, scheme: Scheme) -> None:
     builder = builder_of(model, scheme)
     whole = builder.quantized(Recipe("minmax")).encodings
     for spared in chain.from_iterable(combinations(LAYERS, count) for count in range(1, len(LAYERS))):
-        made = builder.quantized(Recipe("minmax", keep_float=spared))
+        made = builder.quantized(Recipe("minmax", exclude=spared))
         assert set(made.plan.tensors) == set(made.encodings)
         assert {
             name: made.encodings[name] for name in whole if name in made.encodings
@@ -100,7 +100,7 @@ def test_what_is_spared_is_as_in_float(tmp_path: Path, scheme: Scheme) -> None:
     x = toy_samples(1, seed=1)[0].values
     true = ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     (expected,) = true.run(["y"], {"x": x})
-    spared = output_of(builder.quantized(replace(EVERYTHING, keep_float=LAYERS)), tmp_path, x)
+    spared = output_of(builder.quantized(replace(EVERYTHING, exclude=LAYERS)), tmp_path, x)
     np.testing.assert_allclose(spared, expected, atol=1e-4 * np.abs(expected).max())
     rounded = output_of(builder.quantized(EVERYTHING), tmp_path, x)
     assert 0 < np.abs(rounded - expected).max() < 0.1 * np.abs(expected).max()

@@ -25,7 +25,7 @@ limits = st.none() | st.integers(1, 1000)
         calib_limit=limits,
         skip_bad=st.booleans(),
         settings=st.builds(
-            StudySettings, keep_float=st.lists(texts, max_size=2).map(tuple), seed=st.integers(0, 99)
+            StudySettings, exclude=st.lists(texts, max_size=2).map(tuple), seed=st.integers(0, 99)
         ),
     )
 )

@@ -69,5 +69,5 @@ def test_it_comes_back(kind: type[Any]) -> None:
 
 
 def test_settings_come_back() -> None:
-    asked = StudySettings(runtime="openvino", keep_float=("a", "b"), race_error=None, input_shape=(64, 64))
+    asked = StudySettings(runtime="openvino", exclude=("a", "b"), race_error=None, input_shape=(64, 64))
     assert built(StudySettings, json.loads(json.dumps(asked.to_dict()))) == asked

@@ -16,9 +16,9 @@ from calibrant.core.schemes import TENSORRT
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.types import QuantSpec, Range
 from calibrant.models.onnx.model import load_model
-from calibrant.models.onnx.points import pooling_ties, quant_plan
+from calibrant.models.onnx.points import pooling_ties, quant_points
 from calibrant.runtimes import runtime_named
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import DataSummary, ModelSummary, StudyResult
 from calibrant.studies.run import Study, run_study
@@ -35,7 +35,7 @@ def toy_study(
     model = load_model(folder / "toy.onnx")
     settings, runtime = StudySettings(), runtime_named("onnxruntime")
     return Study(
-        plan=QuantizationPlan(model, TENSORRT, quant_plan(model, TENSORRT), pooling_ties(model)),
+        plan=QuantPlan(model, TENSORRT, quant_points(model, TENSORRT), pooling_ties(model)),
         float_model=model.path,
         task=ToyTask(kernel),
         collector=runtime,

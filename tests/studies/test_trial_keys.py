@@ -18,7 +18,7 @@ DECIDES_NOTHING: dict[str, Any] = {"seed": 1, "race_error": None, "prefer": "bes
 OTHER_SETTINGS: dict[str, Any] = {
     "scheme": "openvino",
     "runtime": "tensorrt:precision=fp16",
-    "keep_float": ("Conv_0",),
+    "exclude": ("Conv_0",),
     "keep_head_float": True,
     "input_shape": (320, 320),
     "options": {"confidence": 0.25},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from calibrant.calibrators import NamedCalibrator, calibrators_named, distinct
 from calibrant.core.errors import SettingsError
 from calibrant.core.schemes import TENSORRT, scheme_to_deploy
 from calibrant.core.types import Calibrator
-from calibrant.studies.plan import StudySettings, input_shape_of
+from calibrant.studies.plan import RENAMED, StudySettings, input_shape_of
 from calibrant.tasks.registry import option_names
 
 PathLike: TypeAlias = str | Path
@@ -40,9 +41,9 @@ def _entries(item: str | Calibrator) -> tuple[NamedCalibrator, ...]:
     )
 
 
-def node_patterns(keep_float: str | Sequence[str]) -> tuple[str, ...]:
+def node_patterns(exclude: str | Sequence[str]) -> tuple[str, ...]:
     """One pattern of node names, or several."""
-    return (keep_float,) if isinstance(keep_float, str) else tuple(keep_float)
+    return (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
 
 def new_run_folder(stem: str) -> Path:
@@ -63,7 +64,7 @@ def settings_of(
     options: Mapping[str, Any],
     *,
     input_shape: Shape = None,
-    keep_float: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     scheme: str = TENSORRT.name,
     deploy: str | None = None,
     **settings: Any,
@@ -73,13 +74,17 @@ def settings_of(
     deploy: "cache" or "qdq", what the scheme is to predict; None: as the scheme says.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    for former, name in RENAMED.items():
+        if former in given:
+            warnings.warn(f"{former} is called {name} now; both work", DeprecationWarning, stacklevel=3)
+            exclude = given.pop(former)
     for name in given:
         if name not in option_names():
             raise SettingsError(
                 f"no task has an option {name!r}; see calibrant tasks, or help(calibrant.study)"
             )
     return StudySettings(
-        keep_float=node_patterns(keep_float),
+        exclude=node_patterns(exclude),
         scheme=scheme_to_deploy(scheme, deploy),
         input_shape=shape_of(input_shape),
         options=given,

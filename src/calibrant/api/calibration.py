@@ -17,9 +17,9 @@ from calibrant.core.tasks import AUTO, Reading
 from calibrant.models.onnx.model import Model
 from calibrant.runtimes import runtime_named
 from calibrant.stages.collect import collect
-from calibrant.studies.candidates import CandidateFormat, CandidateModel, write_candidates
+from calibrant.studies.candidates import Candidate, CandidateFormat, write_candidates
 from calibrant.studies.deploy import as_tensorrt_computes
-from calibrant.studies.prepare import open_to_calibrate, quantization_plan, require_readable
+from calibrant.studies.prepare import open_to_calibrate, quant_plan, require_readable
 from calibrant.studies.remarks import on_activations, on_graph
 from calibrant.studies.replacing import place_for, require_free
 from calibrant.targets.tensorrt.inner import with_inner_tensors
@@ -67,7 +67,7 @@ def calibrate(
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
     deploy: str | None = None,
-    keep_float: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     keep_head_float: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -90,13 +90,13 @@ def calibrate(
         scheme=scheme,
         deploy=deploy,
         runtime=runtime,
-        keep_float=keep_float,
+        exclude=exclude,
         keep_head_float=keep_head_float,
         input_shape=input_shape,
     )
     chosen, engine = chosen_calibrators(calibrators), runtime_named(runtime, listener)
     opened = open_to_calibrate(Path(model), str(calib), task, family, settings.input_shape, settings.options)
-    plan = quantization_plan(opened, settings)
+    plan = quant_plan(opened, settings)
     calibration = opened.calibration_set(str(calib), Reading(calib_limit, skip_bad))
     for warning in (*calibration.warnings, *on_graph(plan.model, plan.points)):
         listener.note(warning)
@@ -131,7 +131,7 @@ def _calibrated_tensors(tensors: str, model: Model) -> CalibratedTensors | None:
     raise SettingsError(f"tensors {tensors!r} means nothing; use 'quantized' or 'all'")
 
 
-def _calibrated(candidate: CandidateModel, folder: Path) -> CalibratedCandidate:
+def _calibrated(candidate: Candidate, folder: Path) -> CalibratedCandidate:
     return CalibratedCandidate(
         candidate.calibrator.name,
         str(folder / candidate.cache.name) if candidate.cache else None,

@@ -41,7 +41,7 @@ def coverage(
     input_shape: Shape = None,
     skip_bad: bool = False,
     scheme: str = "tensorrt",
-    keep_float: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     keep_head_float: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -67,7 +67,7 @@ def coverage(
             settings_of(
                 options,
                 scheme=scheme,
-                keep_float=keep_float,
+                exclude=exclude,
                 keep_head_float=keep_head_float,
                 input_shape=input_shape,
                 seed=seed,

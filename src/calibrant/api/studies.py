@@ -74,7 +74,7 @@ def study(
     runtime: str = "onnxruntime",
     scheme: str = "tensorrt",
     deploy: str | None = None,
-    keep_float: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     keep_head_float: bool = False,
     seed: int = 0,
     prefer: str = SIMPLEST,
@@ -96,7 +96,7 @@ def study(
     (``calibrant tasks``). task: what the model is for; "auto": as it is recognised. calibrators: names
     (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics, QuantSpec) -> Range, or a mapping
     from names to such functions. deploy: "cache" predicts TensorRT's implicit INT8 from
-    a calibration cache (scheme tensorrt-implicit), "qdq" and None what the scheme says. keep_float: node
+    a calibration cache (scheme tensorrt-implicit), "qdq" and None what the scheme says. exclude: node
     names or patterns. input_shape: height and width, for a
     model that leaves them open, e.g. "48x320". options: the task's own, by name, as ``calibrant study
     --help`` shows them; for detection e.g. ``confidence``, ``iou`` and ``imgsz``. prefer: "simplest" or
@@ -129,7 +129,7 @@ def study(
             scheme=scheme,
             deploy=deploy,
             runtime=runtime,
-            keep_float=keep_float,
+            exclude=exclude,
             keep_head_float=keep_head_float,
             input_shape=input_shape,
             seed=seed,

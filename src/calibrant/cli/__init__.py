@@ -33,9 +33,23 @@ from calibrant.core.printable import printable
 USER_ERROR = 2
 INTERRUPTED = 130
 READER_GONE = 1
+FORMER_NAMES = {"--keep-float": "--exclude"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """The commands, and a note where one of their options is called by the name that it once had."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does, after the note."""
+        for name in dict.fromkeys(text.partition("=")[0] for text in args):
+            if name in FORMER_NAMES:
+                say(f"note: {name} is called {FORMER_NAMES[name]} now; both work", err=True)
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="calibrant")
 def cli() -> None:
     """Choose how to quantize a trained model, by measurement."""

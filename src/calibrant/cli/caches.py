@@ -125,7 +125,7 @@ def from_json(file: Path, out: Path, as_json: bool) -> None:
               type=click.Choice(["none", "rules", "tensorrt-rtx", "auto"]),
               help="What judges the result; auto: TensorRT-RTX where installed, else its rules.")  # fmt: skip
 @click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules.")
-@click.option("--keep-float", multiple=True, metavar="NODE",
+@click.option("--exclude", "--keep-float", "exclude", multiple=True, metavar="NODE",
               help="Leave nodes in float, by name or pattern; repeatable.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True,
               help="Leave layers in float whose input has no scale, as TensorRT does.")  # fmt: skip

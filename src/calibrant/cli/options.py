@@ -67,7 +67,7 @@ SCORING = options(
 )  # fmt: skip
 PLACEMENT = options(
     click.option("--scheme", default="tensorrt", show_default=True, help="The target's quantization rules."),
-    click.option("--keep-float", multiple=True, metavar="NODE",
+    click.option("--exclude", "--keep-float", "exclude", multiple=True, metavar="NODE",
                  help="Leave nodes in float, by name or pattern; repeatable."),
     click.option("--keep-head-float", is_flag=True, help="Leave the head's last convolutions in float."),
     click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",

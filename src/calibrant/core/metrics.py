@@ -60,13 +60,13 @@ class Metric:
         """How tables name it."""
         return self.heading or self.words
 
-    def shown(self, value: float) -> float:
+    def in_unit(self, value: float) -> float:
         """A value as people read it, in ``unit``."""
         return self.scale * value
 
     def stored(self, value: float) -> float | None:
         """A value as files hold it, in ``unit``; None where it is undefined."""
-        return self.rounded(self.shown(value)) if math.isfinite(value) else None
+        return self.rounded(self.in_unit(value)) if math.isfinite(value) else None
 
     def rounded(self, shown: float) -> float:
         """What is shown, as exactly as files hold it."""
@@ -95,11 +95,11 @@ class Metric:
     def whole(self, reference: float) -> float:
         """What a model would lose, as shown, that has nothing right where this one has ``reference``.
 
-        Where less is better there is no such end: it is told from ``span``, or from the whole scale.
+        Where less is better there is no such end: it follows from ``span``, or from the whole scale.
         """
         if self.span is not None:
-            return abs(self.shown(self.span))
-        return abs(self.shown(reference)) if self.direction == MAXIMIZE else abs(self.scale)
+            return abs(self.in_unit(self.span))
+        return abs(self.in_unit(reference)) if self.direction == MAXIMIZE else abs(self.scale)
 
     def a_lot(self, reference: float) -> float:
         """The loss, as shown, from which on it is a lot for a float model of this value."""

@@ -21,6 +21,6 @@ def bytes_in(text: str, whole: int | None = None) -> int | None:
     return int(float(found[1]) * (2 ** (10 * list(_UNITS).index(found[2])) if found[3] else unit))
 
 
-def shown_bytes(count: int) -> str:
+def format_bytes(count: int) -> str:
     """In megabytes or gigabytes, e.g. ``1.5 GB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

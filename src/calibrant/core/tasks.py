@@ -115,7 +115,7 @@ class Differences(Protocol):
         ...
 
 
-class Keeper(Protocol):
+class ResultCache(Protocol):
     """Keeps bytes by kind and key: a cache of results."""
 
     def read(self, kind: str, key: str) -> bytes | None:
@@ -219,9 +219,9 @@ class Task(ABC):
         """What one sample takes when it is kept as it was prepared for the model; 0: it is not kept."""
         return 0
 
-    def remembering(self, keeper: Keeper) -> Self:
-        """The same task, which prepares each sample once and then finds it with ``keeper``."""
-        del keeper
+    def remembering(self, cache: ResultCache) -> Self:
+        """The same task, which prepares each sample once and then finds it with ``cache``."""
+        del cache
         return self
 
     # --- optional: what lets a diagnosis and coverage say more ----------------------------------------

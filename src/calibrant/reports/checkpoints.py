@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from calibrant.core.sizes import shown_bytes
+from calibrant.core.sizes import format_bytes
 from calibrant.reports.tables import plain_table
 from calibrant.studies.checkpoints.result import CheckpointStudy, CheckpointTrial
 from calibrant.tasks.generation.evidence import DIVERGENCE
@@ -52,7 +52,7 @@ def _table(result: CheckpointStudy) -> Table:
     table.add_column("candidate", no_wrap=True)
     for title in ("size", "bits", "KL", "95 % interval", "top-1", "NLL +", "worst KL"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_row("", "float", shown_bytes(result.model.bytes), *_blank(6))
+    table.add_row("", "float", format_bytes(result.model.bytes), *_blank(6))
     for row in _rows(result):
         table.add_row(*row)
     return table
@@ -69,7 +69,7 @@ def _rows(result: CheckpointStudy) -> Iterator[list[str | Text]]:
         yield [
             Text("*" if trial.name == chosen else "", style=style),
             Text(trial.name, style=style),
-            shown_bytes(trial.bytes),
+            format_bytes(trial.bytes),
             f"{trial.bits:.2f}",
             DIVERGENCE.text(trial.loss.value),
             trial.loss.interval(DIVERGENCE),
@@ -99,6 +99,6 @@ def _cost(result: CheckpointStudy) -> str:
     cost = result.cost
     share = cost.bytes_read / result.model.bytes
     return (
-        f"{cost.seconds:.1f} s, at most {shown_bytes(cost.peak_memory)} of memory; the model's "
-        f"{shown_bytes(result.model.bytes)} were read {share:.2f} times"
+        f"{cost.seconds:.1f} s, at most {format_bytes(cost.peak_memory)} of memory; the model's "
+        f"{format_bytes(result.model.bytes)} were read {share:.2f} times"
     )

@@ -14,8 +14,8 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
 from calibrant.core.urls import without_secrets
 from calibrant.reports.material import REPORT
-from calibrant.studies.measuring import OK
 from calibrant.studies.recording import RESULT_FILES, records_of
+from calibrant.studies.trial_evaluator import OK
 
 EXPERIMENT = "calibrant"
 # Unless the user's environment says otherwise: few retries, no reports of use to anybody, and no lines

@@ -15,7 +15,7 @@ from calibrant.studies.optimization.result import OptimizationResult, Point
 
 
 def print_optimization(result: OptimizationResult, console: Console) -> None:
-    """Print the front, the verdict, what each lever brings and where the files are."""
+    """Print the front, the verdict, what each technique brings and where the files are."""
     console.print(_headline(result))
     console.print(_front(result))
     for line in _verdict(result):
@@ -80,7 +80,7 @@ def _verdict(result: OptimizationResult) -> Iterator[Text]:
     yield Text(f"Recipe: {result.chosen.explanation}.")
     for brought in result.ablation:
         yield Text(
-            f"  without {brought.lever}: {metric.text(brought.value)} {metric.words}; it brings "
+            f"  without {brought.technique}: {metric.text(brought.value)} {metric.words}; it brings "
             f"{metric.text(brought.gain.value)} ({brought.gain.interval(metric)})",
             style="dim",
         )

@@ -15,9 +15,9 @@ from calibrant.core.metrics import MAXIMIZE, MINIMIZE, Metric
 from calibrant.core.printable import printable
 from calibrant.core.tasks import Words
 from calibrant.reports.tables import plain_table
-from calibrant.studies.measuring import OK, STOPPED
 from calibrant.studies.recording import STUDY
 from calibrant.studies.run_folders import HERE, RecordedRun
+from calibrant.studies.trial_evaluator import OK, STOPPED
 from calibrant.tasks.registry import presented
 
 _ID_DIGITS = 8

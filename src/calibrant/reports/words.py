@@ -29,7 +29,7 @@ def shown(value: float | None, metric: Metric) -> str:
     return NOTHING if value is None else metric.text(value).replace("-", _MINUS)
 
 
-def shown_signed(value: float, metric: Metric) -> str:
+def format_change(value: float, metric: Metric) -> str:
     """A difference with its sign."""
     text = metric.text(value)
     return (text if text.startswith("-") else f"+{text}").replace("-", _MINUS)

@@ -76,7 +76,7 @@ def place_of(tensor: str, internal: str, stored: FloatArray, true: FloatArray) -
     if true.ndim != 4 or stored.ndim != 4 or stored.shape[2:] != true.shape[2:]:
         return None
     fitting = [block for block in BLOCK_SIZES if _holds(stored, true, block)]
-    # Several fit where padding cannot be told from channels; for one pixel they are the same.
+    # Several fit where padding looks like channels; for one pixel they are the same.
     is_padded, places = stored.shape[1] != channels, stored.shape[2] * stored.shape[3]
     if not fitting or (len(fitting) > 1 and is_padded and places > 1):
         return None

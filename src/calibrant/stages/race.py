@@ -1,4 +1,4 @@
-"""When a candidate need not be run any further: it is beaten beyond doubt on the samples seen so far.
+"""When a candidate need not be run any further: it is significantly worse on the samples seen so far.
 
 A paired bootstrap over the samples seen gives the spread of the difference of two candidates' metrics. The
 error level is shared out evenly among all tests that could drop the eventual winner: one against each
@@ -34,7 +34,7 @@ class Lead:
     at_least: float
 
     @property
-    def is_beyond_doubt(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the one behind may be dropped."""
         return self.at_least > 0
 

@@ -23,11 +23,11 @@ SPLITS = 20
 
 BEST, SIMPLEST = "best", "simplest"
 PREFERENCES = (SIMPLEST, BEST)
-"""Of candidates that cannot be told from the best one: the simplest to make, or the one that scores best."""
+"""Of candidates that are indistinguishable from the best: the simplest, or the one that scores best."""
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ScoredCandidate:
     """A model as the recommendation sees it: less ``simplicity`` is simpler.
 
     ``twins`` name the calibrators that made the very same model.
@@ -68,7 +68,7 @@ class PairedBootstrap:
         self._splits = _half_splits(rng, samples)
         self._resampled: dict[str, NDArray[np.float64]] = {}
 
-    def loss(self, reference: Candidate, other: Candidate) -> Loss:
+    def loss(self, reference: ScoredCandidate, other: ScoredCandidate) -> Loss:
         """What ``other`` loses against ``reference``, as shown; nan where one of them has no value."""
         metric = reference.metric
         lost = loss(reference.score.value, other.score.value, metric)
@@ -77,16 +77,16 @@ class PairedBootstrap:
         differences = loss(self._values(reference), self._values(other), metric)
         return Loss(lost, *_centred(differences[np.isfinite(differences)], lost))
 
-    def interval(self, candidate: Candidate) -> tuple[float, float]:
+    def interval(self, candidate: ScoredCandidate) -> tuple[float, float]:
         """The confidence interval of a candidate's own metric, as shown; nan where it has no value."""
         metric = candidate.metric
-        value = metric.shown(candidate.score.value)
+        value = metric.in_unit(candidate.score.value)
         if math.isnan(value):
             return math.nan, math.nan
         values = metric.scale * self._values(candidate)
         return _centred(values[np.isfinite(values)], value)
 
-    def held_out_loss(self, baseline: Candidate, candidates: Sequence[Candidate]) -> float:
+    def held_out_loss(self, baseline: ScoredCandidate, candidates: Sequence[ScoredCandidate]) -> float:
         """What the candidate that is best on one half of the samples loses on the other; nan: undefined."""
         metric = baseline.metric
         values = np.stack([c.score.evidence.resample(self._splits) for c in candidates])
@@ -98,15 +98,15 @@ class PairedBootstrap:
         known = found[np.isfinite(found)]
         return float(np.mean(known)) if known.size else math.nan
 
-    def _values(self, candidate: Candidate) -> NDArray[np.float64]:
+    def _values(self, candidate: ScoredCandidate) -> NDArray[np.float64]:
         if candidate.name not in self._resampled:
             self._resampled[candidate.name] = candidate.score.evidence.resample(self._weights)
         return self._resampled[candidate.name]
 
 
 def recommend(
-    baseline: Candidate,
-    candidates: Sequence[Candidate],
+    baseline: ScoredCandidate,
+    candidates: Sequence[ScoredCandidate],
     losses: Mapping[str, Loss],
     bootstrap: PairedBootstrap,
     beaten: int = 0,
@@ -129,7 +129,13 @@ def recommend(
 
 
 def _reason(
-    chosen: Candidate, best: Candidate, others: Sequence[str], lost: Loss, prefer: str, *, is_alone: bool
+    chosen: ScoredCandidate,
+    best: ScoredCandidate,
+    others: Sequence[str],
+    lost: Loss,
+    prefer: str,
+    *,
+    is_alone: bool,
 ) -> str:
     metric = chosen.metric
     said = (

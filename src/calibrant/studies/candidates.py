@@ -12,7 +12,7 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.types import Encoding, Range, Scheme, Statistics
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.qdq_variants import QdqVariants
 from calibrant.stages.calibrate import RangeChoices, encodings_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
@@ -21,12 +21,12 @@ from calibrant.targets.tensorrt.tensors import CalibratedTensors
 
 
 @dataclass(frozen=True)
-class QuantizationPlan:
+class QuantPlan:
     """A model, the scheme it is quantized under, and where: everything but the numbers."""
 
     model: Model
     scheme: Scheme
-    points: QuantPlan
+    points: QuantPoints
     ties: Mapping[str, str]
 
     @property
@@ -42,7 +42,7 @@ class QuantizationPlan:
 
 
 @dataclass(frozen=True)
-class CandidateModel:
+class Candidate:
     """A calibrator's encodings and files, or the reason why it has none.
 
     ``weights``: what several candidates' Q/DQ models read their large weights from.
@@ -68,19 +68,19 @@ class CandidateFormat:
     tensorrt: Version = DEFAULT_TENSORRT
     calibrated: CalibratedTensors | None = None
 
-    def tensors(self, plan: QuantizationPlan) -> tuple[str, ...]:
+    def tensors(self, plan: QuantPlan) -> tuple[str, ...]:
         """The activations whose statistics candidates written so need."""
         named = self.calibrated.sources.values() if self.calibrated else ()
         return tuple(dict.fromkeys((*named, *plan.tensors)))
 
 
 def write_candidates(
-    plan: QuantizationPlan,
+    plan: QuantPlan,
     statistics: Statistics,
     calibrators: Sequence[NamedCalibrator],
     out: Path,
     written_as: CandidateFormat = CandidateFormat(),
-) -> tuple[CandidateModel, ...]:
+) -> tuple[Candidate, ...]:
     """Write ``<calibrator>.cache``, ``.encodings.json`` and ``.qdq.onnx`` into ``out`` for every calibrator.
 
     Schemes whose activations are not symmetric int8 have no cache.
@@ -99,14 +99,14 @@ def write_candidates(
 class _Writer:
     """What all candidates of a plan share."""
 
-    plan: QuantizationPlan
+    plan: QuantPlan
     statistics: Statistics
     choices: RangeChoices
     models: QdqVariants
     out: Path
     written_as: CandidateFormat
 
-    def candidate(self, calibrator: NamedCalibrator) -> CandidateModel:
+    def candidate(self, calibrator: NamedCalibrator) -> Candidate:
         """A calibrator's files, or why there are none. Raises OutputError."""
         scheme = self.plan.scheme
         try:
@@ -126,8 +126,8 @@ class _Writer:
         except OutputError:
             raise
         except CalibrantError as error:
-            return CandidateModel(calibrator, failure=str(error))
-        return CandidateModel(calibrator, encodings, cache if content else None, qdq, encodings_file, weights)
+            return Candidate(calibrator, failure=str(error))
+        return Candidate(calibrator, encodings, cache if content else None, qdq, encodings_file, weights)
 
     def _cache(
         self, calibrator: NamedCalibrator, ranges: Mapping[str, Range], encodings: Mapping[str, Encoding]

@@ -21,7 +21,7 @@ def study_command(request: StudyRequest, *options: str) -> str:
     for name, value in _options(request):
         if name not in named:
             parts += [name] if value is True else [name, str(value)]
-    parts += [part for node in request.settings.keep_float for part in ("--keep-float", node)]
+    parts += [part for node in request.settings.exclude for part in ("--exclude", node)]
     return shlex.join([*parts, *options])
 
 

@@ -11,9 +11,9 @@ from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.metrics import Metric, Score, loss
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.types import Latency
-from calibrant.stages.recommend import Candidate, PairedBootstrap
-from calibrant.studies.measuring import STOPPED
+from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
 from calibrant.studies.runs import Run, load_run
+from calibrant.studies.trial_evaluator import STOPPED
 from calibrant.studies.verdict import BASELINE
 from calibrant.targets.tensorrt.cache_diff import ScaleChange, difference
 
@@ -192,13 +192,13 @@ class _Table:
     def _rounded(self, low: float, high: float) -> tuple[float, float]:
         return self._metric.rounded(low), self._metric.rounded(high)
 
-    def _candidate(self, name: str, index: int) -> Candidate | None:
+    def _candidate(self, name: str, index: int) -> ScoredCandidate | None:
         run = self._runs[index]
         found, evidence = _entry(run, name), run.evidence(name)
         if found is None or found.value is None or evidence is None:
             return None
         metric = run.result.metric
-        return Candidate(f"{index} {name}", 0, Score(metric, found.value / metric.scale, (), evidence))
+        return ScoredCandidate(f"{index} {name}", 0, Score(metric, found.value / metric.scale, (), evidence))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from calibrant.core.types import Deployable, Feeds, QuantizingRuntime, Runtime, 
 from calibrant.models.onnx.model import Model
 from calibrant.stages.remote.files import NamedFile
 from calibrant.stages.remote.predicting import ModelToOpen
-from calibrant.studies.candidates import CandidateFormat, CandidateModel
+from calibrant.studies.candidates import Candidate, CandidateFormat
 from calibrant.targets.tensorrt.cache import (
     ALGORITHMS,
     DEFAULT_TENSORRT,
@@ -58,16 +58,14 @@ def _reads_caches(runtime: Runtime) -> bool:
     return isinstance(runtime, QuantizingRuntime) and runtime.reads_caches
 
 
-def calibration_method(runtime: Runtime, candidate: CandidateModel) -> str | None:
+def calibration_method(runtime: Runtime, candidate: Candidate) -> str | None:
     """Whose scales a trial measures, where that is not the candidate's encodings."""
     if isinstance(runtime, QuantizingRuntime) and runtime.calibrates_itself:
         return candidate.calibrator.name
     return None
 
 
-def open_candidate(
-    runtime: Runtime, candidate: CandidateModel, float_model: Path, batches: Batches
-) -> Session:
+def open_candidate(runtime: Runtime, candidate: Candidate, float_model: Path, batches: Batches) -> Session:
     """Open a candidate in the form that the runtime prefers. Raises RuntimeFailedError."""
     assert candidate.qdq is not None
     if not isinstance(runtime, QuantizingRuntime):
@@ -76,7 +74,7 @@ def open_candidate(
 
 
 def candidate_to_open(
-    runtime: Runtime, specification: str, candidate: CandidateModel, float_model: Path, batches: Batches
+    runtime: Runtime, specification: str, candidate: Candidate, float_model: Path, batches: Batches
 ) -> ModelToOpen:
     """The same for another process: what it has to know. specification: the runtime as users name it."""
     assert candidate.qdq is not None
@@ -87,7 +85,7 @@ def candidate_to_open(
     return ModelToOpen(specification, file, _deployable(candidate, float_model, fed))
 
 
-def _deployable(candidate: CandidateModel, float_model: Path, batches: Batches) -> Deployable:
+def _deployable(candidate: Candidate, float_model: Path, batches: Batches) -> Deployable:
     assert candidate.qdq is not None
     assert candidate.cache is not None
     calibrator, cache = candidate.calibrator, candidate.cache.absolute()

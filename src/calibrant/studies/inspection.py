@@ -16,7 +16,7 @@ from calibrant.models.onnx.cost import costs, total_macs, total_parameters
 from calibrant.models.onnx.implicit import LayerPrecision
 from calibrant.models.onnx.kept_float import reasons_in_words
 from calibrant.models.onnx.model import Model, load_model, opset_of, signature_of, with_fixed_input
-from calibrant.models.onnx.points import QuantPlan, precision_map, quant_plan
+from calibrant.models.onnx.points import QuantPoints, precision_map, quant_points
 from calibrant.studies.plan import sides_of
 from calibrant.studies.sample_reading import SampleReading
 from calibrant.tasks.registry import recognised
@@ -144,11 +144,11 @@ def _recognised(signature: ModelSignature, task: str, family: str) -> tuple[Reco
     return found, found.why
 
 
-def _plan(model: Model, scheme: Scheme) -> tuple[QuantPlan, str | None]:
+def _plan(model: Model, scheme: Scheme) -> tuple[QuantPoints, str | None]:
     try:
-        return quant_plan(model, scheme), None
+        return quant_points(model, scheme), None
     except ModelError as error:
-        return QuantPlan((), (), ()), str(error)
+        return QuantPoints((), (), ()), str(error)
 
 
 def _millions(count: int | None) -> str:

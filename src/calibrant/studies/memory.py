@@ -14,7 +14,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.histogram import BINS
 from calibrant.core.machine import memory_limit, resident_bytes
 from calibrant.core.progress import Progress
-from calibrant.core.sizes import bytes_in, shown_bytes
+from calibrant.core.sizes import bytes_in, format_bytes
 from calibrant.core.types import Runtime
 from calibrant.models.onnx.memory import footprint
 from calibrant.studies.run import Study
@@ -93,14 +93,14 @@ def within_memory(study: Study, limit: int | None, progress: Progress) -> Study:
     fitting = need.workers_within(limit)
     if fitting < 1:
         raise SettingsError(
-            f"the study takes about {shown_bytes(need.fixed + need.per_worker)} and may have "
-            f"{shown_bytes(limit)}; allow more with --max-memory, or use fewer {study.task.words.samples} "
+            f"the study takes about {format_bytes(need.fixed + need.per_worker)} and may have "
+            f"{format_bytes(limit)}; allow more with --max-memory, or use fewer {study.task.words.samples} "
             "(--limit) or a "
             "smaller input (--input-shape)"
         )
     wanted = max((runtime.workers for runtime in _parallel(study)), default=1)
     if fitting < wanted:
-        progress.note(f"{fitting} of {wanted} runs at once, to stay within {shown_bytes(limit)}")
+        progress.note(f"{fitting} of {wanted} runs at once, to stay within {format_bytes(limit)}")
     return replace(
         study, runtime=_limited(study.runtime, fitting), collector=_limited(study.collector, fitting)
     )

@@ -16,7 +16,7 @@ from calibrant.core.schemes import scheme_named
 from calibrant.core.types import Encoding, PerTensor, QuantSpec, Scheme
 from calibrant.models.onnx.model import Model, load_model, raised, save_model
 from calibrant.models.onnx.movement import value_sources
-from calibrant.models.onnx.points import QuantPlan, activation_tensors, quant_plan
+from calibrant.models.onnx.points import QuantPoints, activation_tensors, quant_points
 from calibrant.models.onnx.qdq import qdq_to_deploy
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.same_function import require_same_on_synthetic_inputs
@@ -82,7 +82,7 @@ def migrate(
     out: str | Path,
     *,
     scheme: str = "tensorrt",
-    keep_float: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     allow_missing: bool = False,
     check: str = AUTO,
     assume_version: str | None = None,
@@ -93,7 +93,7 @@ def migrate(
     input's, a Concat output the largest of its parts'). allow_missing: leave layers whose input has no scale
     even so in float, as TensorRT does. check: none, rules, tensorrt-rtx or auto; a failed one is told in the
     result, and the file stays; auto checks nothing for a scheme with unsigned integers, which TensorRT lacks.
-    keep_float: node names or patterns. assume_version: TensorRT's, where the cache's header names none.
+    exclude: node names or patterns. assume_version: TensorRT's, where the cache's header names none.
     Raises DataError, ModelError, SettingsError or OutputError.
     """
     model, cache, out = Path(model), Path(cache), Path(out)
@@ -103,7 +103,7 @@ def migrate(
     loaded = raised(load_model(model), rules.min_opset)
     require_same_on_synthetic_inputs(loaded, runtime_named(REFERENCE))
     _require_other_file(out, model, cache)
-    found = _placed(loaded, rules, calibration.scales, tuple(keep_float), cache.name, allow_missing)
+    found = _placed(loaded, rules, calibration.scales, tuple(exclude), cache.name, allow_missing)
     require_writable(out.parent)
     save_model(qdq_to_deploy(loaded, found.plan, found.encodings, rules), out)
     computed = set(activation_tensors(loaded))
@@ -131,7 +131,7 @@ def migrate(
 class _Placement:
     """Where a cache's scales go in one model; the names are Migration's."""
 
-    plan: QuantPlan
+    plan: QuantPoints
     encodings: Mapping[str, Encoding]
     inherited: Mapping[str, tuple[str, ...]]
     zero_scales: tuple[str, ...]
@@ -143,11 +143,11 @@ def _placed(
     model: Model,
     scheme: Scheme,
     scales: Mapping[str, float],
-    keep_float: tuple[str, ...],
+    exclude: tuple[str, ...],
     cache_name: str,
     allow_missing: bool,
 ) -> _Placement:
-    plan = quant_plan(model, scheme, keep_float)
+    plan = quant_points(model, scheme, exclude)
     sources = value_sources(model)
     known = _with_inherited(scales, sources)
     missing = tuple(point.tensor for point in plan.activations if point.tensor not in known)
@@ -157,7 +157,7 @@ def _placed(
     if missing and not (allow_missing and len(missing) < len(plan.activations)):
         raise _no_scale_for(missing, plan, model, cache_name)
     if missing:
-        plan = quant_plan(model, scheme, (*keep_float, *left_float))
+        plan = quant_points(model, scheme, (*exclude, *left_float))
     _require_something(plan, model, scheme)
     tensors = [point.tensor for point in plan.activations]
     return _Placement(
@@ -204,7 +204,7 @@ def _require_other_file(out: Path, *given: Path) -> None:
             raise SettingsError(f"-o {out} would overwrite {path.name}; give another name")
 
 
-def _require_something(plan: QuantPlan, model: Model, scheme: Scheme) -> None:
+def _require_something(plan: QuantPoints, model: Model, scheme: Scheme) -> None:
     if not plan.activations:
         raise SettingsError(
             f"nothing in {model.path.name} is quantized by scheme {scheme.name}: "
@@ -212,7 +212,7 @@ def _require_something(plan: QuantPlan, model: Model, scheme: Scheme) -> None:
         )
 
 
-def _no_scale_for(missing: Sequence[str], plan: QuantPlan, model: Model, cache_name: str) -> DataError:
+def _no_scale_for(missing: Sequence[str], plan: QuantPoints, model: Model, cache_name: str) -> DataError:
     if len(missing) == len(plan.activations):
         return DataError(
             f"no quantized tensor of {model.path.name} has a scale in {cache_name}, e.g. {missing[0]!r}; "

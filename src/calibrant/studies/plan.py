@@ -15,6 +15,8 @@ from calibrant.stages.recommend import PREFERENCES, SIMPLEST
 from calibrant.tasks.registry import input_shape_in
 
 MOST_ERROR = 0.1
+RENAMED = {"keep_float": "exclude"}
+"""Names that settings had before, and have now."""
 _DECIDES_NO_PREDICTION = ("seed", "race_error", "prefer", "max_loss")
 
 
@@ -31,7 +33,7 @@ class StudySettings:
 
     scheme: str = "tensorrt"
     runtime: str = "onnxruntime"
-    keep_float: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     keep_head_float: bool = False
     input_shape: tuple[int, ...] | None = None
     seed: int = 0
@@ -57,7 +59,7 @@ class StudySettings:
         """JSON types only."""
         return {
             **asdict(self),
-            "keep_float": list(self.keep_float),
+            "exclude": list(self.exclude),
             "input_shape": None if self.input_shape is None else list(self.input_shape),
             "options": dict(self.options),
         }
@@ -68,6 +70,7 @@ class StudySettings:
 
         Schema 1 held the options of its only task beside the rest, and the side of a square input among them.
         """
+        content = {RENAMED.get(name, name): value for name, value in content.items()}
         known = {name: content[name] for name in content if name in cls.__dataclass_fields__}
         own = {name: content[name] for name in content if name not in known and content[name] is not None}
         options = {**known.get("options", {}), **own}

@@ -26,13 +26,13 @@ from calibrant.models.onnx.model import (
     signature_of,
     with_fixed_input,
 )
-from calibrant.models.onnx.points import pooling_ties, quant_plan, require_no_plugins
+from calibrant.models.onnx.points import pooling_ties, quant_points, require_no_plugins
 from calibrant.models.onnx.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
 from calibrant.stages.same_function import require_same_function
 from calibrant.stages.sessions import drive
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256, sides_of
 from calibrant.studies.remarks import on_graph, on_scheme
 from calibrant.studies.result import DataSummary, ModelSummary
@@ -153,9 +153,7 @@ def runnable_file(model: Model) -> Iterator[Path]:
         yield copy
 
 
-def require_readable(
-    opened: OpenedModel, plan: QuantizationPlan, task: Task, sample: Any, runtime: Runtime
-) -> None:
+def require_readable(opened: OpenedModel, plan: QuantPlan, task: Task, sample: Any, runtime: Runtime) -> None:
     """Run the float model on one sample: hold what it gives against what it was taken for, and the raised one
     against it.
 
@@ -166,7 +164,7 @@ def require_readable(
     require_same_function(plan.model, runtime, lambda session: drive(task, session, sample))
 
 
-def quantization_plan(opened: OpenedModel, settings: StudySettings) -> QuantizationPlan:
+def quant_plan(opened: OpenedModel, settings: StudySettings) -> QuantPlan:
     """Where the scheme quantizes this model, which is raised to the opset that the scheme needs.
 
     Raises SettingsError when it quantizes nothing, NumericsError when a weight is not finite, and ModelError
@@ -175,7 +173,7 @@ def quantization_plan(opened: OpenedModel, settings: StudySettings) -> Quantizat
     scheme = scheme_named(settings.scheme)
     require_no_plugins(opened.model)
     model = raised(opened.model, scheme.min_opset)
-    points = quant_plan(model, scheme, settings.keep_float, settings.keep_head_float)
+    points = quant_points(model, scheme, settings.exclude, settings.keep_head_float)
     if not points.weights:
         raise SettingsError(
             f"nothing in {opened.model.path.name} is quantized by scheme {scheme.name}: "
@@ -183,7 +181,7 @@ def quantization_plan(opened: OpenedModel, settings: StudySettings) -> Quantizat
         )
     require_finite_weights(model, points)
     ties = pooling_ties(model) if scheme.ties_pooling else {}
-    return QuantizationPlan(model, scheme, points, ties)
+    return QuantPlan(model, scheme, points, ties)
 
 
 def prepare_study(
@@ -201,7 +199,7 @@ def prepare_study(
     definition, listener = opened.definition, progress or Silent()
     shared = definition.in_both(calibration, test)
     warnings = [*test.warnings, *calibration.warnings, *_on_shared(shared, test, definition)]
-    plan = quantization_plan(opened, settings)
+    plan = quant_plan(opened, settings)
     _require_runnable(plan.scheme, runtime)
     warnings += on_scheme(plan.scheme, runtime)
     for remark in on_graph(plan.model, plan.points):
@@ -266,7 +264,7 @@ def _require_runnable(scheme: Scheme, runtime: Runtime) -> None:
         )
 
 
-def model_summary(opened: OpenedModel, plan: QuantizationPlan) -> ModelSummary:
+def model_summary(opened: OpenedModel, plan: QuantPlan) -> ModelSummary:
     """Which model it is and what it was taken for, as results keep it."""
     return ModelSummary(
         path=str(opened.model.path),

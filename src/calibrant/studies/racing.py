@@ -1,4 +1,4 @@
-"""Measuring candidates beside each other: who is beaten beyond doubt does not run to the end.
+"""Measuring candidates beside each other: what is significantly worse does not run to the end.
 
 All run on the first samples of a random order. The best of them goes on to the end, and then each of the
 others, best first, until the leader has beaten it or it takes the lead. One model is open at a time, and
@@ -18,32 +18,34 @@ from calibrant.core.metrics import Evidence
 from calibrant.core.progress import Advance
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.race import FIRST_LOOK, Lead, Race, looks, shuffled
-from calibrant.studies.measuring import OK, STOPPED, Outcome, TestBench, unless_it_fails
-from calibrant.studies.workers import Entrant
+from calibrant.studies.trial_evaluator import OK, STOPPED, EvaluationResult, TrialEvaluator, unless_it_fails
+from calibrant.studies.workers import ModelToMeasure
 
 
-def raced(bench: TestBench, entrants: Sequence[Entrant], error: float, seed: int) -> tuple[Outcome, ...]:
-    """How each of ``entrants`` ended. error: how often, at most, the eventual winner may be dropped."""
-    order = shuffled(len(bench.samples), seed)
-    if len(entrants) < 2 or not looks(len(order)):
-        return tuple(bench.outcome(entrant) for entrant in entrants)
-    course = _Course(bench, order, Race(len(entrants), len(order), error, seed, bench.metric))
-    outcomes = course.first_heat(entrants)
-    started = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
-    ranked = sorted(started, key=lambda index: _badness(outcomes[index]))
-    runners = [_Runner(entrants[index], _evaluated(outcomes[index])) for index in ranked]
+def raced(
+    evaluator: TrialEvaluator, models: Sequence[ModelToMeasure], error: float, seed: int
+) -> tuple[EvaluationResult, ...]:
+    """How each of ``models`` ended. error: how often, at most, the eventual winner may be dropped."""
+    order = shuffled(len(evaluator.samples), seed)
+    if len(models) < 2 or not looks(len(order)):
+        return tuple(evaluator.outcome(model) for model in models)
+    course = _Course(evaluator, order, Race(len(models), len(order), error, seed, evaluator.metric))
+    outcomes = course.first_heat(models)
+    running = [index for index, outcome in enumerate(outcomes) if outcome.status == OK]
+    ranked = sorted(running, key=lambda index: _badness(outcomes[index]))
+    started = [_StartedModel(models[index], _evaluated(outcomes[index])) for index in ranked]
     for place, index in enumerate(ranked):
-        outcomes[index] = unless_it_fails(partial(course.run_on, runners[place]))
-        if place == 0 and bench.workers.are_many:
-            course.run_ahead(runners[1:])
+        outcomes[index] = unless_it_fails(partial(course.run_on, started[place]))
+        if place == 0 and evaluator.workers.are_many:
+            course.run_ahead(started[1:])
     return tuple(outcomes)
 
 
 @dataclass(frozen=True)
-class _Runner:
+class _StartedModel:
     """A model that is in the race, and how it did on the first samples."""
 
-    entrant: Entrant
+    model: ModelToMeasure
     heat: Evaluation
 
 
@@ -64,52 +66,56 @@ class _Leader:
 class _Course:
     """A race under way: in which order samples are run, and who leads."""
 
-    def __init__(self, bench: TestBench, order: Sequence[int], race: Race) -> None:
-        self._bench, self._order, self._race = bench, order, race
+    def __init__(self, evaluator: TrialEvaluator, order: Sequence[int], race: Race) -> None:
+        self._evaluator, self._order, self._race = evaluator, order, race
         self._leader: _Leader | None = None
 
-    def first_heat(self, entrants: Sequence[Entrant]) -> list[Outcome]:
+    def first_heat(self, models: Sequence[ModelToMeasure]) -> list[EvaluationResult]:
         """Every model on the first samples."""
-        with self._bench.progress.stage("First heat", len(entrants) * FIRST_LOOK) as advance:
-            return self._bench.workers.each(
-                [partial(unless_it_fails, partial(self._start, entrant, advance)) for entrant in entrants]
+        with self._evaluator.progress.stage("First heat", len(models) * FIRST_LOOK) as advance:
+            return self._evaluator.workers.each(
+                [partial(unless_it_fails, partial(self._start, model, advance)) for model in models]
             )
 
-    def run_on(self, runner: _Runner) -> Outcome:
+    def run_on(self, started: _StartedModel) -> EvaluationResult:
         """One model until it is beaten, or to the end, where it may take the lead."""
-        outcome = self._run(runner)
+        outcome = self._run(started)
         if outcome.status == OK and (self._leader is None or _badness(outcome) < self._leader.badness):
-            self._leader = _Leader(runner.entrant.name, _evaluated(outcome))
+            self._leader = _Leader(started.model.name, _evaluated(outcome))
         return outcome
 
-    def run_ahead(self, runners: Sequence[_Runner]) -> None:
+    def run_ahead(self, models: Sequence[_StartedModel]) -> None:
         """Compute what the models are likely to be asked for; a failure will show again when it counts."""
-        self._bench.workers.each([partial(unless_it_fails, partial(self._run, runner)) for runner in runners])
+        self._evaluator.workers.each(
+            [partial(unless_it_fails, partial(self._run, model)) for model in models]
+        )
 
-    def _run(self, runner: _Runner) -> Outcome:
+    def _run(self, started: _StartedModel) -> EvaluationResult:
         """One model until the leader has beaten it, or to the end."""
         with (
-            self._bench.progress.stage(f"Evaluating {runner.entrant.name}", len(self._order)) as advance,
-            self._bench.running(runner.entrant) as model,
+            self._evaluator.progress.stage(f"Evaluating {started.model.name}", len(self._order)) as advance,
+            self._evaluator.running(started.model) as predictor,
         ):
             begun = 0
             for count in looks(len(self._order)) if self._leader else ():
-                model.run(self._order[begun:count], advance, timed=False)
+                predictor.run(self._order[begun:count], advance, timed=False)
                 begun, seen = count, self._seen(count)
-                known = runner.heat if count == FIRST_LOOK else None
-                evidence = known.score.evidence if known else model.evidence(seen)
+                known = started.heat if count == FIRST_LOOK else None
+                evidence = known.score.evidence if known else predictor.evidence(seen)
                 lead = self._race.lead(self._leaders_evidence(count), evidence, count)
-                if lead.is_beyond_doubt:
-                    return Outcome(STOPPED, known or model.evaluation(seen), seen, self._words(lead, count))
-            model.run(self._order[begun:], advance)
-            evaluation = model.evaluation(self._bench.positions)
-        return Outcome(OK, evaluation, self._bench.positions)
+                if lead.is_significant:
+                    return EvaluationResult(
+                        STOPPED, known or predictor.evaluation(seen), seen, self._words(lead, count)
+                    )
+            predictor.run(self._order[begun:], advance)
+            evaluation = predictor.evaluation(self._evaluator.positions)
+        return EvaluationResult(OK, evaluation, self._evaluator.positions)
 
-    def _start(self, entrant: Entrant, advance: Advance) -> Outcome:
+    def _start(self, model: ModelToMeasure, advance: Advance) -> EvaluationResult:
         seen = self._seen(FIRST_LOOK)
-        with self._bench.running(entrant) as model:
-            model.run(seen, advance, timed=False)
-            return Outcome(OK, model.evaluation(seen), seen)
+        with self._evaluator.running(model) as predictor:
+            predictor.run(seen, advance, timed=False)
+            return EvaluationResult(OK, predictor.evaluation(seen), seen)
 
     def _seen(self, count: int) -> tuple[int, ...]:
         """In the data set's order, in which all samples are scored too."""
@@ -119,23 +125,23 @@ class _Course:
         leader = self._leader
         assert leader is not None
         if count not in leader.evidence:
-            leader.evidence[count] = self._bench.evidence_on(self._seen(count), leader.evaluation)
+            leader.evidence[count] = self._evaluator.evidence_on(self._seen(count), leader.evaluation)
         return leader.evidence[count]
 
     def _words(self, lead: Lead, count: int) -> str:
         assert self._leader is not None
-        metric = self._bench.metric
+        metric = self._evaluator.metric
         return (
-            f"significantly worse after {self._bench.words.counted(count)}: {metric.amount(lead.loss)} "
+            f"significantly worse after {self._evaluator.words.counted(count)}: {metric.amount(lead.loss)} "
             "behind "
             f"{self._leader.name}, at least {lead.at_least:.2g}"
         )
 
 
-def _evaluated(outcome: Outcome) -> Evaluation:
+def _evaluated(outcome: EvaluationResult) -> Evaluation:
     assert outcome.evaluation is not None
     return outcome.evaluation
 
 
-def _badness(outcome: Outcome) -> float:
+def _badness(outcome: EvaluationResult) -> float:
     return _evaluated(outcome).score.badness

@@ -16,7 +16,6 @@ from calibrant.artifacts.store import read_json
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.progress import Progress
-from calibrant.studies.measuring import OK
 from calibrant.studies.optimization.deliver import RECIPE
 from calibrant.studies.optimization.result import OptimizationResult, read_optimization
 from calibrant.studies.optimization.run import RESULT as OPTIMIZATION_FILE
@@ -25,6 +24,7 @@ from calibrant.studies.result import StudyResult, Trial
 from calibrant.studies.run import RESULT as STUDY_FILE
 from calibrant.studies.run_files import read_as_written
 from calibrant.studies.runs import load_run, named_runtime
+from calibrant.studies.trial_evaluator import OK
 
 STUDY, OPTIMIZATION = "study", "optimization"
 RESULT_FILES = {STUDY: STUDY_FILE, OPTIMIZATION: OPTIMIZATION_FILE}

@@ -11,7 +11,7 @@ from calibrant.core.tasks import TaskDefinition, Words
 from calibrant.core.types import Latency, Runtime, Scheme, Statistics
 from calibrant.models.onnx.kept_float import ASKED_FOR, reasons_in_words
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.studies.result import DataSummary, Trial
 from calibrant.studies.verdict import BASELINE
 
@@ -41,7 +41,7 @@ def on_counts(definition: TaskDefinition, data: DataSummary) -> list[str]:
     return found
 
 
-def on_graph(model: Model, points: QuantPlan) -> list[str]:
+def on_graph(model: Model, points: QuantPoints) -> list[str]:
     """How a model's file was read, and what of it stays float without being asked to, with the reason."""
     unasked = {node: reason for node, reason in points.why_float.items() if reason != ASKED_FOR}
     return [*model.remarks, *reasons_in_words(unasked)]
@@ -83,7 +83,7 @@ def on_score(score: Score, family: str) -> list[str]:
     if math.isnan(score.value):
         return [f"{metric.words} of the float model is undefined on this test set; check its labels"]
     return [
-        f"the float model scores {metric.text(metric.shown(score.value))} {metric.words}: if it is better "
+        f"the float model scores {metric.text(metric.in_unit(score.value))} {metric.words}: if it is better "
         "than that, "
         f"something is misread; check that {family} is its family (--family) and that the labels are what it "
         "predicts, in its order"

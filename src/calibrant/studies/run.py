@@ -27,18 +27,18 @@ from calibrant.stages.remote.collecting import collect_by
 from calibrant.stages.remote.files import NamedFile
 from calibrant.stages.remote.predicting import ModelToOpen
 from calibrant.studies import remarks
-from calibrant.studies.candidates import QuantizationPlan, write_candidates
+from calibrant.studies.cached_results import CachedResults
+from calibrant.studies.candidates import QuantPlan, write_candidates
 from calibrant.studies.deploy import format_for, observed_model
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
-from calibrant.studies.kept import KeptResults
-from calibrant.studies.measuring import TestBench
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import Baseline, DataSummary, ModelSummary, ScoreValue, StudyResult, figures_of
 from calibrant.studies.run_files import written_files
-from calibrant.studies.trials import Deployment, kept_key, run_trials
+from calibrant.studies.trial_evaluator import TrialEvaluator
+from calibrant.studies.trials import Deployment, cache_key, run_trials
 from calibrant.studies.verdict import BASELINE, with_verdict
-from calibrant.studies.workers import Entrant, Shared
+from calibrant.studies.workers import ModelToMeasure, Shared
 from calibrant.tasks.registry import presented
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Study:
     ``calibration_sha256`` is over the calibration samples' contents; empty: not known.
     """
 
-    plan: QuantizationPlan
+    plan: QuantPlan
     float_model: Path
     task: Task
     collector: Runtime
@@ -84,8 +84,8 @@ def run_study(
     A calibrator or candidate that fails is a failed trial; the study goes on. What earlier runs left in
     ``cache`` is not computed again. executor: who runs the models, with the same results; None: this process.
     """
-    kept = KeptResults(cache, study.task, (study.runtime, study.collector))
-    bench = _bench(study, kept, progress, executor)
+    kept = CachedResults(cache, study.task, (study.runtime, study.collector))
+    evaluator = _evaluator(study, kept, progress, executor)
     written_as = format_for(study.runtime, study.plan.model.as_given, study.plan.scheme)
     tensors = written_as.tensors(study.plan)
     statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
@@ -93,7 +93,7 @@ def run_study(
         study = replace(study, float_model=float_model)
         if study.runtime.name != study.collector.name:
             require_readable(study.collector, float_model, study.task, study.test)
-        baseline = bench.evaluation(_float_entrant(study))
+        baseline = evaluator.evaluation(_float_model(study))
     found = _remarks(study, statistics, baseline)
     for remark in found:
         progress.note(remark)
@@ -104,7 +104,7 @@ def run_study(
     candidates, writing = _timed(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
-    trials, measured = run_trials(_deployment(study), candidates, baseline, bench, study.settings, out)
+    trials, measured = run_trials(_deployment(study), candidates, baseline, evaluator, study.settings, out)
     found = (*found, *remarks.on_builds(baseline.latency, trials))
     result = StudyResult(
         out=str(out),
@@ -142,17 +142,19 @@ def _own_copy(float_model: Path, out: Path) -> list[str]:
     return [name for name in (float_model.name, f"{float_model.name}.data") if (out / name).is_file()]
 
 
-def _bench(study: Study, kept: KeptResults, progress: Progress, executor: Executor | None) -> TestBench:
+def _evaluator(
+    study: Study, kept: CachedResults, progress: Progress, executor: Executor | None
+) -> TrialEvaluator:
     if executor is None:
-        return TestBench(kept.remembering(study.task, len(study.test)), study.test, kept, progress)
+        return TrialEvaluator(kept.remembering(study.task, len(study.test)), study.test, kept, progress)
     workers = Shared(executor, study.task, study.test)
-    return TestBench(study.task, study.test, kept, progress, workers)
+    return TrialEvaluator(study.task, study.test, kept, progress, workers)
 
 
 def _collected(
     study: Study,
     tensors: Sequence[str],
-    kept: KeptResults,
+    kept: CachedResults,
     out: Path,
     progress: Progress,
     executor: Executor | None,
@@ -176,14 +178,14 @@ def _collected(
     return kept.statistics(decided_by if study.calibration_sha256 else None, collected)
 
 
-def _float_entrant(study: Study) -> Entrant:
+def _float_model(study: Study) -> ModelToMeasure:
     key = study.context.key({}, method="float")
 
     def sent() -> ModelToOpen:
         return ModelToOpen(study.settings.runtime, NamedFile.of(study.float_model))
 
     opened = partial(study.runtime.open, study.float_model)
-    return Entrant("FP32", opened, sent, kept_key(study.context, key))
+    return ModelToMeasure("FP32", opened, sent, cache_key(study.context, key))
 
 
 def _deployment(study: Study) -> Deployment:

@@ -24,7 +24,7 @@ NEEDS_WORD = frozenset({"calibrators", "settings.runtime"})
 DATA_ONLY = frozenset(
     {
         "model", "calib", "data", "task", "family", "limit", "calib_limit", "skip_bad",
-        "settings.scheme", "settings.keep_float", "settings.keep_head_float", "settings.input_shape",
+        "settings.scheme", "settings.exclude", "settings.keep_head_float", "settings.input_shape",
         "settings.options", "settings.seed", "settings.race_error", "settings.prefer", "settings.max_loss",
     }
 )  # fmt: skip

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.metrics import Loss, Metric
 from calibrant.stages.evaluate import Evaluation
-from calibrant.stages.recommend import Candidate, PairedBootstrap, Recommendation, recommend
-from calibrant.studies.measuring import STOPPED
+from calibrant.stages.recommend import PairedBootstrap, Recommendation, ScoredCandidate, recommend
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.result import RUN, Recommended, StudyResult, Trial
+from calibrant.studies.trial_evaluator import STOPPED
 
 BASELINE = "fp32"
 
 
 @dataclass(frozen=True)
-class Measured:
+class EvaluatedTrial:
     """A trial with the evaluation behind it."""
 
     trial: Trial
@@ -31,7 +31,7 @@ def with_verdict(
     calibrators: Sequence[NamedCalibrator],
     settings: StudySettings,
     baseline: Evaluation,
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, EvaluatedTrial],
 ) -> StudyResult:
     """Add every loss with its interval, and the recommendation. ``measured`` holds each trial by its key.
 
@@ -41,7 +41,7 @@ def with_verdict(
     if not measured:
         return result
     bootstrap = PairedBootstrap(len(baseline.predictions), settings.seed)
-    reference = Candidate(BASELINE, 0, baseline.score)
+    reference = ScoredCandidate(BASELINE, 0, baseline.score)
     candidates = _candidates(result, calibrators, measured)
     losses = {key: bootstrap.loss(reference, candidate) for key, candidate in candidates.items()}
     result = replace(
@@ -69,12 +69,12 @@ def with_verdict(
 
 
 def _candidates(
-    result: StudyResult, calibrators: Sequence[NamedCalibrator], measured: Mapping[str, Measured]
-) -> dict[str, Candidate]:
+    result: StudyResult, calibrators: Sequence[NamedCalibrator], measured: Mapping[str, EvaluatedTrial]
+) -> dict[str, ScoredCandidate]:
     """Each measured model under the name of the simplest calibrator that makes it."""
     simplest = _simplest_names(result.trials, calibrators)
     return {
-        key: Candidate(
+        key: ScoredCandidate(
             simplest[key].name,
             simplest[key].simplicity,
             found.evaluation.score,
@@ -92,7 +92,7 @@ def _within(losses: Mapping[str, Loss], most: float | None) -> list[str]:
     return [key for key, lost in losses.items() if most is None or lost.value <= most]
 
 
-def _why_not(reference: Candidate, losses: Mapping[str, Loss]) -> str | None:
+def _why_not(reference: ScoredCandidate, losses: Mapping[str, Loss]) -> str | None:
     """Why no candidate may be recommended, whatever it loses."""
     metric, value = reference.metric, reference.score.value
     if math.isnan(value):
@@ -102,14 +102,14 @@ def _why_not(reference: Candidate, losses: Mapping[str, Loss]) -> str | None:
         )
     if not metric.is_usable(value):
         return (
-            f"the float model itself has only {metric.text(metric.shown(value))} {metric.words}, so what "
+            f"the float model itself has only {metric.text(metric.in_unit(value))} {metric.words}, so what "
             "a candidate "
             "loses against it says nothing"
         )
     return None if losses else f"{metric.words} of every candidate is undefined on this test set"
 
 
-def _next_after_nothing(result: StudyResult, reference: Candidate) -> tuple[str, ...]:
+def _next_after_nothing(result: StudyResult, reference: ScoredCandidate) -> tuple[str, ...]:
     labels = f"check that the labels of {result.data.dataset} are what the model predicts, in its order"
     if math.isnan(reference.score.value):
         return (f"{labels}, and that --limit leaves some",)
@@ -133,7 +133,7 @@ def _none_within(result: StudyResult, losses: Mapping[str, Loss], most: float) -
     )
 
 
-def _recommended(result: StudyResult, found: Recommendation, reference: Candidate) -> StudyResult:
+def _recommended(result: StudyResult, found: Recommendation, reference: ScoredCandidate) -> StudyResult:
     metric = result.metric
     lost = result.trial(found.calibrator).loss
     held_out = None if math.isnan(found.held_out_loss) else metric.rounded(found.held_out_loss)
@@ -149,7 +149,7 @@ def _next(lost: Loss | None, value: float, metric: Metric) -> tuple[str, ...]:
     if lost is None or not lost.value > metric.a_lot(value) > 0:
         return ()
     return (
-        f"this is a lot: more than a tenth of the float model's {metric.text(metric.shown(value))} "
+        f"this is a lot: more than a tenth of the float model's {metric.text(metric.in_unit(value))} "
         f"{metric.words}",
         f"calibrant diagnose {RUN}: why it is lost",
         f"calibrant optimize {RUN}: a model that loses less",

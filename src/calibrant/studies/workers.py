@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ModelToMeasure:
     """A model that is to be measured. ``key``: what decides its predictions; None: they are not kept.
 
     ``open`` is how this process opens it, ``sent`` what another one is told.
@@ -38,7 +38,7 @@ class Workers(Protocol):
         """Whether several models are measured at once."""
         ...
 
-    def predicting(self, entrant: Entrant) -> Predicting:
+    def predicting(self, model: ModelToMeasure) -> Predicting:
         """One model's predictions, wherever they are computed."""
         ...
 
@@ -55,9 +55,9 @@ class Alone:
     def __init__(self, task: Task, samples: Sequence[Any]) -> None:
         self._task, self._samples = task, samples
 
-    def predicting(self, entrant: Entrant) -> Predicting:
+    def predicting(self, model: ModelToMeasure) -> Predicting:
         """In this process."""
-        return InThisProcess(entrant.open, self._task, self._samples)
+        return InThisProcess(model.open, self._task, self._samples)
 
     def each(self, measures: Sequence[Callable[[], T]]) -> list[T]:
         """One after the other."""
@@ -73,9 +73,9 @@ class Shared:
         self._executor, self._task = executor, task
         self._samples = NamedSamples.of(samples, task)
 
-    def predicting(self, entrant: Entrant) -> Predicting:
+    def predicting(self, model: ModelToMeasure) -> Predicting:
         """In whichever process is free."""
-        return SharedOut(self._executor, entrant.sent(), self._task, self._samples)
+        return SharedOut(self._executor, model.sent(), self._task, self._samples)
 
     def each(self, measures: Sequence[Callable[[], T]]) -> list[T]:
         """All at once, each on a thread that mostly waits."""

@@ -43,7 +43,7 @@ RUN = RunRecord(
     recommended="minmax",
     host="here",
     folder="/runs/yolo",
-    settings={"seed": 0, "keep_float": ["a", "b"], "race_error": 0.01, "imgsz": None},
+    settings={"seed": 0, "exclude": ["a", "b"], "race_error": 0.01, "imgsz": None},
     environment={"python": "3.11.7"},
     trials=(MINMAX, ENTROPY, BROKEN),
 )

@@ -17,7 +17,7 @@ from calibrant.core.progress import Silent  # noqa: E402
 from calibrant.models.checkpoint.architecture import SUPPORTED, Architecture  # noqa: E402
 from calibrant.models.checkpoint.folder import open_checkpoint  # noqa: E402
 from calibrant.models.checkpoint.statistics import InputStatistics, Wanted  # noqa: E402
-from calibrant.models.checkpoint.streaming import Measurement, QuantizedProduct, measure  # noqa: E402
+from calibrant.models.checkpoint.streaming import QuantizedProduct, StreamEvidence, measure  # noqa: E402
 from calibrant.models.checkpoint.weights import Weights  # noqa: E402
 from tiny_checkpoints import CONFIGS, write_checkpoint  # noqa: E402
 
@@ -66,7 +66,7 @@ def documents(seed: int = 0) -> list[np.ndarray]:
     return [rng.integers(3, 250, length) for length in LENGTHS]
 
 
-def measured(folder: Path, *candidates: Any, wanted: Wanted | None = None) -> tuple[Measurement, Weights]:
+def measured(folder: Path, *candidates: Any, wanted: Wanted | None = None) -> tuple[StreamEvidence, Weights]:
     checkpoint = open_checkpoint(folder)
     weights = Weights(checkpoint)
     architecture = Architecture(checkpoint, weights)

@@ -17,7 +17,7 @@ from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, QuantSpec, Range
 from calibrant.models.onnx.model import Model, load_model, save_model
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.probe import with_outputs
 
 FloatArray = NDArray[np.float32]
@@ -107,7 +107,7 @@ def fake_quantized(values: FloatArray, encoding: Encoding) -> FloatArray:
 
 def minmax_encodings(
     model: Model,
-    plan: QuantPlan,
+    plan: QuantPoints,
     feeds: Mapping[str, NDArray[Any]],
     folder: Path,
     spec: QuantSpec = TENSORRT.activations,
@@ -122,7 +122,7 @@ def minmax_encodings(
     }
 
 
-def wide_encodings(plan: QuantPlan, amax: float = 3.0) -> dict[str, Encoding]:
+def wide_encodings(plan: QuantPoints, amax: float = 3.0) -> dict[str, Encoding]:
     chosen = encoding_of(Range(-amax, amax), TENSORRT.activations)
     return {point.tensor: chosen for point in plan.activations}
 

@@ -15,7 +15,7 @@ from onnx_graphs import GraphBuilder, run
 from calibrant.core.schemes import ONNXRUNTIME, TENSORRT
 from calibrant.models.onnx.kept_float import reasons_in_words
 from calibrant.models.onnx.model import load_model, save_model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 
 RANDOM = np.random.default_rng(0)
 WEIGHT = RANDOM.normal(size=(4, 3, 3, 3)).astype(np.float32)
@@ -91,7 +91,7 @@ def test_a_computed_weight_is_quantized_and_computes_the_same(
     assert set(model.ir.graph.initializers) == {"w", "c_w"}, "what is no longer read is gone"
     save_model(model.ir, tmp_path / "folded.onnx")
     np.testing.assert_array_equal(run(tmp_path / "folded.onnx", FEEDS)["y"], run(path, FEEDS)["y"])
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     assert [point.node for point in plan.weights] == ["first", "conv_c"]
     assert plan.why_float == {}
     assert model.is_as_in_file
@@ -117,13 +117,13 @@ def test_a_few_bytes_that_ask_for_gigabytes_are_not_computed(tmp_path: Path) -> 
     graph.node("Expand", ["one", "dims"], "w")
     graph.node("MatMul", [graph.input("x", [1, 60_000]), "w"], graph.output("y", [1, 60_000]), name="huge")
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     assert plan.why_float == {"huge": "the right input of MatMul is no constant but computed by Expand"}
 
 
 def test_random_weights_stay(tmp_path: Path) -> None:
     graph = around(lambda graph: graph.node("RandomNormal", [], "w", shape=[4, 3, 3, 3]))
-    plan = quant_plan(load_model(graph.save(tmp_path / "m.onnx")), TENSORRT)
+    plan = quant_points(load_model(graph.save(tmp_path / "m.onnx")), TENSORRT)
     assert list(plan.why_float) == ["first"]
 
 
@@ -142,7 +142,7 @@ def test_every_layer_that_stays_float_has_its_reason(tmp_path: Path) -> None:
     graph.output("v", [1, 4, 8])
     graph.output("up", [1, 4, 16, 16])
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    found = quant_plan(model, ONNXRUNTIME, keep_float=["conv_asked"]).why_float
+    found = quant_points(model, ONNXRUNTIME, exclude=["conv_asked"]).why_float
     words = {
         "conv_asked": "asked for",
         "attention": "no constant but computed by Conv",
@@ -193,7 +193,7 @@ class TestHalf:
         found = run(tmp_path / "full.onnx", FEEDS)["y"]
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=3e-2)
-        assert len(quant_plan(model, TENSORRT).weights) == 2
+        assert len(quant_points(model, TENSORRT).weights) == 2
 
     def test_a_float32_model_stays_as_it_is(self, tmp_path: Path) -> None:
         model = load_model(around(cast_half).save(tmp_path / "m.onnx"))

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.core.schemes import TENSORRT, TENSORRT_IMPLICIT
 from calibrant.models.onnx.model import Model, load_model
-from calibrant.models.onnx.points import precision_map, quant_plan
+from calibrant.models.onnx.points import precision_map, quant_points
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 NETS = json.loads((GOLDEN / "tensorrt-8.5.1.7-implicit-synthetic.json").read_text("utf-8"))
@@ -83,7 +83,7 @@ def rounded_by_tensorrt(layers: Sequence[Any]) -> set[str]:
 
 
 def planned(model: Model) -> dict[str, str | None]:
-    return {point.tensor: point.tied_to for point in quant_plan(model, TENSORRT_IMPLICIT).activations}
+    return {point.tensor: point.tied_to for point in quant_points(model, TENSORRT_IMPLICIT).activations}
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if name.endswith(" 160")])
@@ -115,7 +115,7 @@ def test_small_layers_may_stay_float_as_a_whole() -> None:
 
 def test_the_precision_map_has_the_engines_layers(tmp_path: Path) -> None:
     model = graph_of(NETS["shufflenet_c48 160"]["graph"], tmp_path / "net.onnx")
-    layers = precision_map(model, TENSORRT_IMPLICIT, quant_plan(model, TENSORRT_IMPLICIT))
+    layers = precision_map(model, TENSORRT_IMPLICIT, quant_points(model, TENSORRT_IMPLICIT))
     assert [
         (" + ".join(layer.nodes), layer.computes, layer.writes, layer.reformatted) for layer in layers
     ] == [
@@ -129,4 +129,4 @@ def test_the_precision_map_has_the_engines_layers(tmp_path: Path) -> None:
         ("Reshape_t12_reshape", "FP32", "FP32", ()),
         ("Conv_t13_conv", "INT8", "FP32", ("t12_reshape",)),
     ]
-    assert precision_map(model, TENSORRT, quant_plan(model, TENSORRT)) == ()
+    assert precision_map(model, TENSORRT, quant_points(model, TENSORRT)) == ()

@@ -21,7 +21,7 @@ from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, SCHEME_PROPERTY, TENSO
 from calibrant.core.types import Encoding, PerChannel, QuantSpec, Range
 from calibrant.models.onnx.biases import BiasPoint, bias_encoding, quantized_bias, with_room_for
 from calibrant.models.onnx.model import Model, load_model, save_model
-from calibrant.models.onnx.points import QuantPlan, quant_plan
+from calibrant.models.onnx.points import QuantPoints, quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.runtimes.ort import OnnxRuntime
 
@@ -58,32 +58,32 @@ def literal_and_fused(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]
         return run(path, {"x": X}, fused=False), session.run({"x": X})
 
 
-def tensors(plan: QuantPlan) -> set[str]:
+def tensors(plan: QuantPoints) -> set[str]:
     return {point.tensor for point in plan.activations}
 
 
 def test_everything_between_two_convolutions_is_rounded(tmp_path: Path) -> None:
-    plan = quant_plan(loaded(tmp_path), ONNXRUNTIME)
+    plan = quant_points(loaded(tmp_path), ONNXRUNTIME)
     assert tensors(plan) == {"x", "b", "c", "gate", "d", "sum", "pooled", "turned", "joined", "head"}
     assert "a" not in tensors(plan), "the Relu is computed by rounding its output"
     assert "scores" not in tensors(plan), "what no convolution follows stays float"
 
 
 def test_operators_that_move_values_keep_the_encoding(tmp_path: Path) -> None:
-    plan = quant_plan(loaded(tmp_path), ONNXRUNTIME)
+    plan = quant_points(loaded(tmp_path), ONNXRUNTIME)
     ties = {point.tensor: point.tied_to for point in plan.activations if point.tied_to}
     assert ties == {"pooled": "sum", "turned": "sum"}
 
 
 def test_all_readers_and_outputs_get_rounded_values(tmp_path: Path) -> None:
-    points = {point.tensor: point for point in quant_plan(loaded(tmp_path), ONNXRUNTIME).activations}
+    points = {point.tensor: point for point in quant_points(loaded(tmp_path), ONNXRUNTIME).activations}
     assert set(points["b"].consumers) == {("conv_c", 0), ("sum", 0), ("join", 1)}
     assert points["head"].consumers == (("decode", 0),)
     assert [name for name, point in points.items() if point.is_output] == ["head"]
 
 
 def test_openvino_rounds_what_convolutions_and_sums_read(tmp_path: Path) -> None:
-    plan = quant_plan(loaded(tmp_path), OPENVINO)
+    plan = quant_points(loaded(tmp_path), OPENVINO)
     readers = {point.tensor: set(point.consumers) for point in plan.activations}
     assert readers == {
         "x": {("conv_a", 0)},
@@ -95,7 +95,7 @@ def test_openvino_rounds_what_convolutions_and_sums_read(tmp_path: Path) -> None
 
 def test_a_spared_convolution_stays_float(tmp_path: Path) -> None:
     model = loaded(tmp_path)
-    plan = quant_plan(model, ONNXRUNTIME, keep_float=["conv_c"])
+    plan = quant_points(model, ONNXRUNTIME, exclude=["conv_c"])
     encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
     result = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx")
     found = Counter(node.op_type for node in fused_nodes(result.path))
@@ -115,7 +115,7 @@ def test_a_spared_convolution_between_two_others_stays_float(tmp_path: Path) -> 
     graph.output("e", [1, 4, 8, 8])
     model = load_model(graph.save(tmp_path / "m.onnx"))
     for spared in ("conv_b", "conv_d"):
-        plan = quant_plan(model, ONNXRUNTIME, keep_float=[spared])
+        plan = quant_points(model, ONNXRUNTIME, exclude=[spared])
         encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
         path = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx").path
         found = Counter(node.op_type for node in fused_nodes(path))
@@ -126,7 +126,7 @@ def test_a_spared_convolution_between_two_others_stays_float(tmp_path: Path) -> 
 
 def test_onnx_runtime_fuses_every_node_between_the_convolutions(tmp_path: Path) -> None:
     model = loaded(tmp_path)
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
     result = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx")
     found = Counter(node.op_type for node in fused_nodes(result.path))
@@ -139,7 +139,7 @@ def test_onnx_runtime_fuses_every_node_between_the_convolutions(tmp_path: Path) 
 
 def test_fused_integers_give_what_the_pairs_say(tmp_path: Path) -> None:
     model = loaded(tmp_path)
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
     path = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx").path
     literal, fused = (each["head"] for each in literal_and_fused(path))
@@ -148,7 +148,7 @@ def test_fused_integers_give_what_the_pairs_say(tmp_path: Path) -> None:
 
 def test_outputs_keep_their_names_and_the_model_its_scheme(tmp_path: Path) -> None:
     model = loaded(tmp_path)
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
     result = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx")
     assert [output.name for output in result.ir.graph.outputs] == ["scores", "head"]
@@ -159,7 +159,7 @@ def test_outputs_keep_their_names_and_the_model_its_scheme(tmp_path: Path) -> No
 
 def test_a_bias_is_stored_in_steps_of_the_product(tmp_path: Path) -> None:
     model = loaded(tmp_path)
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, ONNXRUNTIME.activations)
     result = saved(with_qdq(model, plan, encodings, ONNXRUNTIME), tmp_path / "q.onnx")
     stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(result.path).graph.initializer}
@@ -173,7 +173,7 @@ def test_a_bias_is_stored_in_steps_of_the_product(tmp_path: Path) -> None:
 def test_other_schemes_leave_biases_float(tmp_path: Path) -> None:
     model = loaded(tmp_path)
     for scheme in (TENSORRT, OPENVINO):
-        plan = quant_plan(model, scheme)
+        plan = quant_points(model, scheme)
         encodings = minmax_encodings(model, plan, {"x": X}, tmp_path, scheme.activations)
         result = saved(with_qdq(model, plan, encodings, scheme), tmp_path / "q.onnx")
         assert "c_b" in {tensor.name for tensor in onnx.load(result.path).graph.initializer}
@@ -206,7 +206,7 @@ def test_a_channel_of_tiny_weights_keeps_its_bias(tmp_path: Path) -> None:
     graph.node("Conv", [image, "w", "bias"], "y", name="conv")
     graph.output("y", [1, 2, 4, 4])
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     chosen = {name: encoding_of(Range(0, 10), ONNXRUNTIME.activations) for name in tensors(plan)}
     path = saved(with_qdq(model, plan, chosen, ONNXRUNTIME), tmp_path / "q.onnx").path
     found = run(path, {"x": np.ones((1, 1, 4, 4), np.float32)})["y"]
@@ -235,7 +235,7 @@ def fused_nodes(path: Path) -> list[onnx.NodeProto]:
 )
 def test_every_convolution_of_a_real_detector_fuses(name: str, shared: Path, tmp_path: Path) -> None:
     model = load_model(shared / "models" / f"{name}.onnx")
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     zero_up = encoding_of(Range(0, 6), ONNXRUNTIME.activations)  # so that no ReLU is left over
     path = tmp_path / "q.onnx"
     save_model(with_qdq(model, plan, dict.fromkeys(tensors(plan), zero_up), ONNXRUNTIME), path)

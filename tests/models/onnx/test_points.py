@@ -16,12 +16,12 @@ from calibrant.core.schemes import TENSORRT
 from calibrant.models.onnx.model import Model, load_model
 from calibrant.models.onnx.points import (
     ActivationPoint,
-    QuantPlan,
+    QuantPoints,
     WeightPoint,
     activation_tensors,
     has_qdq,
     pooling_ties,
-    quant_plan,
+    quant_points,
 )
 
 
@@ -29,8 +29,8 @@ def loaded(graph: GraphBuilder, folder: Path, opset: int = 13) -> Model:
     return load_model(graph.save(folder / "model.onnx", opset=opset))
 
 
-def plan_of(graph: GraphBuilder, folder: Path) -> QuantPlan:
-    return quant_plan(loaded(graph, folder), TENSORRT)
+def plan_of(graph: GraphBuilder, folder: Path) -> QuantPoints:
+    return quant_points(loaded(graph, folder), TENSORRT)
 
 
 def vector_graph() -> GraphBuilder:
@@ -43,8 +43,8 @@ def vector_graph() -> GraphBuilder:
 
 
 def test_convolutions_give_their_input_and_weight(tmp_path: Path) -> None:
-    plan = quant_plan(load_small_detector(tmp_path), TENSORRT)
-    assert plan == QuantPlan(
+    plan = quant_points(load_small_detector(tmp_path), TENSORRT)
+    assert plan == QuantPoints(
         activations=(
             ActivationPoint("x", (("conv_a", 0),)),
             ActivationPoint("b", (("conv_c", 0),)),
@@ -116,12 +116,12 @@ def test_computed_weights_constant_activations_and_vectors_stay_float(tmp_path: 
     graph.node("MatMul", ["w", graph.weight("u", 6, 3)], graph.output("c", [2, 3]), name="constant_both")
     graph.node("MatMul", ["x", graph.weight("vector", 6)], graph.output("d", [2]), name="with_vector")
     plan = plan_of(graph, tmp_path)
-    assert plan == QuantPlan((), (), ("attention", "constant_first", "constant_both", "with_vector"))
+    assert plan == QuantPoints((), (), ("attention", "constant_first", "constant_both", "with_vector"))
 
 
 @pytest.mark.parametrize("pattern", ["conv_c", "conv_[c]", "*c"])
 def test_nodes_are_kept_float_by_name_or_pattern(tmp_path: Path, pattern: str) -> None:
-    plan = quant_plan(load_small_detector(tmp_path), TENSORRT, keep_float=[pattern])
+    plan = quant_points(load_small_detector(tmp_path), TENSORRT, exclude=[pattern])
     assert plan.kept_float == ("conv_c",)
     assert [point.tensor for point in plan.activations] == ["x", "d"]
     assert [point.node for point in plan.weights] == ["conv_a", "conv_e"]
@@ -133,16 +133,16 @@ def test_a_name_with_brackets_is_matched_literally_first(tmp_path: Path) -> None
     for name in ("m[1]", "m1"):
         graph.weight(f"{name}_w", 2, 3, 1, 1)
         graph.node("Conv", ["x", f"{name}_w"], graph.output(f"{name}_y", [1, 2, 8, 8]), name=name)
-    assert quant_plan(loaded(graph, tmp_path), TENSORRT, keep_float=["m[1]"]).kept_float == ("m[1]",)
+    assert quant_points(loaded(graph, tmp_path), TENSORRT, exclude=["m[1]"]).kept_float == ("m[1]",)
 
 
 def test_a_pattern_without_match_names_close_nodes(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no node matches 'conv_x\*'; close: .*'conv_[ace]'"):
-        quant_plan(load_small_detector(tmp_path), TENSORRT, keep_float=["conv_x*"])
+        quant_points(load_small_detector(tmp_path), TENSORRT, exclude=["conv_x*"])
 
 
 def test_the_head_is_what_no_other_convolution_follows(tmp_path: Path) -> None:
-    plan = quant_plan(load_small_detector(tmp_path), TENSORRT, keep_head_float=True)
+    plan = quant_points(load_small_detector(tmp_path), TENSORRT, keep_head_float=True)
     assert plan.kept_float == ("conv_e",)
 
 
@@ -154,16 +154,16 @@ def test_a_projection_of_distributions_belongs_to_the_head_with_what_feeds_it(tm
     graph.node("Softmax", ["sides"], "probabilities", axis=1)
     graph.constant("dfl_w", np.arange(16, dtype=np.float32).reshape(1, 16, 1, 1))
     graph.node("Conv", ["probabilities", "dfl_w"], graph.output("boxes", [1, 1, 8, 8]), name="dfl")
-    plan = quant_plan(loaded(graph, tmp_path), TENSORRT, keep_head_float=True)
+    plan = quant_points(loaded(graph, tmp_path), TENSORRT, keep_head_float=True)
     assert plan.kept_float == ("conv_sides", "conv_classes", "dfl")
 
 
 def test_nodes_in_subgraphs_stay_float(tmp_path: Path) -> None:
     model = load_model(branching(tmp_path))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     assert [point.node for point in plan.weights] == ["conv_a"]
     assert plan.kept_float == ("inner_else", "inner_then")
-    head = quant_plan(model, TENSORRT, keep_head_float=True)
+    head = quant_points(model, TENSORRT, keep_head_float=True)
     assert head.kept_float == ("inner_else", "inner_then"), "a branch is a layer after conv_a"
 
 
@@ -202,13 +202,13 @@ def test_half_precision_is_quantized_as_float32(tmp_path: Path) -> None:
 def test_an_opset_that_cannot_be_raised_is_known_before_calibration(tmp_path: Path) -> None:
     beyond = dataclasses.replace(TENSORRT, min_opset=99)
     with pytest.raises(ModelError, match=r"opset 13 cannot be raised to 99.*export the model again"):
-        quant_plan(load_small_detector(tmp_path), beyond)
+        quant_points(load_small_detector(tmp_path), beyond)
 
 
 def test_a_model_without_anything_to_quantize_has_an_empty_plan(tmp_path: Path) -> None:
     graph = vector_graph()
     graph.node("Relu", ["x"], graph.output("y", [2, 6]))
-    assert plan_of(graph, tmp_path) == QuantPlan((), (), ())
+    assert plan_of(graph, tmp_path) == QuantPoints((), (), ())
 
 
 def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         AlreadyQuantizedError, match=r"2 quantized nodes, e\.g\. 'quantize'; give the float model"
     ):
-        quant_plan(model, TENSORRT)
+        quant_points(model, TENSORRT)
 
 
 def test_a_float_model_has_no_qdq(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, PerBlock, PerChannel, QuantSpec, Range
 from calibrant.models.onnx.model import Model, load_model, save_model
 from calibrant.models.onnx.onnx_passes import with_opset
-from calibrant.models.onnx.points import activation_tensors, quant_plan
+from calibrant.models.onnx.points import activation_tensors, quant_points
 from calibrant.models.onnx.probe import with_outputs
 from calibrant.models.onnx.qdq import with_qdq
 
@@ -40,7 +40,7 @@ X = np.random.default_rng(11).normal(size=(1, 3, 8, 8)).astype(np.float32)
 
 def quantized_small_detector(folder: Path, **options: bool) -> tuple[Model, Model, Mapping[str, Encoding]]:
     model = load_small_detector(folder)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     encodings = minmax_encodings(model, plan, {"x": X}, folder)
     return model, saved(with_qdq(model, plan, encodings, TENSORRT, **options), folder / "q.onnx"), encodings
 
@@ -95,7 +95,7 @@ def test_any_encoding_is_computed_to_the_last_bit(
         "MatMul", [graph.input("x", [1, 16]), graph.weight("w", 16, 2)], graph.output("y", [1, 2]), "m"
     )
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     encoding = encoding_of(Range(-amax / 3, amax), spec)
     result = saved(with_qdq(model, plan, {"x": encoding}, TENSORRT), tmp_path / "q.onnx")
     x = np.array([values], np.float32)
@@ -106,7 +106,7 @@ def test_any_encoding_is_computed_to_the_last_bit(
 
 def test_activations_may_have_a_scale_and_zero_point_per_channel(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT, keep_float=["conv_c", "conv_e"])
+    plan = quant_points(model, TENSORRT, exclude=["conv_c", "conv_e"])
     spec = QuantSpec("uint8", symmetric=False, granularity=PerChannel(1))
     encoding = Encoding(np.array([0.01, 0.02, 0.03], np.float32), np.array([128, 10, 250]), spec)
     result = saved(with_qdq(model, plan, {"x": encoding}, TENSORRT), tmp_path / "q.onnx")
@@ -132,7 +132,7 @@ def test_products_dequantize_along_their_output_channels(
     graph.weight("w", *shape)
     graph.node(op_type, ["x", "w"], graph.output("y", [None] * len(shape)), name="product", **attributes)
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     weights = numpy_helper.to_array(graph.initializers[0])
     encoding = weight_encoding(weights, on_axis(TENSORRT.weights, axis))
@@ -151,7 +151,7 @@ def test_integer_weights_replace_float_ones_and_biases_stay(tmp_path: Path) -> N
     graph.weight("b", 64)
     graph.node("Conv", ["x", "w", "b"], graph.output("y", [1, 64, 6, 6]), name="conv")
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     small = with_qdq(model, plan, wide_encodings(plan), TENSORRT)
     assert {name: value.dtype for name, value in small.graph.initializers.items()} == {
         "b": ir.DataType.FLOAT,
@@ -174,7 +174,7 @@ def test_integer_weights_replace_float_ones_and_biases_stay(tmp_path: Path) -> N
 
 def test_blocks_are_refused(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     blocks = QuantSpec("int4", granularity=PerBlock(1, 2))
     with pytest.raises(SettingsError, match=r"PerBlock\(axis=\d, size=2\), and a Q/DQ model has one"):
         with_qdq(model, plan, wide_encodings(plan), dataclasses.replace(TENSORRT, weights=blocks))
@@ -188,7 +188,7 @@ def test_blocks_are_refused(tmp_path: Path) -> None:
 
 def test_readers_outside_the_plan_keep_the_float_tensor(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = with_qdq(model, plan, wide_encodings(plan), TENSORRT)
     reads = {node.name: [value.name for value in node.inputs if value is not None] for node in result.graph}
     assert reads["add"] == ["b", "c"]
@@ -202,14 +202,14 @@ def test_a_shared_weight_is_stored_once(tmp_path: Path) -> None:
     graph.node("Conv", ["x", "w"], "a", name="first")
     graph.node("Conv", ["a", "w"], graph.output("y", [1, 3, 8, 8]), name="second")
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     both = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "both.onnx")
     readers = [
         node.name for node in both.ir.graph if node.inputs[1] and node.inputs[1].name == "w_dequantized"
     ]
     assert readers == ["first", "second"]
     assert "w" not in both.ir.graph.initializers
-    plan = quant_plan(model, TENSORRT, keep_float=["first"])
+    plan = quant_points(model, TENSORRT, exclude=["first"])
     one = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "one.onnx")
     assert {"w", "w_quantized"} <= set(one.ir.graph.initializers)
 
@@ -221,7 +221,7 @@ def test_a_weight_shared_along_different_axes_is_stored_for_each(tmp_path: Path)
     graph.node("Gemm", ["x", "w"], "a", name="plain")
     graph.node("Gemm", ["a", "w"], graph.output("y", [2, 6]), name="transposed", transB=1)
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     axes = [
         node.attributes.get_int("axis")
@@ -238,7 +238,7 @@ def test_constants_that_only_led_to_a_weight_are_removed(tmp_path: Path) -> None
     graph.node("Transpose", ["k"], "k_t", perm=[1, 0])
     graph.node("MatMul", [graph.input("x", [2, 6]), "k_t"], graph.output("y", [2, 6]), name="product")
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     assert {node.op_type for node in result.ir.graph} == {"QuantizeLinear", "DequantizeLinear", "MatMul"}
 
@@ -248,14 +248,14 @@ def test_an_output_that_is_also_quantized_stays_float_outside(tmp_path: Path) ->
     graph.conv(graph.input("x", [1, 3, 8, 8]), graph.output("a", [1, 4, 8, 8]), (3, 4))
     graph.conv("a", graph.output("b", [1, 4, 8, 8]), (4, 4))
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT, keep_float=["conv_a"])
+    plan = quant_points(model, TENSORRT, exclude=["conv_a"])
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     np.testing.assert_array_equal(run(result.path, {"x": X})["a"], run(model.path, {"x": X})["a"])
 
 
 def test_branches_keep_the_float_weights_they_share(tmp_path: Path) -> None:
     model = load_model(branching(tmp_path))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     assert "w" in result.ir.graph.initializers
     for which in (False, True):
@@ -269,7 +269,7 @@ def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:
     graph.conv("x", "c", (3, 3))
     graph.node("Add", ["c", "x_scale"], graph.output("y", [1, 3, 8, 8]))
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     assert "x_scale_2" in result.ir.graph.initializers
     assert "x_QuantizeLinear_2" in {node.name for node in result.ir.graph}
@@ -278,7 +278,7 @@ def test_names_that_are_taken_get_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opset", [8, 11, 12, 13, 17, 21])
 def test_the_opset_is_raised_to_the_schemes_and_never_lowered(tmp_path: Path, opset: int) -> None:
     model = load_model(small_detector().save(tmp_path / "m.onnx", opset=opset, ir_version=10))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     result = saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx")
     assert result.ir.opset_imports[""] == max(opset, TENSORRT.min_opset)
     run(result.path, {"x": X})
@@ -287,8 +287,8 @@ def test_the_opset_is_raised_to_the_schemes_and_never_lowered(tmp_path: Path, op
 def test_raising_the_opset_first_makes_no_difference(tmp_path: Path) -> None:
     old = load_model(small_detector().save(tmp_path / "old.onnx", opset=11, ir_version=6))
     new = saved(with_opset(old.ir, 13), tmp_path / "new.onnx")
-    plan = quant_plan(old, TENSORRT)
-    assert quant_plan(new, TENSORRT) == plan
+    plan = quant_points(old, TENSORRT)
+    assert quant_points(new, TENSORRT) == plan
     results = [
         run(saved(with_qdq(model, plan, wide_encodings(plan), TENSORRT), tmp_path / "q.onnx").path, {"x": X})
         for model in (old, new)
@@ -301,7 +301,7 @@ def test_raising_the_opset_first_makes_no_difference(tmp_path: Path) -> None:
 
 def test_missing_encodings_are_counted_and_named(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     encodings = wide_encodings(plan)
     del encodings["b"]
     with pytest.raises(SettingsError, match=r"1 of 3 activations have no encoding, e\.g\. 'b'"):
@@ -311,7 +311,7 @@ def test_missing_encodings_are_counted_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_scales_that_are_not_positive_are_refused(tmp_path: Path, scale: float) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     bad = Encoding(np.array(scale, np.float32), np.array(0), TENSORRT.activations)
     with pytest.raises(SettingsError, match="the scale of 'b' is not positive"):
         with_qdq(model, plan, {**wide_encodings(plan), "b": bad}, TENSORRT)
@@ -319,7 +319,7 @@ def test_scales_that_are_not_positive_are_refused(tmp_path: Path, scale: float) 
 
 def test_narrow_activations_are_refused(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     narrow = dataclasses.replace(TENSORRT.activations, narrow=True)
     bad = Encoding(np.array(1.0, np.float32), np.array(0), narrow)
     with pytest.raises(SettingsError, match="'x' has a narrow encoding"):
@@ -332,6 +332,6 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     graph.constant("w", np.full((2, 3, 1, 1), value, np.float32))
     graph.node("Conv", [graph.input("x", [1, 3, 8, 8]), "w"], graph.output("y", [1, 2, 8, 8]))
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     with pytest.raises(NumericsError, match="weight 'w' holds NaN or infinite"):
         with_qdq(model, plan, wide_encodings(plan), TENSORRT)

@@ -12,7 +12,7 @@ from onnx_graphs import GraphBuilder, run, saved, wide_encodings
 
 from calibrant.core.schemes import TENSORRT
 from calibrant.models.onnx.model import load_model, save_model
-from calibrant.models.onnx.points import QuantPlan, quant_plan
+from calibrant.models.onnx.points import QuantPoints, quant_points
 from calibrant.models.onnx.qdq import with_qdq
 
 X = np.random.default_rng(11).normal(size=(1, 3, 8, 8)).astype(np.float32)
@@ -53,9 +53,9 @@ def test_any_graph_is_quantized_exactly_where_the_plan_says(
 ) -> None:
     model = load_model(graph.save(tmp_path / "m.onnx"))
     before = ir.serde.serialize_model(model.ir).SerializeToString(deterministic=True)
-    candidates = [point.node for point in quant_plan(model, TENSORRT).weights]
+    candidates = [point.node for point in quant_points(model, TENSORRT).weights]
     keep = [name for index, name in enumerate(candidates) if index in spared]
-    plan = quant_plan(model, TENSORRT, keep_float=keep)
+    plan = quant_points(model, TENSORRT, exclude=keep)
     result = with_qdq(model, plan, wide_encodings(plan), TENSORRT, float_weights=float_weights)
     loaded = saved(result, tmp_path / "q.onnx")
 
@@ -71,7 +71,7 @@ def test_any_graph_is_quantized_exactly_where_the_plan_says(
 @given(graph=random_graphs())
 def test_an_empty_plan_changes_nothing(tmp_path: Path, graph: GraphBuilder) -> None:
     model = load_model(graph.save(tmp_path / "m.onnx"))
-    save_model(with_qdq(model, QuantPlan((), (), ()), {}, TENSORRT), tmp_path / "q.onnx")
+    save_model(with_qdq(model, QuantPoints((), (), ()), {}, TENSORRT), tmp_path / "q.onnx")
     for name, expected in run(model.path, {"x": X}).items():
         np.testing.assert_array_equal(run(tmp_path / "q.onnx", {"x": X})[name], expected)
 
@@ -87,7 +87,7 @@ def reads_of(model: ir.Model) -> dict[tuple[str, int], str]:
     }
 
 
-def expected_reads(model: ir.Model, plan: QuantPlan) -> dict[tuple[str, int], str]:
+def expected_reads(model: ir.Model, plan: QuantPoints) -> dict[tuple[str, int], str]:
     """The same of the float model, with the plan's reads going to the dequantized tensors."""
     reads = reads_of(model)
     for activation in plan.activations:

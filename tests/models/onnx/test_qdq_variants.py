@@ -19,14 +19,14 @@ from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import SCHEMES, TENSORRT
 from calibrant.core.types import Encoding, Range, Scheme
 from calibrant.models.onnx.model import Model, save_model, signature_of
-from calibrant.models.onnx.points import QuantPlan, quant_plan
+from calibrant.models.onnx.points import QuantPoints, quant_points
 from calibrant.models.onnx.qdq import qdq_to_deploy
 from calibrant.models.onnx.qdq_variants import QdqVariants
 
 Ends = list[tuple[float, float]]
 
 
-def encodings_for(plan: QuantPlan, scheme: Scheme, ends: Ends) -> dict[str, Encoding]:
+def encodings_for(plan: QuantPoints, scheme: Scheme, ends: Ends) -> dict[str, Encoding]:
     tensors = dict.fromkeys(point.encoded_as for point in plan.activations)
     return {
         tensor: encoding_of(Range(*ends[index % len(ends)]), scheme.activations)
@@ -41,7 +41,7 @@ def encodings_for(plan: QuantPlan, scheme: Scheme, ends: Ends) -> dict[str, Enco
 )
 def test_each_file_is_the_one_made_alone(tmp_path: Path, scheme: Scheme, chosen: list[Ends]) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, scheme)
+    plan = quant_points(model, scheme)
     models = QdqVariants(model, plan, scheme)
     savers = [models.saver(encodings_for(plan, scheme, ends)) for ends in chosen]
     for ends, save in zip(chosen, savers, strict=True):
@@ -53,7 +53,7 @@ def test_each_file_is_the_one_made_alone(tmp_path: Path, scheme: Scheme, chosen:
 
 def test_what_is_refused_spoils_nothing(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     models = QdqVariants(model, plan, TENSORRT)
     some, others = (encodings_for(plan, TENSORRT, [(-end, end)]) for end in (1.0, 2.0))
     models.saver(some)(tmp_path / "some.onnx")
@@ -66,7 +66,7 @@ def test_what_is_refused_spoils_nothing(tmp_path: Path) -> None:
 
 def test_weights_beyond_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     monkeypatch.setattr(model_module, "_LARGEST_INLINE", 100)
     models = QdqVariants(model, plan, TENSORRT)
     folders = [tmp_path / "variant", tmp_path / "alone"]
@@ -87,7 +87,7 @@ def test_large_weights_are_written_once_for_all(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("calibrant.models.onnx.shared_weights._EACH_FROM", 5)  # a scale has 4 bytes
     feeds = _feeds(model)
     for scheme in SCHEMES.values():
-        plan = quant_plan(model, scheme)
+        plan = quant_points(model, scheme)
         folder = tmp_path / scheme.name
         folder.mkdir()
         models = QdqVariants(model, plan, scheme)

@@ -13,7 +13,7 @@ from onnx_graphs import GraphBuilder, run
 
 from calibrant.core.schemes import SCHEMES
 from calibrant.models.onnx.model import load_model, raised, save_model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.walk import name_of
 
 FLOAT = np.float32
@@ -110,8 +110,8 @@ def test_what_is_planned_is_found_in_the_raised_graph(tmp_path: Path, scheme: An
         graph = between_convolutions(op_type, (np.array(UP, FLOAT),), mode="linear")
     model = load_model(graph.save(tmp_path / "old.onnx", opset, 6))
     new = raised(model, scheme.min_opset)
-    plan = quant_plan(model, scheme)
-    assert plan == quant_plan(new, scheme)
+    plan = quant_points(model, scheme)
+    assert plan == quant_points(new, scheme)
     nodes = {node.name for node in new.ir.graph}
     assert {node for point in plan.activations for node, _ in point.consumers} <= nodes
 
@@ -127,7 +127,7 @@ def test_the_standards_other_name_is_the_standard(tmp_path: Path, version: int) 
     model = load_model(tmp_path / "m.onnx")
     assert model.ir.opset_imports == {"": version}
     assert {node.domain for node in model.ir.graph} == {""}
-    assert len(quant_plan(model, SCHEMES["tensorrt"]).weights) == 2
+    assert len(quant_points(model, SCHEMES["tensorrt"]).weights) == 2
 
 
 def test_both_names_of_the_standard_are_one_version(tmp_path: Path) -> None:

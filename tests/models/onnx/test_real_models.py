@@ -15,7 +15,7 @@ from calibrant.core.schemes import TENSORRT
 from calibrant.models.onnx.cost import costs, total_macs
 from calibrant.models.onnx.model import Model, load_model, save_model, signature_of
 from calibrant.models.onnx.onnx_passes import with_opset
-from calibrant.models.onnx.points import activation_tensors, quant_plan
+from calibrant.models.onnx.points import activation_tensors, quant_points
 from calibrant.models.onnx.probe import with_outputs
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.walk import constant_tensor
@@ -48,10 +48,10 @@ def load(shared: Path, name: str) -> Model:
 def test_every_convolution_is_planned(shared: Path, name: str) -> None:
     model = load(shared, name)
     convolutions, head, billions = MODELS[name]
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     assert len(plan.weights) == convolutions == signature_of(model).op_counts["Conv"]
     assert plan.kept_float == ()
-    assert len(quant_plan(model, TENSORRT, keep_head_float=True).kept_float) == head
+    assert len(quant_points(model, TENSORRT, keep_head_float=True).kept_float) == head
     macs = total_macs(costs(model))
     assert macs is not None
     assert macs / 1e9 == pytest.approx(billions, abs=0.01)
@@ -61,7 +61,7 @@ def test_every_convolution_is_planned(shared: Path, name: str) -> None:
 def test_quantized_models_pass_the_check_and_run(shared: Path, name: str, tmp_path: Path) -> None:
     model = load(shared, name)
     source, image = image_for(model)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     encodings = minmax_encodings(model, plan, {source: image}, tmp_path)
     save_model(with_qdq(model, plan, encodings, TENSORRT), tmp_path / "q.onnx")
     onnx.checker.check_model(str(tmp_path / "q.onnx"), full_check=True)
@@ -110,7 +110,7 @@ def alone(node: ir.Node, data: FloatArray, weights: FloatArray, folder: Path) ->
 def test_the_first_convolution_computes_what_core_says(shared: Path, name: str, tmp_path: Path) -> None:
     model = load(shared, name)
     source, image = image_for(model)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     encodings = minmax_encodings(model, plan, {source: image}, tmp_path)
     save_model(with_qdq(model, plan, encodings, TENSORRT), tmp_path / "q.onnx")
     node = first_convolution(model)

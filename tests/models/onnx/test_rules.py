@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx_graphs import GraphBuilder, load_small_detector, wide_encodings
 
 from calibrant.core.schemes import TENSORRT
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.rules import RULES, Violation, violations
 
@@ -231,7 +231,7 @@ def test_operators_that_only_move_values_may_read_integers(op_type: str) -> None
 @pytest.mark.parametrize("float_weights", [False, True])
 def test_what_with_qdq_makes_keeps_the_rules(tmp_path: Path, float_weights: bool) -> None:
     model = load_small_detector(tmp_path)
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     quantized = with_qdq(model, plan, wide_encodings(plan), TENSORRT, float_weights=float_weights)
     assert violations(quantized) == ()
     assert violations(model.ir) == ()

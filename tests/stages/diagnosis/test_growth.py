@@ -13,7 +13,7 @@ from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.runtimes import runtime_named
 from calibrant.stages.diagnosis.growth import noise_by_tensor
@@ -45,7 +45,7 @@ class Driving(Task):
 
 def test_the_error_arises_where_a_layer_is_quantized_and_not_before(tmp_path: Path) -> None:
     model = small_net(tmp_path)
-    points = only(quant_plan(model, TENSORRT), "deep")
+    points = only(quant_points(model, TENSORRT), "deep")
     encodings = {"gated": encoding_of(Range(-0.5, 0.5), TENSORRT.activations)}
     quantized = replace(model, ir=with_qdq(model, points, encodings, TENSORRT))
     random = np.random.default_rng(0)

@@ -19,7 +19,7 @@ recipes = st.builds(
 
 @given(recipes, recipes)
 def test_recipes_have_one_key_exactly_when_they_make_one_model(a: Recipe, b: Recipe) -> None:
-    same = replace(a, keep_float=()) == replace(b, keep_float=()) and set(a.keep_float) == set(b.keep_float)
+    same = replace(a, exclude=()) == replace(b, exclude=()) and set(a.exclude) == set(b.exclude)
     assert (a.key == b.key) == same
 
 
@@ -33,15 +33,15 @@ def test_a_range_of_the_default_calibrator_is_no_exception(recipe: Recipe, tenso
 
 
 @given(recipes)
-def test_without_its_levers_only_the_calibrator_is_left(recipe: Recipe) -> None:
+def test_without_its_techniques_only_the_calibrator_is_left(recipe: Recipe) -> None:
     plain = recipe
-    for lever in recipe.levers:
-        assert lever not in recipe.without(lever).levers
-        plain = plain.without(lever)
+    for technique in recipe.techniques:
+        assert technique not in recipe.without(technique).techniques
+        plain = plain.without(technique)
     assert plain == Recipe(recipe.calibrator)
 
 
 def test_nodes_are_spared_once_and_ranges_are_counted() -> None:
     recipe = Recipe("mse", ranges=(("a", "minmax"),)).with_float("n").with_float("n", "m")
-    assert recipe.keep_float == ("n", "m")
+    assert recipe.exclude == ("n", "m")
     assert recipe.range_counts(5) == {"mse": 4, "minmax": 1}

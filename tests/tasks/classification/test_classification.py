@@ -237,7 +237,7 @@ def test_differences_name_the_classes_that_change(tmp_path: Path) -> None:
         Evaluated(before, task.score(samples, before)),
         Evaluated(after, task.score(samples, after)),
     )
-    assert (told.images, told.changed, told.broken, told.mended) == (6, 3, 2, 1)
+    assert (told.images, told.changed, told.broken, told.fixed) == (6, 3, 2, 1)
     assert {(flip.label, flip.reference, flip.candidate) for flip in told.flips} == {
         ("ant", "ant", "bee"), ("bee", "bee", "cat"), ("cat", "ant", "cat"),
     }  # fmt: skip

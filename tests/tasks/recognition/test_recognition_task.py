@@ -168,7 +168,7 @@ def test_differences_name_what_is_read_otherwise(tmp_path: Path) -> None:
         Evaluated(before, task.score(samples, before)),
         Evaluated(after, task.score(samples, after)),
     )
-    assert (told.lines, told.changed, told.broken, told.mended) == (4, 3, 2, 1)
+    assert (told.lines, told.changed, told.broken, told.fixed) == (4, 3, 2, 1)
     assert (told.confusions[0].written, told.confusions[0].read, told.confusions[0].candidate) == (
         "b",
         "c",

@@ -107,7 +107,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class StreamEvidence:
     """What one reading of the weights found.
 
     ``comparisons`` hold each candidate's logits against the float model's by document, ``growth`` its error
@@ -133,7 +133,7 @@ def measure(
     wanted: Wanted,
     progress: Progress,
     keeper: StreamKeeper | None = None,
-) -> Measurement:
+) -> StreamEvidence:
     """Read the weights once and measure every candidate against the float model.
 
     calibration, test: token numbers of each document. scored_from: the first token of each test document
@@ -164,7 +164,7 @@ class _Study:
         self._scored_from, self._documents, self._keeper = scored_from, len(test), keeper
         self._calibration_routing, self._routing = ExpertCounts(len(calibration)), ExpertCounts(len(test))
 
-    def run(self, progress: Progress) -> Measurement:
+    def run(self, progress: Progress) -> StreamEvidence:
         streams = self._begun(progress)
         began_at = streams.next_block
         with progress.stage("Blocks", self._architecture.blocks) as step:
@@ -176,7 +176,7 @@ class _Study:
                 step()
         return self._compared(streams, began_at)
 
-    def _compared(self, streams: Streams, began_at: int) -> Measurement:
+    def _compared(self, streams: Streams, began_at: int) -> StreamEvidence:
         del streams.by_name[CALIBRATION]
         reference = streams.by_name.pop(REFERENCE)
         comparisons, nll, tokens = compare_logits(
@@ -184,7 +184,7 @@ class _Study:
         )
         if self._keeper is not None:
             self._keeper.forget()
-        return Measurement(
+        return StreamEvidence(
             nll,
             tokens,
             comparisons,

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibrant.core.types import Encoding, FloatArray, PerChannel, QuantSpec
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.walk import constant_tensor, name_of
 
 BIAS_INPUT = 2
@@ -34,7 +34,9 @@ class BiasPoint:
     input_scale: float
 
 
-def bias_points(model: ir.Model, plan: QuantPlan, encodings: Mapping[str, Encoding]) -> dict[str, BiasPoint]:
+def bias_points(
+    model: ir.Model, plan: QuantPoints, encodings: Mapping[str, Encoding]
+) -> dict[str, BiasPoint]:
     """The bias of every weighted node of the plan that has a constant one of one dimension, by node."""
     sources = {reader: point.encoded_as for point in plan.activations for reader in point.consumers}
     weighted = {point.node for point in plan.weights}

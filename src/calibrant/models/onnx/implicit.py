@@ -62,14 +62,14 @@ class LayerPrecision:
 class ImplicitNetwork:
     """A graph as TensorRT divides it into layers, INT8 wherever it can.
 
-    weighted: the nodes with constant weights that are quantized. spared: names of nodes left in float.
+    weighted: the nodes with constant weights that are quantized. excluded: names of nodes left in float.
     """
 
     def __init__(
-        self, graph: ir.Graph, weighted: Collection[ir.Node], spared: Collection[str], scheme: Scheme
+        self, graph: ir.Graph, weighted: Collection[ir.Node], excluded: Collection[str], scheme: Scheme
     ) -> None:
         self._graph, self._weighted, self._scheme = graph, frozenset(weighted), scheme
-        self._spared = frozenset(spared)
+        self._excluded = frozenset(excluded)
 
     def roundings(self) -> Iterator[Rounding]:
         """The tensors that are stored as INT8, in topological order."""
@@ -126,7 +126,7 @@ class ImplicitNetwork:
         return value is not None and producer in self._weighted and _only_reader(value) is node
 
     def _is_joined(self, node: ir.Node) -> bool:
-        return is_standard(node, *self._scheme.joined_ops) and name_of(node) not in self._spared
+        return is_standard(node, *self._scheme.joined_ops) and name_of(node) not in self._excluded
 
     def _integer_readers(self, value: ir.Value) -> list[tuple[ir.Node, int]]:
         """Who reads a value as data; none where nobody reads it in INT8."""

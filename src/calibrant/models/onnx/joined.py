@@ -11,7 +11,7 @@ from calibrant.models.onnx.walk import constant_tensor, is_standard, name_of
 
 
 def joined_nodes(
-    graph: ir.Graph, weighted: Collection[ir.Node], spared: Collection[str], scheme: Scheme
+    graph: ir.Graph, weighted: Collection[ir.Node], excluded: Collection[str], scheme: Scheme
 ) -> list[ir.Node]:
     """The operators between ``weighted`` ones that the scheme computes on integers, in topological order.
 
@@ -25,7 +25,7 @@ def joined_nodes(
         if node in following or not any(reader in following for reader in _readers(node)):
             continue
         following.add(node)
-        if is_standard(node, *scheme.joined_ops) and name_of(node) not in spared:
+        if is_standard(node, *scheme.joined_ops) and name_of(node) not in excluded:
             values = data_inputs(node, scheme)
             if values and all(is_activation(value) for value in values):
                 joined.append(node)

@@ -14,15 +14,15 @@ from calibrant.models.onnx.walk import constant_tensor, is_compute, is_standard,
 _OTHERS_WITH_WEIGHTS = ("LSTM", "GRU", "RNN", "Einsum", "DeformConv")
 _FOREIGN_WORDS = ("Conv", "MatMul", "Gemm", "Attention")
 _DATA, _WEIGHT = 0, 1
-ASKED_FOR = "it was asked for (--keep-float, --keep-head-float)"
+ASKED_FOR = "it was asked for (--exclude, --keep-head-float)"
 
 
 def reasons_for_float(
-    nodes: Iterable[ir.Node], graph: ir.Graph, scheme: Scheme, spared: Collection[str]
+    nodes: Iterable[ir.Node], graph: ir.Graph, scheme: Scheme, excluded: Collection[str]
 ) -> dict[str, str]:
-    """For each of these nodes that multiplies, and is not quantized, why that is. spared: as users asked."""
+    """For each of these nodes that multiplies, and is not quantized, why. excluded: as users asked."""
     return {
-        name_of(node): _reason(node, graph, scheme, spared)
+        name_of(node): _reason(node, graph, scheme, excluded)
         for node in nodes
         if is_compute(node) or _is_other(node)
     }
@@ -46,8 +46,8 @@ def _is_other(node: ir.Node) -> bool:
     return any(word in node.op_type for word in _FOREIGN_WORDS)
 
 
-def _reason(node: ir.Node, graph: ir.Graph, scheme: Scheme, spared: Collection[str]) -> str:
-    if name_of(node) in spared:
+def _reason(node: ir.Node, graph: ir.Graph, scheme: Scheme, excluded: Collection[str]) -> str:
+    if name_of(node) in excluded:
         return ASKED_FOR
     if not is_standard(node, *scheme.weight_axis):
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type

@@ -68,7 +68,7 @@ class WeightPoint:
 
 
 @dataclass(frozen=True)
-class QuantPlan:
+class QuantPoints:
     """What is quantized, in topological order.
 
     kept_float: names of nodes that the scheme would quantize but that could not or should not be.
@@ -81,15 +81,15 @@ class QuantPlan:
     why_float: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-def quant_plan(
-    model: Model, scheme: Scheme, keep_float: Sequence[str] = (), keep_head_float: bool = False
-) -> QuantPlan:
+def quant_points(
+    model: Model, scheme: Scheme, exclude: Sequence[str] = (), keep_head_float: bool = False
+) -> QuantPoints:
     """Choose the points of ``scheme`` in a float model, as it is in the opset that the scheme needs.
 
     Quantized are the nodes whose weight is a float32 constant (an initializer or a Constant node, also
     behind Identity or Transpose) and whose activation is computed. Nodes inside If, Loop and Scan stay
     float. Where the scheme has joined operators, those between two quantized nodes are quantized too.
-    ``keep_float`` takes node names and glob patterns; ``keep_head_float`` spares the last convolutions
+    ``exclude`` takes node names and glob patterns; ``keep_head_float`` spares the last convolutions
     before the outputs.
     Raises AlreadyQuantizedError, SettingsError for a pattern that matches no node, and ModelError where
     the opset cannot be raised to the scheme's.
@@ -97,29 +97,29 @@ def quant_plan(
     require_float(model)
     model = raised(model, scheme.min_opset)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.ir.graph))
-    spared = _matching(keep_float, [name_of(node) for node in nodes])
+    excluded = _matching(exclude, [name_of(node) for node in nodes])
     if keep_head_float:
-        spared |= _head(model.ir.graph)
+        excluded |= _head(model.ir.graph)
     candidates = [node for node in nodes if is_standard(node, *scheme.weight_axis)]
     chosen = [
         (node, axis)
         for node in candidates
-        if name_of(node) not in spared
+        if name_of(node) not in excluded
         and node.graph is model.ir.graph
         and (axis := _channel_axis(node, scheme)) is not None
     ]
     quantized = {name_of(node) for node, _ in chosen}
-    return QuantPlan(
-        tuple(_points_of([node for node, _ in chosen], model.ir.graph, spared, scheme)),
+    return QuantPoints(
+        tuple(_points_of([node for node, _ in chosen], model.ir.graph, excluded, scheme)),
         tuple(_weight_point(node, axis) for node, axis in chosen),
         tuple(name_of(node) for node in candidates if name_of(node) not in quantized),
         reasons_for_float(
-            [node for node in nodes if name_of(node) not in quantized], model.ir.graph, scheme, spared
+            [node for node in nodes if name_of(node) not in quantized], model.ir.graph, scheme, excluded
         ),
     )
 
 
-def precision_map(model: Model, scheme: Scheme, plan: QuantPlan) -> tuple[LayerPrecision, ...]:
+def precision_map(model: Model, scheme: Scheme, plan: QuantPoints) -> tuple[LayerPrecision, ...]:
     """What TensorRT runs in INT8 and in float by itself, layer by layer; empty for other targets."""
     if not scheme.rounds_fused_layers:
         return ()
@@ -206,7 +206,7 @@ def _matching_one(pattern: str, names: Sequence[str]) -> list[str]:
 def _head(graph: ir.Graph) -> set[str]:
     """The convolutions and matrix products from which an output is reached without passing another.
 
-    A DFL projection (constant weights 0, 1, 2, ...) only decodes: it is spared, and so is what feeds it.
+    A DFL projection (constant weights 0, 1, 2, ...) only decodes: it is excluded, and so is what feeds it.
     """
 
     def stops(node: ir.Node) -> bool:
@@ -240,12 +240,12 @@ def _channel_axis(node: ir.Node, scheme: Scheme) -> int | None:
 
 
 def _points_of(
-    weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme
+    weighted: Sequence[ir.Node], graph: ir.Graph, excluded: set[str], scheme: Scheme
 ) -> Iterator[ActivationPoint]:
     if scheme.rounds_fused_layers:
-        yield from _implicit_points(weighted, graph, spared, scheme)
+        yield from _implicit_points(weighted, graph, excluded, scheme)
         return
-    chain = set(weighted) | set(_joined(weighted, graph, spared, scheme))
+    chain = set(weighted) | set(_joined(weighted, graph, excluded, scheme))
     nodes = [node for node in graph if node in chain]
     sources = encoding_sources(nodes, scheme)
     floats = left_float(graph, weighted, scheme) if scheme.quantizes_outputs else set()
@@ -263,17 +263,19 @@ def _points_of(
 
 
 def _implicit_points(
-    weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme
+    weighted: Sequence[ir.Node], graph: ir.Graph, excluded: set[str], scheme: Scheme
 ) -> Iterator[ActivationPoint]:
-    for rounding in ImplicitNetwork(graph, weighted, spared, scheme).roundings():
+    for rounding in ImplicitNetwork(graph, weighted, excluded, scheme).roundings():
         readers = tuple((name_of(node), index) for node, index in rounding.readers)
         tied_to = name_of(rounding.tied_to) if rounding.tied_to is not None else None
         yield ActivationPoint(name_of(rounding.value), readers, tied_to)
 
 
-def _joined(weighted: Sequence[ir.Node], graph: ir.Graph, spared: set[str], scheme: Scheme) -> list[ir.Node]:
+def _joined(
+    weighted: Sequence[ir.Node], graph: ir.Graph, excluded: set[str], scheme: Scheme
+) -> list[ir.Node]:
     """A DFL projection only decodes: what leads to it, and to nothing else, stays float."""
-    return joined_nodes(graph, [node for node in weighted if not _is_projection(node)], spared, scheme)
+    return joined_nodes(graph, [node for node in weighted if not _is_projection(node)], excluded, scheme)
 
 
 def _quantized_values(nodes: Sequence[ir.Node], scheme: Scheme) -> dict[ir.Value, None]:

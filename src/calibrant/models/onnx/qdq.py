@@ -24,7 +24,7 @@ from calibrant.models.onnx.biases import (
 )
 from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.onnx_passes import with_opset
-from calibrant.models.onnx.points import ActivationPoint, QuantPlan, WeightPoint
+from calibrant.models.onnx.points import ActivationPoint, QuantPoints, WeightPoint
 from calibrant.models.onnx.walk import UniqueNames, constant_tensor, is_standard, name_of, value_names
 
 
@@ -38,7 +38,7 @@ class QdqModel:
 
 def with_qdq(
     model: Model,
-    plan: QuantPlan,
+    plan: QuantPoints,
     encodings: Mapping[str, Encoding],
     scheme: Scheme,
     *,
@@ -61,7 +61,7 @@ def with_qdq(
 
 def qdq_model(
     model: Model,
-    plan: QuantPlan,
+    plan: QuantPoints,
     encodings: Mapping[str, Encoding],
     scheme: Scheme,
     *,
@@ -89,7 +89,7 @@ def qdq_model(
 
 
 def qdq_to_deploy(
-    model: Model, plan: QuantPlan, encodings: Mapping[str, Encoding], scheme: Scheme
+    model: Model, plan: QuantPoints, encodings: Mapping[str, Encoding], scheme: Scheme
 ) -> ir.Model:
     """As :func:`with_qdq`, with weights as the scheme's target takes them. Raises as with_qdq."""
     return with_qdq(model, plan, encodings, scheme, float_weights=not scheme.stores_integers)
@@ -243,7 +243,7 @@ class _Editor:
                 self._discard_unread(source)
 
 
-def require_finite_weights(model: Model, plan: QuantPlan) -> None:
+def require_finite_weights(model: Model, plan: QuantPoints) -> None:
     """Raise NumericsError when a weight of the plan holds NaN or infinite values, naming it."""
     values = ir.convenience.create_value_mapping(model.ir.graph, include_subgraphs=False)
     for tensor in dict.fromkeys(point.tensor for point in plan.weights):
@@ -255,7 +255,7 @@ def parameter_tensors(encoding: Encoding) -> tuple[ir.Tensor[Any], ir.Tensor[Any
     return ir.Tensor(encoding.scale.astype(np.float32)), _stored(encoding.zero_point, encoding.spec)
 
 
-def require_encodings(plan: QuantPlan, encodings: Mapping[str, Encoding]) -> None:
+def require_encodings(plan: QuantPoints, encodings: Mapping[str, Encoding]) -> None:
     """Raise SettingsError for an activation without an encoding, or one that ONNX cannot express."""
     missing = [point.encoded_as for point in plan.activations if point.encoded_as not in encodings]
     if missing:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from calibrant.core.types import Encoding, Scheme
 from calibrant.models.onnx.model import Model, fits_one_file, save_model, save_serialized, serialized
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.qdq import parameter_tensors, qdq_model, require_encodings
 from calibrant.models.onnx.shared_weights import SharedWeights, share_weights
 
@@ -25,7 +25,7 @@ class QdqVariants:
     holds is no value that can be kept: there each is made anew.
     """
 
-    def __init__(self, model: Model, plan: QuantPlan, scheme: Scheme) -> None:
+    def __init__(self, model: Model, plan: QuantPoints, scheme: Scheme) -> None:
         self._model, self._plan, self._scheme = model, plan, scheme
         self._template: _Template | None = None
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan, WeightPoint
+from calibrant.models.onnx.points import QuantPoints, WeightPoint
 from calibrant.models.onnx.walk import constant_tensor, name_of
 
 
@@ -48,7 +48,7 @@ def weight_error(weight: FloatArray, spec: QuantSpec, axis: int) -> WeightError:
     return WeightError(amax, np.square(channels).sum(axis=1), np.square(noise).sum(axis=1))
 
 
-def weights_of(model: Model, plan: QuantPlan) -> dict[WeightPoint, FloatArray]:
+def weights_of(model: Model, plan: QuantPoints) -> dict[WeightPoint, FloatArray]:
     """The constant weight of every point of the plan."""
     nodes = {name_of(node): node for node in model.ir.graph}
     found = {}

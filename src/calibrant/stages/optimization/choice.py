@@ -12,7 +12,7 @@ from calibrant.stages.optimization.recipe import Recipe
 # The share of the float model's metric that is lost for each share of its predictions on which the two
 # disagree, and how far that differs from model to model (standard deviation): docs/adr/0010.
 LOSS_PER_DISAGREEMENT, ITS_SPREAD = 0.2, 0.12
-# The loss is told from models that disagree at most so many times as much as the closest one.
+# The loss follows from models that disagree at most so many times as much as the closest one.
 NEARBY = 1.5
 # Standard deviations above the expected loss under which four of five measurements stay.
 CAUTION = 0.84
@@ -20,7 +20,7 @@ _INTERVAL_WIDTHS = 2 * 1.96
 
 
 @dataclass(frozen=True)
-class Option:
+class ScoredRecipe:
     """A model that was measured on the samples to select by.
 
     agreement: with the float model, on other samples, 0..1. int8_share: of all multiply-accumulates of
@@ -53,17 +53,17 @@ class Outlook:
     slope: float
     spread: float
 
-    def expected(self, option: Option) -> float:
+    def expected(self, option: ScoredRecipe) -> float:
         """What an option will lose. Never less than its own measurement leaves possible."""
         return max(self.slope * option.disagreement, option.loss.low)
 
-    def at_most(self, option: Option) -> float:
+    def at_most(self, option: ScoredRecipe) -> float:
         """What it will hardly lose more than when it is measured on as many other samples."""
         deviation = math.hypot(self.spread * option.disagreement, option.noise)
         return max(self.slope * option.disagreement + CAUTION * deviation, option.loss.low)
 
 
-def outlook(options: Sequence[Option], whole: float) -> Outlook:
+def outlook(options: Sequence[ScoredRecipe], whole: float) -> Outlook:
     """What disagreement costs this model: what it costs others, corrected by what was measured here.
 
     whole: what a model that predicts nothing right would lose, as shown. There is at least one option. Each
@@ -90,7 +90,7 @@ class Tolerance:
     loss: float
     float_share: float
 
-    def used_up(self, option: Option, expected: Outlook) -> float:
+    def used_up(self, option: ScoredRecipe, expected: Outlook) -> float:
         """How much of both an option takes, 0..2: what the user allows says what each is worth."""
         return _ratio(expected.at_most(option), self.loss) + _ratio(1 - option.int8_share, self.float_share)
 
@@ -99,7 +99,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def chosen(options: Sequence[Option], tolerance: Tolerance, expected: Outlook) -> Option:
+def chosen(options: Sequence[ScoredRecipe], tolerance: Tolerance, expected: Outlook) -> ScoredRecipe:
     """The option to deploy. There is at least one.
 
     Of those that will hardly lose more than is tolerated, the one that uses up least of the whole
@@ -112,9 +112,9 @@ def chosen(options: Sequence[Option], tolerance: Tolerance, expected: Outlook) -
     return min(able, key=lambda option: (tolerance.used_up(option, expected), expected.expected(option)))
 
 
-def pareto_front(options: Sequence[Option], expected: Outlook) -> tuple[Option, ...]:
+def pareto_front(options: Sequence[ScoredRecipe], expected: Outlook) -> tuple[ScoredRecipe, ...]:
     """Options that no other beats in expected loss and in its share of INT8, most in INT8 first."""
-    front: list[Option] = []
+    front: list[ScoredRecipe] = []
     for option in sorted(options, key=lambda o: (-o.int8_share, expected.expected(o))):
         if not front or expected.expected(option) < expected.expected(front[-1]):
             front.append(option)

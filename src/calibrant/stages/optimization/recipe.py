@@ -17,7 +17,7 @@ BETWEEN = "~"
 
 @dataclass(frozen=True)
 class Equalize:
-    """Cross-layer equalization: see graph.mending.equalize.
+    """Cross-layer equalization: see models.onnx.transforms.equalize.
 
     Depthwise convolutions' inputs always; strength: how much of the others' migrates into their weights, 0 to
     1. channels: a channel is as large as it ever becomes ("peak") or as in all but few samples ("typical").
@@ -37,18 +37,18 @@ class Recipe:
 
     calibrator: gives every activation its range, but for those in ``ranges``: (tensor, calibrator) pairs in
     which ``a~b`` is the geometric mean of two calibrators' ranges. correct_bias: whether what rounding the
-    weights adds on average is taken off the biases. keep_float: nodes that stay in float. zero_points: where
-    channels are moved into the middle of a symmetric range, see graph.mending.zero_points. float_functions:
-    whether activation functions stay in float that the scheme would compute on integers, and what
-    convolutions give them is scaled by channel, see graph.mending.outputs. round_weights: whether weights are
-    rounded together, see graph.mending.rounding.
+    weights adds on average is taken off the biases. exclude: nodes that stay in float. zero_points: where
+    channels are moved into the middle of a symmetric range. float_functions: whether activation functions
+    stay in float that the scheme would compute on integers, and what convolutions give them is scaled by
+    channel (transforms.outputs). round_weights: whether weights are rounded together. Each is a module of
+    models.onnx.transforms.
     """
 
     calibrator: str
     equalize: Equalize | None = None
     correct_bias: bool = False
     ranges: tuple[tuple[str, str], ...] = ()
-    keep_float: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     zero_points: str = NOWHERE
     float_functions: bool = False
     round_weights: bool = False
@@ -62,30 +62,30 @@ class Recipe:
 
     def with_float(self, *nodes: str) -> Recipe:
         """The same recipe with more nodes in float."""
-        return replace(self, keep_float=tuple(dict.fromkeys((*self.keep_float, *nodes))))
+        return replace(self, exclude=tuple(dict.fromkeys((*self.exclude, *nodes))))
 
     @property
     def key(self) -> str:
         """A stable hash: recipes with one key make one model."""
-        content = {**asdict(self), "keep_float": sorted(self.keep_float)}
+        content = {**asdict(self), "exclude": sorted(self.exclude)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    def levers(self) -> tuple[str, ...]:
-        """The levers that it pulls, in words."""
-        pulled = {
+    def techniques(self) -> tuple[str, ...]:
+        """What it does beside choosing one calibrator, in words."""
+        used = {
             "equalization": self.equalize is not None,
             "zero points": self.zero_points != NOWHERE,
             "bias correction": self.correct_bias and not self.round_weights,
             "weight rounding": self.round_weights,
             "float functions": self.float_functions,
             "ranges per tensor": bool(self.ranges),
-            "sparing": bool(self.keep_float),
+            "mixed precision": bool(self.exclude),
         }
-        return tuple(name for name, is_pulled in pulled.items() if is_pulled)
+        return tuple(name for name, is_used in used.items() if is_used)
 
-    def without(self, lever: str) -> Recipe:
-        """The same recipe with one of its levers left alone."""
+    def without(self, technique: str) -> Recipe:
+        """The same recipe without one of its techniques."""
         left: dict[str, Mapping[str, Any]] = {
             "equalization": {"equalize": None},
             "zero points": {"zero_points": NOWHERE},
@@ -93,9 +93,9 @@ class Recipe:
             "weight rounding": {"round_weights": False},
             "float functions": {"float_functions": False},
             "ranges per tensor": {"ranges": ()},
-            "sparing": {"keep_float": ()},
+            "mixed precision": {"exclude": ()},
         }
-        return replace(self, **left[lever])
+        return replace(self, **left[technique])
 
     def range_counts(self, tensors: int) -> dict[str, int]:
         """How many of ``tensors`` activations take whose range, most first."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from calibrant.core.format_names import format_named
-from calibrant.core.sizes import shown_bytes
+from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.folder import Checkpoint, open_checkpoint
 from calibrant.models.checkpoint.layers import EXPERT, QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.studies.checkpoints.recipes import default_formats, fits, stored_bytes
@@ -80,7 +80,7 @@ class CheckpointInspection:
         share = 100 * self.quantized_weights / self.weights
         yield f"{self.path}: {self.model_type}, {self.blocks} blocks{experts}"
         yield (
-            f"{self.weights / 1e6:,.1f} M weights in {shown_bytes(self.bytes)}, {share:.1f} % of them in "
+            f"{self.weights / 1e6:,.1f} M weights in {format_bytes(self.bytes)}, {share:.1f} % of them in "
             "layers that are quantized"
         )
         if self.stored_as:
@@ -92,12 +92,12 @@ class CheckpointInspection:
         yield from ("", "formats")
         for each in self.formats:
             left = f"  ({each.kept_float} layers do not fit and stay)" if each.kept_float else ""
-            yield f"  {each.name:<12} {shown_bytes(each.bytes):>9}  {each.bits:5.2f} bits a weight{left}"
+            yield f"  {each.name:<12} {format_bytes(each.bytes):>9}  {each.bits:5.2f} bits a weight{left}"
         told = self.estimate
         yield ""
         yield (
             f"a study of {told.candidates} candidates on {told.tokens} tokens: about "
-            f"{shown_bytes(told.memory)} of memory and {_minutes(told.seconds)} on this processor"
+            f"{format_bytes(told.memory)} of memory and {_minutes(told.seconds)} on this processor"
         )
 
 

@@ -92,7 +92,7 @@ class CheckpointTrial:
 
 @dataclass(frozen=True)
 class RecommendedCheckpoint:
-    """What to deploy and why; ``tied`` could not be told from it.
+    """What to deploy and why; ``tied`` are indistinguishable from it.
 
     held_out_loss: KL, on one half of the documents, of what is best on the other half.
     """

@@ -23,13 +23,13 @@ from calibrant.core.metrics import Figure, Loss
 from calibrant.core.processor import processor_name
 from calibrant.core.progress import Progress
 from calibrant.core.reading import sha256_of
-from calibrant.core.sizes import shown_bytes
+from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.architecture import Architecture
 from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
 from calibrant.models.checkpoint.keeping import StreamKeeper
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.packing import can_be_stored
-from calibrant.models.checkpoint.streaming import Measurement, measure
+from calibrant.models.checkpoint.streaming import StreamEvidence, measure
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
 from calibrant.studies.checkpoints.allocation import Allocation, allocation_bytes
@@ -107,7 +107,7 @@ class CheckpointStudyPlan:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class CandidateToMeasure:
     """A candidate in a study, with what is known of it before it is measured."""
 
     name: str
@@ -218,8 +218,8 @@ def _writers(
     free = shutil.disk_usage(out).free
     if needed > free * _SHARE_OF_DISK:
         progress.note(
-            f"no checkpoint is written: those of {len(storable)} candidates need {shown_bytes(needed)}, and "
-            f"{out} has {shown_bytes(free)}; run again with the recommended one only"
+            f"no checkpoint is written: those of {len(storable)} candidates need {format_bytes(needed)}, and "
+            f"{out} has {format_bytes(free)}; run again with the recommended one only"
         )
         return {}
     prefix, blocks = architecture.block_prefix, architecture.blocks
@@ -247,7 +247,7 @@ def _bytes(checkpoint: Checkpoint, allocation: Allocation, layers: Mapping[str, 
     return checkpoint.bytes - before + allocation_bytes(allocation, layers)
 
 
-def evidence_of(measured: Measurement) -> dict[str, TextEvidence]:
+def evidence_of(measured: StreamEvidence) -> dict[str, TextEvidence]:
     """Each candidate's comparison with the float model as evidence."""
     return {
         name: TextEvidence(
@@ -265,7 +265,7 @@ def _entrants(
     plan: CheckpointStudyPlan,
     allocations: Mapping[str, Allocation],
     layers: Mapping[str, CheckpointLayer],
-) -> tuple[Entrant, ...]:
+) -> tuple[CandidateToMeasure, ...]:
     weights = sum(layer.size for layer in layers.values())
     ours = (_entrant(plan.checkpoint, name, each, layers, weights) for name, each in allocations.items())
     return (*ours, *(_foreign(name, other, weights) for name, other in plan.others.items()))
@@ -277,13 +277,13 @@ def _entrant(
     allocation: Allocation,
     layers: Mapping[str, CheckpointLayer],
     weights: int,
-) -> Entrant:
+) -> CandidateToMeasure:
     recipes = set(allocation.values())
     stored = allocation_bytes(allocation, layers)
     by_format: dict[str, int] = {}
     for recipe in allocation.values():
         by_format[recipe.name] = by_format.get(recipe.name, 0) + 1
-    return Entrant(
+    return CandidateToMeasure(
         name,
         max(recipe.simplicity for recipe in recipes) + _MIXED * (len(recipes) > 1),
         next(iter(recipes)).to_dict() if len(recipes) == 1 else {"layers": by_format},
@@ -297,13 +297,20 @@ def _entrant(
     )
 
 
-def _foreign(name: str, checkpoint: Checkpoint, weights: int) -> Entrant:
+def _foreign(name: str, checkpoint: Checkpoint, weights: int) -> CandidateToMeasure:
     stored = sum(layer.bytes for layer in quantizable(checkpoint).values())
-    return Entrant(name, 0, {"checkpoint": str(checkpoint.folder)}, checkpoint.bytes, 8 * stored / weights)
+    return CandidateToMeasure(
+        name, 0, {"checkpoint": str(checkpoint.folder)}, checkpoint.bytes, 8 * stored / weights
+    )
 
 
 def _trial(
-    data: TextData, entrant: Entrant, evidence: TextEvidence, measured: Measurement, lost: Loss, out: Path
+    data: TextData,
+    entrant: CandidateToMeasure,
+    evidence: TextEvidence,
+    measured: StreamEvidence,
+    lost: Loss,
+    out: Path,
 ) -> CheckpointTrial:
     return CheckpointTrial(
         name=entrant.name,
@@ -342,7 +349,7 @@ def _summary(
     )
 
 
-def _reference(measured: Measurement) -> tuple[Figure, ...]:
+def _reference(measured: StreamEvidence) -> tuple[Figure, ...]:
     nll = float(measured.reference_nll.sum() / measured.tokens.sum())
     return (Figure("nll", nll, "nats"), Figure("perplexity", float(np.exp(min(nll, 700.0))), ""))
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.metrics import Loss, Score
-from calibrant.stages.recommend import Candidate, PairedBootstrap
+from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
 from calibrant.tasks.generation.evidence import DIVERGENCE, TextEvidence
 
 _WIDTH = 2 * 1.96
@@ -28,10 +28,10 @@ class Contender:
     evidence: TextEvidence
 
     @property
-    def scored(self) -> Candidate:
+    def scored(self) -> ScoredCandidate:
         """As the bootstrap sees it."""
         score = Score(DIVERGENCE, self.evidence.kl, self.evidence.figures, self.evidence)
-        return Candidate(self.name, self.simplicity, score)
+        return ScoredCandidate(self.name, self.simplicity, score)
 
 
 class _NoDivergence:
@@ -41,7 +41,7 @@ class _NoDivergence:
         return np.zeros(len(weights))
 
 
-_FLOAT = Candidate("float", 0, Score(DIVERGENCE, 0.0, (), _NoDivergence()))
+_FLOAT = ScoredCandidate("float", 0, Score(DIVERGENCE, 0.0, (), _NoDivergence()))
 
 
 class Documents:
@@ -74,7 +74,7 @@ class Documents:
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate to deploy, why, and which others cannot be told from it."""
+    """The candidate to deploy, why, and which others are indistinguishable from it."""
 
     name: str
     reason: str
@@ -87,7 +87,7 @@ def choose(
 ) -> Choice | None:
     """The smallest candidate within ``max_loss`` (upper end of its interval), or the one of the least KL.
 
-    Of those that cannot be told from it the smallest, then the simplest. None: none is within.
+    Of those that are indistinguishable from it the smallest, then the simplest. None: none is within.
     """
     within = [c for c in contenders if max_loss is None or documents.loss(c).high <= max_loss]
     if not within:

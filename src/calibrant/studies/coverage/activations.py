@@ -13,11 +13,11 @@ from calibrant.stages.calibrate import ranges_from
 from calibrant.stages.coverage.passes import Passes, open_passes
 from calibrant.stages.coverage.summary import SetSummary, random_halves, summarised
 from calibrant.studies.coverage.growth import Grown, Ranges, grow
+from calibrant.studies.coverage.looks import SetLooks
 from calibrant.studies.coverage.prepare import CoverageStudy
 from calibrant.studies.coverage.representation import SPLITS, compared
 from calibrant.studies.coverage.result import Representation
 from calibrant.studies.coverage.selection import Cover, covering
-from calibrant.studies.coverage.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Activations:
     selected_ranges: Mapping[str, Ranges]
 
 
-def observe_sets(study: CoverageStudy, shown: Shown, progress: Progress) -> Activations:
+def observe_sets(study: CoverageStudy, shown: SetLooks, progress: Progress) -> Activations:
     """Run the float model over all sets. Raises NumericsError or RuntimeFailedError."""
     plan, calibration = study.plan, study.calibration.samples
     with open_passes(plan.model, plan.tensors, study.task, study.runtime) as passes:

@@ -56,7 +56,7 @@ class Meter:
             opened = partial(self._study.runtime.open, file)
             found = evaluate(opened, self._study.task, self._test.samples, title, self._progress)
         self._longest = max(self._longest, self._clock.spent - started)
-        self._known[key] = found.score.metric.shown(found.score.value)
+        self._known[key] = found.score.metric.in_unit(found.score.value)
         return self._known[key]
 
 

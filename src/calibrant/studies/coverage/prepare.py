@@ -13,9 +13,9 @@ from calibrant.core.progress import Progress
 from calibrant.core.tasks import Reading, SampleSet, Task
 from calibrant.core.types import Runtime
 from calibrant.runtimes import REFERENCE, runtime_named
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import OpenedModel, open_model, quantization_plan, require_readable
+from calibrant.studies.prepare import OpenedModel, open_model, quant_plan, require_readable
 from calibrant.tasks.registry import options_to_dict
 
 
@@ -50,7 +50,7 @@ class CoverageStudy:
     """
 
     opened: OpenedModel
-    plan: QuantizationPlan
+    plan: QuantPlan
     task: Task
     runtime: Runtime
     calibrators: tuple[NamedCalibrator, ...]
@@ -82,7 +82,7 @@ def open_coverage_study(
     own = settings.study
     opened = open_model(model, task, family, own.input_shape, own.options)
     settings = replace(settings, study=replace(own, options=options_to_dict(opened.options)))
-    plan = quantization_plan(opened, settings.study)
+    plan = quant_plan(opened, settings.study)
     calibration = opened.calibration_set(calib, Reading(limits[1], skip_bad))
     test = opened.test_set(str(data), Reading(limits[0], skip_bad)) if data else None
     candidates = opened.calibration_set(pool, Reading(None, skip_bad)) if pool else None

@@ -27,6 +27,7 @@ from calibrant.studies.coverage.growth import (
     score_tolerance,
     spreads,
 )
+from calibrant.studies.coverage.looks import PREDICTIONS, SetLooks, look_at_sets
 from calibrant.studies.coverage.measuring import (
     Meter,
     measure_extremes,
@@ -45,7 +46,6 @@ from calibrant.studies.coverage.result import (
     SourceSet,
 )
 from calibrant.studies.coverage.selection import LIST_FILE, check_of, written
-from calibrant.studies.coverage.shown import PREDICTIONS, Shown, look_at_sets
 from calibrant.studies.environment import environment
 from calibrant.studies.plan import ids_sha256
 from calibrant.studies.prepare import model_summary, runnable_file
@@ -120,7 +120,7 @@ def _maps(
             lambda: study.runtime.open(file), study.task, test.samples, "Evaluating FP32", progress
         )
     return _measured_within(
-        meter, seen, orders, study.task.metric, study.task.metric.shown(in_float.score.value)
+        meter, seen, orders, study.task.metric, study.task.metric.in_unit(in_float.score.value)
     )
 
 
@@ -175,7 +175,7 @@ def _order_maps(grown: Grown, order: OrderSpread, maps: _Maps) -> tuple[OrderSco
     )
 
 
-def _selection(study: CoverageStudy, shown: Shown, seen: Activations, maps: _Maps, out: Path) -> Selection:
+def _selection(study: CoverageStudy, shown: SetLooks, seen: Activations, maps: _Maps, out: Path) -> Selection:
     source = (study.pool or study.calibration).source
     checks = tuple(_check(name, seen, maps) for name in seen.selected_ranges)
     chosen = written(out, source, shown.candidates, seen.cover)

@@ -184,7 +184,7 @@ class _Remedies:
         self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy]] = {
             "winner": self._winner,
             "other-calibrator": self._other_calibrator,
-            "keep-float": self._keep_float,
+            "exclude": self._exclude,
             "keep-head-float": self._keep_head_float,
             "equalize": self._equalize,
             "ranges": self._ranges,
@@ -198,20 +198,20 @@ class _Remedies:
     def _other_calibrator(self, _nodes: Sequence[str], found: Found) -> Remedy:
         hurt = {*found.calibrators}
         ranked = sorted(self._case.candidates.values(), key=lambda found: found.lost)
-        spared = [trial.calibrator for trial in ranked if trial.calibrator not in hurt]
-        if not spared:
+        unhurt = [trial.calibrator for trial in ranked if trial.calibrator not in hurt]
+        if not unhurt:
             return Remedy("every calibrator of the study is hurt; try one that clips more", None)
         return Remedy(
-            f"deploy {spared[0]}, whose range does not have this fault",
-            self._study("--calibrators", spared[0]),
+            f"deploy {unhurt[0]}, whose range does not have this fault",
+            self._study("--calibrators", unhurt[0]),
         )
 
     def _winner(self, _nodes: Sequence[str], _found: Found) -> Remedy:
         winning = self._case.winning
         return Remedy(f"deploy {winning}", self._study("--calibrators", winning))
 
-    def _keep_float(self, nodes: Sequence[str], _found: Found) -> Remedy:
-        options = [part for node in nodes for part in ("--keep-float", node)]
+    def _exclude(self, nodes: Sequence[str], _found: Found) -> Remedy:
+        options = [part for node in nodes for part in ("--exclude", node)]
         return Remedy(f"leave {_listed(nodes)} in float{self._measured(nodes)}", self._study(*options))
 
     def _measured(self, nodes: Sequence[str]) -> str:

@@ -16,10 +16,10 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import Evaluated
 from calibrant.core.types import Encoding
 from calibrant.models.onnx.model import save_model
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.stages.evaluate import predictions_of
-from calibrant.stages.recommend import Candidate, PairedBootstrap
+from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
 from calibrant.studies.run import Study
 
 PROXY_SAMPLES = 24
@@ -49,11 +49,11 @@ class Evaluator:
         return len(self._study.test)
 
     @property
-    def points(self) -> QuantPlan:
+    def points(self) -> QuantPoints:
         """All points that the study quantizes."""
         return self._study.plan.points
 
-    def agreement(self, points: QuantPlan, encodings: Mapping[str, Encoding]) -> float:
+    def agreement(self, points: QuantPoints, encodings: Mapping[str, Encoding]) -> float:
         """How far a model quantized at ``points`` predicts what FP32 does, 0..1."""
         found = self._predictions(self._quantized(points, encodings), self._proxy, "", Silent())
         return self._task.agreement(self._reference, found)
@@ -65,7 +65,7 @@ class Evaluator:
         return self._scored[FP32]
 
     def scored(
-        self, name: str, encodings: Mapping[str, Encoding], points: QuantPlan | None = None
+        self, name: str, encodings: Mapping[str, Encoding], points: QuantPoints | None = None
     ) -> Evaluated:
         """A model quantized at ``points`` (None: all) on all test samples; measured once for each name."""
         if name not in self._scored:
@@ -86,7 +86,7 @@ class Evaluator:
     def _reference(self) -> list[Any]:
         return self._predictions(self._float_model, self._proxy, "", Silent())
 
-    def _quantized(self, points: QuantPlan, encodings: Mapping[str, Encoding]) -> Path:
+    def _quantized(self, points: QuantPoints, encodings: Mapping[str, Encoding]) -> Path:
         path = self._folder / "candidate.qdq.onnx"
         plan = self._study.plan
         save_model(with_qdq(plan.model, points, encodings, plan.scheme), path)
@@ -115,5 +115,5 @@ def spread(samples: Sequence[Any], count: int) -> Sequence[Any]:
     return [samples[index * len(samples) // kept] for index in range(kept)]
 
 
-def _candidate(found: Evaluated) -> Candidate:
-    return Candidate(str(id(found)), 0, found.score)
+def _candidate(found: Evaluated) -> ScoredCandidate:
+    return ScoredCandidate(str(id(found)), 0, found.score)

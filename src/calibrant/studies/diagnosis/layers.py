@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
-from calibrant.models.onnx.points import QuantPlan
+from calibrant.models.onnx.points import QuantPoints
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.walk import name_of
 from calibrant.stages.diagnosis.growth import noise_by_tensor
@@ -124,5 +124,5 @@ def suspects_first(case: DiagnosisInput, errors: Mapping[str, float | None]) -> 
     return tuple(sorted(layers_of(points), key=lowest))
 
 
-def _in_order(layers: Mapping[str, LayerSensitivity], points: QuantPlan) -> tuple[LayerSensitivity, ...]:
+def _in_order(layers: Mapping[str, LayerSensitivity], points: QuantPoints) -> tuple[LayerSensitivity, ...]:
     return tuple(layers[node] for node in layers_of(points) if node in layers)

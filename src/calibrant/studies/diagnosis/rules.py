@@ -118,7 +118,7 @@ def channel_outlier(seen: Evidence) -> Found | None:
         f"where the median channel reaches {peaks.typical_channel:.3g}: one scale for all leaves it "
         f"{STEPS * peaks.typical_channel / seen.amax:.1f} of {STEPS} steps",
         seen.calibrators(lambda error: error.ratio >= 0.5),
-        ("equalize", "other-calibrator", "keep-float"),
+        ("equalize", "other-calibrator", "exclude"),
         evidence={"channel": float(peaks.channel), "largest": seen.amax,
                   "typical_channel": peaks.typical_channel},
     )  # fmt: skip
@@ -140,7 +140,7 @@ def depthwise_outlier(seen: Evidence) -> Found | None:
         f"{peaks.typical_channel:.3g}, and a depthwise convolution weighs each by itself: one scale for all "
         f"costs {seen.equalizing_bits:.1f} of 8 bits behind it",
         seen.calibrators(lambda error: error.ratio >= 0.5),
-        ("equalize", "other-calibrator", "keep-float"),
+        ("equalize", "other-calibrator", "exclude"),
         nodes=seen.facts.depthwise_readers,
         evidence={"channel": float(peaks.channel), "largest": seen.amax,
                   "typical_channel": peaks.typical_channel, "bits": seen.equalizing_bits},
@@ -166,7 +166,7 @@ def shared_scale(seen: Evidence) -> Found | None:
         f"Concat joins them: the smaller part is left {STEPS * reached[small] / reached[large]:.1f} of "
         f"{STEPS} steps",
         seen.calibrators(lambda error: error.ratio >= 0.5),
-        ("keep-float", "other-calibrator"),
+        ("exclude", "other-calibrator"),
         evidence={"large_part": names[large], "large": reached[large], "small_part": names[small],
                   "small": reached[small]},
     )  # fmt: skip
@@ -188,7 +188,7 @@ def raw_input(seen: Evidence) -> Found | None:
         f"the input goes from {seen.tensor.low:.3g} to {seen.tensor.high:.3g}: in symmetric INT8 one step is "
         f"{seen.amax / STEPS:.2g} grey levels, and the negative half of the integers is never used",
         hurt,
-        ("keep-float", "asymmetric"),
+        ("exclude", "asymmetric"),
         evidence={"low": seen.tensor.low, "high": seen.tensor.high, "step": seen.amax / STEPS},
     )
 
@@ -234,14 +234,14 @@ def output_head(seen: Evidence) -> Found | None:
         "The head's last layer",
         f"{layer.node!r} {what}: in INT8 by itself it takes {layer.loss_alone:.1%} of agreement with FP32",
         (),
-        ("keep-head-float", "keep-float"),
+        ("keep-head-float", "exclude"),
         nodes=(layer.node,),
         evidence={"loss_alone": layer.loss_alone},
     )
 
 
 def constant_tensor(seen: Evidence) -> Found | None:
-    """One and the same value in all calibration samples: no range can be told from it."""
+    """One and the same value in all calibration samples: no range follows from it."""
     if seen.tensor.low != seen.tensor.high:
         return None
     return Found(
@@ -251,7 +251,7 @@ def constant_tensor(seen: Evidence) -> Found | None:
         "tells its range; "
         f"other {seen.words.samples} may move it",
         (),
-        ("coverage", "keep-float"),
+        ("coverage", "exclude"),
         evidence={"value": seen.tensor.low},
     )
 

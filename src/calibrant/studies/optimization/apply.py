@@ -19,7 +19,7 @@ from calibrant.studies.optimization.model_builder import ModelBuilder
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe
 from calibrant.studies.optimization.result import OptimizationFiles
 from calibrant.studies.plan import StudySettings, ids_sha256
-from calibrant.studies.prepare import open_model, quantization_plan, require_readable
+from calibrant.studies.prepare import open_model, quant_plan, require_readable
 from calibrant.studies.trust import require_packaged_calibrators
 
 
@@ -58,11 +58,9 @@ def follow_recipe(
     recipe = read_recipe(recipe_path)
     names = sorted(_calibrators(recipe.recipe))
     require_packaged_calibrators(names, str(recipe_path), (named.name for named in calibrators))
-    settings = StudySettings(
-        scheme=recipe.scheme, keep_float=recipe.keep_float, input_shape=recipe.input_shape
-    )
+    settings = StudySettings(scheme=recipe.scheme, exclude=recipe.exclude, input_shape=recipe.input_shape)
     opened = open_model(model, task, family, recipe.input_shape, options)
-    plan = quantization_plan(opened, settings)
+    plan = quant_plan(opened, settings)
     calibration = opened.calibration_set(calib, Reading(calib_limit, skip_bad))
     ids = ids_sha256(sample.id for sample in calibration.samples)
     for remark in _remarks(recipe, opened.model.sha256, ids, opened.definition.words.samples):
@@ -97,7 +95,7 @@ def _remarks(recipe: RecipeFile, model_sha256: str, calibration_ids_sha256: str,
 
 
 def _require_known(recipe: Recipe, builder: ModelBuilder) -> None:
-    tensors = set(builder.mended(recipe).plan.tensors)
+    tensors = set(builder.transformed(recipe).plan.tensors)
     unknown = [tensor for tensor, _ in recipe.ranges if tensor not in tensors]
     if unknown:
         raise SettingsError(

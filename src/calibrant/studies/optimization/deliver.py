@@ -22,7 +22,7 @@ RECIPE = f"{STEM}.recipe.yaml"
 def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles:
     """Write the files to deploy into ``out``. Raises OutputError.
 
-    A calibration cache speaks of tensors of the float model, so it comes with the mended float model; it
+    A calibration cache speaks of tensors of the float model, so it comes with the transformed float model; it
     cannot say which layers stay in float, so there is none where some do.
     """
     stems = {
@@ -38,7 +38,7 @@ def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles
 
 def _cache(recipe: Recipe, made: Quantized, out: Path) -> dict[str, str]:
     names = {"cache": f"{STEM}.cache", "float_model": f"{STEM}.float.onnx"}
-    if not made.plan.scheme.has_caches or recipe.keep_float:
+    if not made.plan.scheme.has_caches or recipe.exclude:
         for name in names.values():
             remove(out / name)
         return {}

@@ -30,7 +30,7 @@ SELECT, REPORT = "select", "report"
 
 
 @dataclass(frozen=True)
-class Measured:
+class PartEvaluation:
     """One model on one part of the test samples."""
 
     score: Score
@@ -77,7 +77,7 @@ class Measurer:
             self._keep(f"{recipe.key}-agreement", {"agreement": known})
         return float(known)
 
-    def measured(self, recipe: Recipe | None, part: str) -> Measured:
+    def measured(self, recipe: Recipe | None, part: str) -> PartEvaluation:
         """A recipe's model, or the float model (None), on the samples of one part."""
         name = f"{recipe.key if recipe else FLOAT}-{part}"
         samples = self._samples.select if part == SELECT else self._samples.report
@@ -121,7 +121,7 @@ class Measurer:
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
         write_json(self._folder / f"{name}.json", {"identity": self._identity, **content})
 
-    def _kept_measurement(self, name: str, found: Evaluation) -> Measured:
+    def _kept_measurement(self, name: str, found: Evaluation) -> PartEvaluation:
         latency = _median(found.latency)
         evidence = save_evidence(found.score.evidence, self._folder, name)
         content = {
@@ -132,9 +132,9 @@ class Measurer:
         }
         if evidence is not None:
             self._keep(name, content)
-        return Measured(found.score, latency)
+        return PartEvaluation(found.score, latency)
 
-    def _known_measurement(self, name: str, samples: int) -> Measured | None:
+    def _known_measurement(self, name: str, samples: int) -> PartEvaluation | None:
         """What was measured before, where it is whole: evidence that gives another value is of another."""
         known = self._known(name)
         if known is None:
@@ -148,7 +148,7 @@ class Measurer:
             figures = tuple(built(Figure, figure) for figure in known["figures"])
             latency = known["latency_ms"]
             score = Score(self._task.metric, value, figures, evidence)
-            return Measured(score, None if latency is None else float(latency))
+            return PartEvaluation(score, None if latency is None else float(latency))
         except (DataError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             return None
 

@@ -19,14 +19,14 @@ from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, S
 from calibrant.models.onnx.cost import costs
 from calibrant.models.onnx.model import save_model
 from calibrant.models.onnx.movement import value_sources
-from calibrant.models.onnx.points import pooling_ties, quant_plan
+from calibrant.models.onnx.points import pooling_ties, quant_points
 from calibrant.models.onnx.qdq import qdq_to_deploy
 from calibrant.models.onnx.reductions import with_channels
 from calibrant.models.onnx.transforms.bias import bias_corrected
 from calibrant.models.onnx.transforms.equalize import Equalization, equalized
-from calibrant.models.onnx.transforms.mended import Mended
 from calibrant.models.onnx.transforms.outputs import outputs_equalized
 from calibrant.models.onnx.transforms.rounding import Moments, Rounded, rounded_weights, with_rounded
+from calibrant.models.onnx.transforms.transformed import Transformed
 from calibrant.models.onnx.transforms.zero_points import (
     Shift,
     centred,
@@ -40,10 +40,10 @@ from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
 from calibrant.stages.moments import second_moments
-from calibrant.stages.optimization.levers import LeverSpace
 from calibrant.stages.optimization.ranges import blended
 from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
-from calibrant.studies.candidates import QuantizationPlan
+from calibrant.stages.optimization.search_space import SearchSpace
+from calibrant.studies.candidates import QuantPlan
 
 # Functions of single values: in float they cost no multiply-accumulate, and are rounded once less.
 FUNCTIONS = frozenset({"LeakyRelu", "Mul", "Sigmoid"})
@@ -57,19 +57,19 @@ class Calibrated:
     """A float model that is ready to be quantized, and the ranges for it.
 
     means: of each channel of what it quantizes, (C,). shifts: of channels, to be made whole steps. changes:
-    what mending did, counted. moments_of: those of what convolutions read.
+    what transforms did, counted. moments_of: those of what convolutions read.
     """
 
-    plan: QuantizationPlan
+    plan: QuantPlan
     ranges: Ranges
     means: Mapping[str, FloatArray]
     shifts: tuple[Shift, ...]
     changes: str
-    moments_of: Callable[[QuantizationPlan], Mapping[str, Moments]]
+    moments_of: Callable[[QuantPlan], Mapping[str, Moments]]
 
     @cached_property
     def rounded(self) -> Mapping[str, Rounded]:
-        """The weights of every convolution that is quantized when nothing is spared."""
+        """The weights of every convolution that is quantized when nothing is excluded."""
         plan = self.plan
         return rounded_weights(plan.model, plan.points, plan.scheme.weights, self.moments_of(plan))
 
@@ -78,7 +78,7 @@ class Calibrated:
 class Quantized:
     """What a recipe makes of the model."""
 
-    plan: QuantizationPlan
+    plan: QuantPlan
     encodings: Mapping[str, Encoding]
     changes: str
 
@@ -88,11 +88,11 @@ class Quantized:
         save_model(qdq_to_deploy(plan.model, plan.points, self.encodings, plan.scheme), path)
 
     def explained(self, recipe: Recipe) -> str:
-        """A recipe in a sentence: "float: 2 of 60 layers; mended: 12 folded, 3 scaled; ranges: 50 mse"."""
-        layers = len({point.node for point in self.plan.points.weights}) + len(recipe.keep_float)
-        parts = [f"float: {len(recipe.keep_float)} of {layers} layers"]
+        """A recipe in words: "float: 2 of 60 layers; transformed: 12 folded, 3 scaled; ranges: 50 mse"."""
+        layers = len({point.node for point in self.plan.points.weights}) + len(recipe.exclude)
+        parts = [f"float: {len(recipe.exclude)} of {layers} layers"]
         if self.changes:
-            parts.append(f"mended: {self.changes}")
+            parts.append(f"transformed: {self.changes}")
         counts = recipe.range_counts(len(self.plan.points.activations))
         parts.append("ranges: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
         return "; ".join(parts)
@@ -106,7 +106,7 @@ class ModelBuilder:
 
     def __init__(
         self,
-        plan: QuantizationPlan,
+        plan: QuantPlan,
         task: Task,
         collector: Runtime,
         calibration: Sequence[Sample],
@@ -116,43 +116,45 @@ class ModelBuilder:
         self._plan, self._task, self._collector = plan, task, collector
         self._calibration, self._calibrators = calibration, calibrators
         self._progress = progress
-        self._mended: dict[Recipe, Calibrated] = {}
+        self._transformed: dict[Recipe, Calibrated] = {}
 
-    def mended(self, recipe: Recipe) -> Calibrated:
-        """The float model after a recipe's mending, with its statistics and every calibrator's ranges.
+    def transformed(self, recipe: Recipe) -> Calibrated:
+        """The float model after a recipe's transforms, with its statistics and every calibrator's ranges.
 
         Raises CalibrantError when no calibrator gives any.
         """
-        mending = replace(
-            recipe, calibrator="", ranges=(), keep_float=(), correct_bias=False, round_weights=False
+        transforms = replace(
+            recipe, calibrator="", ranges=(), exclude=(), correct_bias=False, round_weights=False
         )
-        if mending not in self._mended:
-            self._mended[mending] = self._calibrated(mending)
-        return self._mended[mending]
+        if transforms not in self._transformed:
+            self._transformed[transforms] = self._calibrated(transforms)
+        return self._transformed[transforms]
 
     def quantized(self, recipe: Recipe) -> Quantized:
         """Follow a recipe. Raises SettingsError where it names what the model does not have."""
-        mended = self.mended(recipe)
-        plan = self._planned(mended.plan, recipe.keep_float)
-        ranges = _chosen(recipe, mended.ranges, plan.tensors)
+        transformed = self.transformed(recipe)
+        plan = self._planned(transformed.plan, recipe.exclude)
+        ranges = _chosen(recipe, transformed.ranges, plan.tensors)
         encodings = encodings_from(ranges, plan.scheme.activations)
-        stored = self._stored(plan, recipe, mended)
-        model = settled(stored.model, plan.points, plan.scheme.weights, mended.shifts, encodings)
-        changes = [change for change in (mended.changes, str(stored) if stored.changes else "") if change]
+        stored = self._stored(plan, recipe, transformed)
+        model = settled(stored.model, plan.points, plan.scheme.weights, transformed.shifts, encodings)
+        changes = [
+            change for change in (transformed.changes, str(stored) if stored.changes else "") if change
+        ]
         return Quantized(replace(plan, model=model), encodings, ", ".join(changes))
 
-    def _stored(self, plan: QuantizationPlan, recipe: Recipe, mended: Calibrated) -> Mended:
+    def _stored(self, plan: QuantPlan, recipe: Recipe, transformed: Calibrated) -> Transformed:
         """The model made right for the weights that it will store: rounded together, or each by itself."""
-        layers = mended.rounded if recipe.round_weights else {}
+        layers = transformed.rounded if recipe.round_weights else {}
         rounded = with_rounded(plan.model, plan.points, layers)
         others = tuple(point for point in plan.points.weights if point.node not in layers)
-        means = mended.means if recipe.correct_bias else {}
-        means = {**means, **shifted_means(plan.model, mended.shifts, means)}
+        means = transformed.means if recipe.correct_bias else {}
+        means = {**means, **shifted_means(plan.model, transformed.shifts, means)}
         corrected = bias_corrected(
             rounded.model, replace(plan.points, weights=others), plan.scheme.weights, means
         )
         counted = corrected.changes if recipe.correct_bias else ()
-        return Mended(corrected.model, (*rounded.changes, *counted))
+        return Transformed(corrected.model, (*rounded.changes, *counted))
 
     @property
     def calibrators(self) -> tuple[str, ...]:
@@ -160,15 +162,15 @@ class ModelBuilder:
 
         Raises CalibrantError when none does.
         """
-        ranges = self.mended(Recipe(self._calibrators[0].name)).ranges
+        ranges = self.transformed(Recipe(self._calibrators[0].name)).ranges
         distinct = {tuple(found.values()): name for name, found in reversed(list(ranges.items()))}
         return tuple(name for name in ranges if name in distinct.values())
 
     @cached_property
-    def space(self) -> LeverSpace:
-        """The settings of the levers that this scheme has."""
+    def space(self) -> SearchSpace:
+        """The settings of techniques that this scheme has."""
         scheme = self._plan.scheme
-        return LeverSpace(
+        return SearchSpace(
             self.calibrators,
             (EVERYWHERE, UNPADDED, NOWHERE) if scheme.activations.symmetric else (NOWHERE,),
             (True, False) if scheme.joined_ops & FUNCTIONS else (False,),
@@ -181,22 +183,22 @@ class ModelBuilder:
 
     @cached_property
     def quantized_macs(self) -> Mapping[str, int]:
-        """The same of what the scheme quantizes when nothing is spared."""
+        """The same of what the scheme quantizes when nothing is excluded."""
         nodes = {point.node for point in self._plan.points.weights}
         return {node: count for node, count in self.macs.items() if node in nodes}
 
     def int8_share(self, recipe: Recipe) -> float:
         """The share of all multiply-accumulates that a recipe computes in INT8, 0..1."""
         total = sum(self.macs.values())
-        spared = set(recipe.keep_float)
-        kept = sum(count for node, count in self.quantized_macs.items() if node not in spared)
-        return kept / total if total else float(not spared)
+        excluded = set(recipe.exclude)
+        kept = sum(count for node, count in self.quantized_macs.items() if node not in excluded)
+        return kept / total if total else float(not excluded)
 
     @cached_property
     def _channels(self) -> Mapping[str, ChannelStatistics]:
         return self._channels_of(self._plan)
 
-    def _channels_of(self, plan: QuantizationPlan) -> Mapping[str, ChannelStatistics]:
+    def _channels_of(self, plan: QuantPlan) -> Mapping[str, ChannelStatistics]:
         tensors = with_channels(plan.model, [point.tensor for point in plan.points.activations])
         return channel_statistics(
             plan.model, tensors, self._task, self._collector, self._calibration, self._progress
@@ -207,14 +209,14 @@ class ModelBuilder:
         changes: list[str] = []
         shifts: tuple[Shift, ...] = ()
         if recipe.float_functions:
-            plan = self._mended_by(plan, self._normalized(plan), changes)
+            plan = self._transformed_by(plan, self._normalized(plan), changes)
         if recipe.equalize is not None:
-            plan = self._mended_by(plan, self._equalized(plan, recipe), changes)
+            plan = self._transformed_by(plan, self._equalized(plan, recipe), changes)
         channels = self._channels if plan is self._plan else self._channels_of(plan)
         if recipe.zero_points != NOWHERE:
             ranges = {tensor: self._span(recipe, found) for tensor, found in channels.items()}
             found = centred(plan.model, plan.points, ranges, pads=recipe.zero_points == EVERYWHERE)
-            plan, shifts = self._mended_by(plan, found.mended, changes), found.shifts
+            plan, shifts = self._transformed_by(plan, found.transformed, changes), found.shifts
         statistics = collect(
             plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
@@ -222,13 +224,13 @@ class ModelBuilder:
         ranges_of = self._ranges(plan, statistics)
         return Calibrated(plan, ranges_of, means, shifts, ", ".join(changes), self._moments)
 
-    def _moments(self, plan: QuantizationPlan) -> Mapping[str, Moments]:
+    def _moments(self, plan: QuantPlan) -> Mapping[str, Moments]:
         nodes = {point.node for point in plan.points.weights}
         return second_moments(
             plan.model, nodes, self._task, self._collector, self._calibration, self._progress
         )
 
-    def _ranges(self, plan: QuantizationPlan, statistics: Statistics) -> Ranges:
+    def _ranges(self, plan: QuantPlan, statistics: Statistics) -> Ranges:
         ranges: dict[str, Mapping[str, Range]] = {}
         failures: list[CalibrantError] = []
         moved = value_sources(plan.model)
@@ -242,7 +244,7 @@ class ModelBuilder:
             raise failures[0]
         return ranges
 
-    def _normalized(self, plan: QuantizationPlan) -> Mended:
+    def _normalized(self, plan: QuantPlan) -> Transformed:
         nodes = {point.node for point in plan.points.weights}
         given = [name_of(node.outputs[0]) for node in plan.model.ir.graph if name_of(node) in nodes]
         channels = {tensor: self._channels[tensor] for tensor in given if tensor in self._channels}
@@ -250,7 +252,7 @@ class ModelBuilder:
             plan.model, nodes, {tensor: (found.low, found.high) for tensor, found in channels.items()}
         )
 
-    def _equalized(self, plan: QuantizationPlan, recipe: Recipe) -> Mended:
+    def _equalized(self, plan: QuantPlan, recipe: Recipe) -> Transformed:
         equalize = recipe.equalize
         assert equalize is not None
         pads = recipe.zero_points == EVERYWHERE
@@ -272,24 +274,24 @@ class ModelBuilder:
         return (found.typical_low, found.typical_high) if is_typical else (found.low, found.high)
 
     @cached_property
-    def _without_functions(self) -> QuantizationPlan:
+    def _without_functions(self) -> QuantPlan:
         scheme = self._plan.scheme
         return self._planned(
             replace(self._plan, scheme=replace(scheme, joined_ops=scheme.joined_ops - FUNCTIONS)), ()
         )
 
-    def _mended_by(self, plan: QuantizationPlan, mended: Mended, changes: list[str]) -> QuantizationPlan:
-        changes.append(str(mended))
-        ties = pooling_ties(mended.model) if plan.scheme.ties_pooling else {}
-        return self._planned(replace(plan, model=mended.model, ties=ties), ())
+    def _transformed_by(self, plan: QuantPlan, transformed: Transformed, changes: list[str]) -> QuantPlan:
+        changes.append(str(transformed))
+        ties = pooling_ties(transformed.model) if plan.scheme.ties_pooling else {}
+        return self._planned(replace(plan, model=transformed.model, ties=ties), ())
 
-    def _planned(self, plan: QuantizationPlan, keep_float: Sequence[str]) -> QuantizationPlan:
-        patterns = map(glob.escape, (*self._plan.points.kept_float, *keep_float))
-        return replace(plan, points=quant_plan(plan.model, plan.scheme, tuple(patterns)))
+    def _planned(self, plan: QuantPlan, exclude: Sequence[str]) -> QuantPlan:
+        patterns = map(glob.escape, (*self._plan.points.kept_float, *exclude))
+        return replace(plan, points=quant_points(plan.model, plan.scheme, tuple(patterns)))
 
 
 def _with_moved(ranges: Mapping[str, Range], sources: Mapping[str, Sequence[str]]) -> Mapping[str, Range]:
-    """Ranges also for what only moves values: it is rounded by itself once a layer beside it is spared.
+    """Ranges also for what only moves values: it is rounded by itself once a layer beside it is excluded.
 
     sources: where values come from, in topological order.
     """

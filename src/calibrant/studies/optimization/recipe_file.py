@@ -25,7 +25,7 @@ class RecipeFile:
     scheme: str
     calibration_ids_sha256: str
     explanation: str
-    keep_float: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     input_shape: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class RecipeFile:
             "scheme": self.scheme,
             "input_shape": None if self.input_shape is None else list(self.input_shape),
             **recipe_to_dict(self.recipe),
-            "kept_float_by_user": list(self.keep_float),
+            "kept_float_by_user": list(self.exclude),
         }
 
 
@@ -53,7 +53,7 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
         "float_functions": recipe.float_functions,
         "calibrator": recipe.calibrator,
         "ranges": dict(recipe.ranges),
-        "float": list(recipe.keep_float),
+        "float": list(recipe.exclude),
     }
 
 
@@ -86,7 +86,7 @@ def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
         equalize=Equalize(**equalize) if equalize is not None else None,
         correct_bias=bool(content["correct_bias"]),
         ranges=tuple(sorted((str(tensor), str(choice)) for tensor, choice in content["ranges"].items())),
-        keep_float=tuple(map(str, content["float"])),
+        exclude=tuple(map(str, content["float"])),
         zero_points=str(content.get("zero_points", NOWHERE)),
         float_functions=bool(content.get("float_functions", False)),
         round_weights=bool(content.get("round_weights", False)),

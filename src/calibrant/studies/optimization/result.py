@@ -51,12 +51,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What one lever brings: the chosen model without it, on the report samples.
+    """What one technique brings: the chosen model without it, on the report samples.
 
-    gain: what the lever brings there, with the 95 % interval.
+    gain: what the technique brings there, with the 95 % interval.
     """
 
-    lever: str
+    technique: str
     value: float | None
     gain: Loss
 
@@ -65,7 +65,7 @@ class Ablation:
 class OptimizationFiles:
     """Files to deploy, relative to the folder; None: there is no such file.
 
-    ``cache`` belongs to ``float_model``, the float model after mending.
+    ``cache`` belongs to ``float_model``, the float model after transforms.
     """
 
     qdq: str

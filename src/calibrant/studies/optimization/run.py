@@ -13,7 +13,7 @@ from calibrant.core.clock import Clock
 from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Loss
 from calibrant.core.progress import Progress
-from calibrant.stages.optimization.choice import Option, pareto_front
+from calibrant.stages.optimization.choice import ScoredRecipe, pareto_front
 from calibrant.stages.optimization.recipe import NOWHERE, Recipe
 from calibrant.stages.recommend import PairedBootstrap
 from calibrant.studies.environment import environment
@@ -22,8 +22,8 @@ from calibrant.studies.optimization.goal import write_goal
 from calibrant.studies.optimization.measure import (
     REPORT,
     SELECT,
-    Measured,
     Measurer,
+    PartEvaluation,
     Samples,
     split_in_two,
 )
@@ -78,7 +78,13 @@ def run_optimization(
 
 
 def _result(
-    study: Study, goal: Goal, budget: Clock, out: Path, best: Option, findings: Findings, report: _Report
+    study: Study,
+    goal: Goal,
+    budget: Clock,
+    out: Path,
+    best: ScoredRecipe,
+    findings: Findings,
+    report: _Report,
 ) -> OptimizationResult:
     task = study.task
     front = pareto_front((best, *findings.all), findings.outlook)
@@ -124,7 +130,7 @@ class _Report:
         self.builder, self.measurer = builder, measurer
         self._bootstrap, self._progress = PairedBootstrap(samples, goal.seed), progress
 
-    def point(self, option: Option, findings: Findings) -> Point:
+    def point(self, option: ScoredRecipe, findings: Findings) -> Point:
         """An option with its loss on both halves."""
         found = self.measurer.measured(option.recipe, REPORT)
         name = "best single calibrator" if option is findings.best_single else _name(option.recipe)
@@ -146,14 +152,14 @@ class _Report:
         return self._loss(recipe, over)
 
     def ablation(self, recipe: Recipe) -> tuple[Ablation, ...]:
-        """What is lost when one lever is left alone."""
-        return tuple(self._without(recipe, lever) for lever in recipe.levers)
+        """What is lost without one technique."""
+        return tuple(self._without(recipe, technique) for technique in recipe.techniques)
 
-    def _without(self, recipe: Recipe, lever: str) -> Ablation:
-        other = recipe.without(lever)
+    def _without(self, recipe: Recipe, technique: str) -> Ablation:
+        other = recipe.without(technique)
         score = self.measurer.measured(other, REPORT).score
         gain = rounded_loss(self._loss(recipe, other), score.metric)
-        return Ablation(lever, score.metric.stored(score.value), gain)
+        return Ablation(technique, score.metric.stored(score.value), gain)
 
     def _loss(self, reference: Recipe | None, other: Recipe) -> Loss:
         pair = [
@@ -171,7 +177,7 @@ def _recipe_file(study: Study, recipe: Recipe, made: Quantized) -> RecipeFile:
         scheme=study.settings.scheme,
         calibration_ids_sha256=study.data.calibration_ids_sha256,
         explanation=made.explained(recipe),
-        keep_float=study.plan.points.kept_float,
+        exclude=study.plan.points.kept_float,
         input_shape=study.settings.input_shape,
     )
 
@@ -192,12 +198,12 @@ def _name(recipe: Recipe) -> str:
         parts.append("functions in float")
     if recipe.ranges:
         parts.append(f"{len(recipe.ranges)} ranges")
-    if recipe.keep_float:
-        parts.append(f"{len(recipe.keep_float)} in float")
+    if recipe.exclude:
+        parts.append(f"{len(recipe.exclude)} in float")
     return ", ".join(parts)
 
 
-def _part(found: Measured, lost: Loss) -> PartResult:
+def _part(found: PartEvaluation, lost: Loss) -> PartResult:
     metric = found.score.metric
     return PartResult(metric.stored(found.score.value), rounded_loss(lost, metric))
 

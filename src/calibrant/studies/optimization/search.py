@@ -1,4 +1,4 @@
-"""The search: single calibrators, levers together, ranges one by one, layers spared; then the choice."""
+"""The search: calibrators, techniques together, ranges one by one, mixed precision; then the choice."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field, replace
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
-from calibrant.stages.optimization.choice import Option, Outlook, Tolerance, chosen, outlook
-from calibrant.stages.optimization.levers import searched_levers
+from calibrant.stages.optimization.choice import Outlook, ScoredRecipe, Tolerance, chosen, outlook
+from calibrant.stages.optimization.mixed_precision import excluded
 from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.optimization.sparing import spared
-from calibrant.stages.recommend import Candidate, PairedBootstrap
-from calibrant.studies.optimization.measure import SELECT, Measured, Measurer
+from calibrant.stages.optimization.search_space import searched_recipes
+from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
+from calibrant.studies.optimization.measure import SELECT, Measurer, PartEvaluation
 from calibrant.studies.optimization.model_builder import ModelBuilder
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
-CALIBRATORS_END, LEVERS_END, RANGES_END, TRYING_END, SPARING_END = 0.15, 0.5, 0.6, 0.85, 0.95
-MOST_LEVER_TRIALS = 40
-MEASURED_LEVERS = 3
-MOST_SPARING_TRIALS = 60
-# After so many spared layers a model joins the front.
+CALIBRATORS_END, TECHNIQUES_END, RANGES_END, TRYING_END, MIXED_PRECISION_END = 0.15, 0.5, 0.6, 0.85, 0.95
+MOST_TECHNIQUE_TRIALS = 40
+MEASURED_RECIPES = 3
+MOST_EXCLUSION_TRIALS = 60
+# After so many excluded layers a model joins the front.
 SPARED_POINTS = (1, 2, 4, 8, 16, 32)
 
 
@@ -42,18 +42,18 @@ class Goal:
 class Findings:
     """What a search has measured so far; it may be interrupted between any two of them."""
 
-    baseline: Candidate
-    options: dict[Recipe, Option] = field(default_factory=dict)
+    baseline: ScoredCandidate
+    options: dict[Recipe, ScoredRecipe] = field(default_factory=dict)
     singles: list[Recipe] = field(default_factory=list)
     was_interrupted: bool = False
 
     @property
-    def all(self) -> tuple[Option, ...]:
+    def all(self) -> tuple[ScoredRecipe, ...]:
         """Every model that was measured, in the order of measuring."""
         return tuple(self.options.values())
 
     @property
-    def best_single(self) -> Option:
+    def best_single(self) -> ScoredRecipe:
         """The calibrator that is best on the selecting samples; the first of equals."""
         return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.loss.value)
 
@@ -63,9 +63,9 @@ class Findings:
         return outlook(self.all, self.baseline.metric.whole(self.baseline.score.value))
 
 
-def candidate_of(name: str, measurement: Measured) -> Candidate:
+def candidate_of(name: str, measurement: PartEvaluation) -> ScoredCandidate:
     """A measurement as the bootstrap sees it."""
-    return Candidate(name, 0, measurement.score)
+    return ScoredCandidate(name, 0, measurement.score)
 
 
 class Search:
@@ -85,13 +85,13 @@ class Search:
         self.bootstrap = PairedBootstrap(samples, goal.seed)
 
     def run(self) -> Findings:
-        """Search until the budget is spent, the levers are, or the user interrupts.
+        """Search until the budget or the search space is exhausted, or the user interrupts.
 
         Raises CalibrantError when not even one calibrator could be measured.
         """
         findings = Findings(candidate_of("fp32", self._measurer.measured(None, SELECT)))
         try:
-            for phase in (self._calibrators, self._levers, self._ranges, self._sparing):
+            for phase in (self._calibrators, self._techniques, self._ranges, self._mixed_precision):
                 phase(findings)
         except KeyboardInterrupt:
             if not findings.singles:
@@ -99,7 +99,7 @@ class Search:
             findings.was_interrupted = True
         return findings
 
-    def best(self, findings: Findings) -> Option:
+    def best(self, findings: Findings) -> ScoredRecipe:
         """The model to deploy by what is known."""
         tolerance = Tolerance(self._goal.max_loss, 1 - self._goal.least_int8)
         return chosen(findings.all, tolerance, findings.outlook)
@@ -112,47 +112,47 @@ class Search:
                 self._measure(findings, recipe)
                 findings.singles.append(recipe)
 
-    def _levers(self, findings: Findings) -> None:
+    def _techniques(self, findings: Findings) -> None:
         space = self._builder.space
         names = sorted(space.calibrators, key=lambda name: -self._agreement(Recipe(name)))
-        with self._progress.stage("Levers", MOST_LEVER_TRIALS) as advance:
-            best = searched_levers(
+        with self._progress.stage("Techniques", MOST_TECHNIQUE_TRIALS) as advance:
+            best = searched_recipes(
                 replace(space, calibrators=names),
                 self._counted(advance),
-                self._budget.until(LEVERS_END),
+                self._budget.until(TECHNIQUES_END),
                 self._goal.seed,
-                MOST_LEVER_TRIALS,
+                MOST_TECHNIQUE_TRIALS,
             )
         in_time = self._budget.until(RANGES_END)
-        for recipe in self._watched("Levers on the test samples", best[:MEASURED_LEVERS], MEASURED_LEVERS):
+        for recipe in self._watched("Recipes on the test samples", best[:MEASURED_RECIPES], MEASURED_RECIPES):
             if recipe == best[0] or in_time():
                 self._measure(findings, recipe)
 
     def _ranges(self, findings: Findings) -> None:
         start = self._most_agreeing(findings)
-        ranges = self._builder.mended(start).ranges
+        ranges = self._builder.transformed(start).ranges
         with self._progress.stage("Ranges", 4 * len(ranges[start.calibrator])) as advance:
             improved = improved_ranges(start, ranges, self._counted(advance), self._budget.until(RANGES_END))
         self._measure(findings, improved)
 
-    def _sparing(self, findings: Findings) -> None:
+    def _mixed_precision(self, findings: Findings) -> None:
         start = self._most_agreeing(findings)
-        with self._progress.stage("Sparing", MOST_SPARING_TRIALS) as advance:
+        with self._progress.stage("Mixed precision", MOST_EXCLUSION_TRIALS) as advance:
             recipes = list(
-                spared(
+                excluded(
                     start,
                     self._builder.quantized_macs,
                     self._goal.least_int8,
                     self._counted(advance),
-                    MOST_SPARING_TRIALS,
+                    MOST_EXCLUSION_TRIALS,
                     self._goal.seed,
                     self._budget.until(TRYING_END),
                 )
             )
         points = [recipes[count - 1] for count in SPARED_POINTS if count < len(recipes)] + recipes[-1:]
-        in_time = self._budget.until(SPARING_END)
+        in_time = self._budget.until(MIXED_PRECISION_END)
         # The last one spares as much as is allowed: whatever the time, it is on offer.
-        for recipe in self._watched("Sparing on the test samples", reversed(points), len(points)):
+        for recipe in self._watched("Mixed precision on the test samples", reversed(points), len(points)):
             if recipe == points[-1] or in_time():
                 self._measure(findings, recipe)
 
@@ -163,7 +163,7 @@ class Search:
         if recipe in findings.options:
             return
         found = candidate_of(recipe.key, self._measurer.measured(recipe, SELECT))
-        findings.options[recipe] = Option(
+        findings.options[recipe] = ScoredRecipe(
             recipe=recipe,
             agreement=self._agreement(recipe),
             int8_share=self._builder.int8_share(recipe),
@@ -175,7 +175,9 @@ class Search:
         try:
             return self._measurer.agreement(recipe)
         except CalibrantError as error:
-            self._progress.note(f"{recipe.calibrator} with {', '.join(recipe.levers) or 'no lever'}: {error}")
+            self._progress.note(
+                f"{recipe.calibrator} with {', '.join(recipe.techniques) or 'nothing else'}: {error}"
+            )
             return 0.0
 
     def _counted(self, advance: Callable[[], None]) -> Callable[[Recipe], float]:

@@ -17,7 +17,7 @@ from calibrant.core.schemes import scheme_named
 from calibrant.core.tasks import AUTO
 from calibrant.runtimes import RUNTIMES
 from calibrant.runtimes.options import parsed
-from calibrant.studies.plan import StudySettings, input_shape_of
+from calibrant.studies.plan import RENAMED, StudySettings, input_shape_of
 from calibrant.studies.request import StudyRequest
 from calibrant.studies.trust import require_harmless_runtime, require_packaged_calibrators
 from calibrant.tasks.registry import PROFILE_FILES, option_names, require_family, require_option
@@ -167,17 +167,18 @@ def _calibrators(place: Place | None) -> tuple[str, ...]:
 
 
 def _settings(place: Place | None) -> dict[str, Any]:
-    """Settings that all runs share, checked; keep_float is a list of node names or patterns."""
+    """Settings that all runs share, checked; exclude is a list of node names or patterns."""
     if place is None:
         return {}
-    fields = place.fields((*_SETTINGS, "keep_float", *option_names()))
+    fields = place.fields((*_SETTINGS, "exclude", *RENAMED, *option_names()))
+    fields = {RENAMED.get(name, name): item for name, item in fields.items()}
     values = {
         key: item.count() if key.endswith("limit") else item.of_kind(*_SETTINGS[key])
         for key, item in fields.items()
         if key in _SETTINGS
     }
-    if "keep_float" in fields:
-        values["keep_float"] = tuple(item.text() for item in fields["keep_float"].items())
+    if "exclude" in fields:
+        values["exclude"] = tuple(item.text() for item in fields["exclude"].items())
     if values.pop("race", True) is False:
         values["race_error"] = None
     if options := _options(fields):

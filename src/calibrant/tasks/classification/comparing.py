@@ -57,7 +57,7 @@ def differences_between(
         images=len(rows),
         changed=len(changed),
         broken=int((before.right & ~after.right).sum()),
-        mended=int((after.right & ~before.right).sum()),
+        fixed=int((after.right & ~before.right).sum()),
         moved=1 - float(np.mean([overlap(ours, theirs) for _, ours, theirs in rows])) if rows else 0.0,
         classes=tuple(accuracies[:MOST_CLASSES]),
         flips=tuple(Flip(*flip, images) for flip, images in flips.most_common(MOST_FLIPS)),

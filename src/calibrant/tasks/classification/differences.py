@@ -42,14 +42,14 @@ class ImageChange:
 class ClassificationDifferences:
     """One candidate's classes against the float model's; ``broken``: only the float model is right.
 
-    ``mended``: only the candidate is. ``moved``: the mean total variation distance of the probabilities.
+    ``fixed``: only the candidate is. ``moved``: the mean total variation distance of the probabilities.
     """
 
     calibrator: str
     images: int
     changed: int
     broken: int
-    mended: int
+    fixed: int
     moved: float
     classes: tuple[ClassAccuracy, ...]
     flips: tuple[Flip, ...]
@@ -62,6 +62,6 @@ class ClassificationDifferences:
         worst = self.flips[0]
         return (
             f"{self.changed} of {self.images} images change their class: {self.broken} that were right are "
-            f"wrong, {self.mended} that were wrong are right; most often {worst.reference!r} becomes "
+            f"wrong, {self.fixed} that were wrong are right; most often {worst.reference!r} becomes "
             f"{worst.candidate!r} ({worst.images} images)"
         )

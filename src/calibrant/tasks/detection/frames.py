@@ -15,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 
 from calibrant.core.reading import read_bytes
-from calibrant.core.tasks import Keeper
+from calibrant.core.tasks import ResultCache
 from calibrant.tasks.detection.decode import Frame
 from calibrant.tasks.detection.preprocess import Placement, framed
 from calibrant.tasks.detection.profile import InputProfile
@@ -33,7 +33,7 @@ def fresh_frames(profile: InputProfile, frame: Frame) -> Frames:
     return partial(_fitted, profile, frame)
 
 
-def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
+def kept_frames(profile: InputProfile, frame: Frame, cache: ResultCache) -> Frames:
     """As :func:`fresh_frames`; what was fitted once is kept, by the file's content."""
     fresh = fresh_frames(profile, frame)
     decided_by = json.dumps([asdict(profile), astuple(frame), cv2.__version__, PIL.__version__])
@@ -44,11 +44,11 @@ def kept_frames(profile: InputProfile, frame: Frame, keeper: Keeper) -> Frames:
         except OSError:
             return fresh(path)  # which says what is wrong
         key = f"{hashlib.sha256(content).hexdigest()} {decided_by}"
-        kept = keeper.read(_KIND, key)
+        kept = cache.read(_KIND, key)
         if kept is not None:
             return _unpacked(kept, frame)
         found = fresh(path)
-        keeper.write(_KIND, key, _packed(*found))
+        cache.write(_KIND, key, _packed(*found))
         return found
 
     return fitted

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ModelError
 from calibrant.core.metrics import Metric, Score
-from calibrant.core.tasks import Evaluated, Keeper, Look, Task, Words, sole
+from calibrant.core.tasks import Evaluated, Look, ResultCache, Task, Words, sole
 from calibrant.core.types import Feeds, IntArray, ModelSignature, Session
 from calibrant.tasks.detection.agreement import agreement
 from calibrant.tasks.detection.comparing import detection_differences
@@ -200,10 +200,10 @@ class DetectionTask(Task):
         width, height = getattr(sample, "width", None), getattr(sample, "height", None)
         return 6 * int(width) * int(height) if width and height else 0
 
-    def remembering(self, keeper: Keeper) -> DetectionTask:
-        """The same task, which reads and fits each image once and then finds it with ``keeper``."""
+    def remembering(self, cache: ResultCache) -> DetectionTask:
+        """The same task, which reads and fits each image once and then finds it with ``cache``."""
         task = copy(self)
-        task._frames = kept_frames(self.profile.input, self._frame, keeper)
+        task._frames = kept_frames(self.profile.input, self._frame, cache)
         return task
 
     def digest(self, sample: DetectionSample | CalibrationSample) -> bytes:

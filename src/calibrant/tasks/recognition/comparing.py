@@ -41,7 +41,7 @@ def differences_between(
         candidate_exact=sum(theirs for _, theirs in right),
         changed=sum(ours != theirs for _, _, ours, theirs in rows),
         broken=right.count((True, False)),
-        mended=right.count((False, True)),
+        fixed=right.count((False, True)),
         groups=_groups(rows),
         confusions=_confusions(rows),
         worst_lines=_worst(rows),

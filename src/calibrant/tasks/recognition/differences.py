@@ -49,7 +49,7 @@ class LineDifference:
 class RecognitionDifferences:
     """One candidate's lines against the float model's.
 
-    ``broken``: lines that only the float model reads without an error, ``mended``: that only the candidate
+    ``broken``: lines that only the float model reads without an error, ``fixed``: that only the candidate
     does; ``changed``: all that are read differently. Confusions are what the candidate does more often.
     """
 
@@ -59,7 +59,7 @@ class RecognitionDifferences:
     candidate_exact: int
     changed: int
     broken: int
-    mended: int
+    fixed: int
     groups: tuple[GroupErrors, ...]
     confusions: tuple[Confusion, ...]
     worst_lines: tuple[LineDifference, ...]
@@ -70,7 +70,7 @@ class RecognitionDifferences:
             return f"all {self.lines} lines are read as by the float model"
         told = (
             f"{self.changed} of {self.lines} lines are read differently: {self.broken} that were right are "
-            f"wrong, {self.mended} that were wrong are right"
+            f"wrong, {self.fixed} that were wrong are right"
         )
         if not self.confusions:
             return told

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mending_nets import Net, convolutions, images, inputs_of, outputs_of, values_of
+from transform_nets import Net, convolutions, images, inputs_of, outputs_of, values_of
 
 from calibrant.core.errors import SettingsError
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import FloatArray
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan, quant_plan
+from calibrant.models.onnx.points import QuantPoints, quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.transforms.bias import bias_corrected
-from calibrant.models.onnx.transforms.mended import Mended
+from calibrant.models.onnx.transforms.transformed import Transformed
 
 CALIBRATION = images(count=6)
 
 
-def weights_only(model: Model) -> QuantPlan:
-    return replace(quant_plan(model, TENSORRT), activations=())
+def weights_only(model: Model) -> QuantPoints:
+    return replace(quant_points(model, TENSORRT), activations=())
 
 
 def stored(model: Model) -> Model:
@@ -38,7 +38,7 @@ def means_of(model: Model) -> dict[str, FloatArray]:
     return {name: np.mean([one[name].mean(axis=(0, 2, 3)) for one in seen], axis=0) for name in tensors}
 
 
-def corrected(model: Model) -> Mended:
+def corrected(model: Model) -> Transformed:
     return bias_corrected(model, weights_only(model), TENSORRT.weights, means_of(model))
 
 
@@ -57,8 +57,8 @@ def test_one_layer_is_right_on_average(tmp_path: Path, group: int, bias: bool, s
     net.conv(net.act("Relu", net.conv("x", 8)), 8, group=group, bias=bias, spread=1.0)
     model = net.save(tmp_path / "net.onnx")
     plan = replace(weights_only(model), weights=weights_only(model).weights[1:])
-    mended = bias_corrected(model, plan, TENSORRT.weights, means_of(model)).model
-    before, after = (replace(m, ir=with_qdq(m, plan, {}, TENSORRT)) for m in (model, mended))
+    transformed = bias_corrected(model, plan, TENSORRT.weights, means_of(model)).model
+    before, after = (replace(m, ir=with_qdq(m, plan, {}, TENSORRT)) for m in (model, transformed))
     size = np.abs(next(iter(outputs_of(model, CALIBRATION[0]).values()))).max()
     assert np.abs(shift(after, model)).max() < 1e-5 * size
     assert np.abs(shift(before, model)).max() > 1e-5 * size
@@ -79,11 +79,11 @@ def test_only_the_biases_of_quantized_convolutions_change(tmp_path: Path) -> Non
     value = net.conv(net.act("Relu", net.conv("x", 8, bias=False)), 5)
     model = net.save(tmp_path / "net.onnx")
     before = outputs_of(model, CALIBRATION[0])
-    plan = quant_plan(model, TENSORRT, keep_float=[f"{value}_node"])
-    mended = bias_corrected(model, plan, TENSORRT.weights, means_of(model))
-    assert [change.nodes for change in mended.changes] == [("conv0_node",)]
-    assert str(mended) == "1 corrected"
-    first, second = (node for node in mended.model.ir.graph if node.op_type == "Conv")
+    plan = quant_points(model, TENSORRT, exclude=[f"{value}_node"])
+    transformed = bias_corrected(model, plan, TENSORRT.weights, means_of(model))
+    assert [change.nodes for change in transformed.changes] == [("conv0_node",)]
+    assert str(transformed) == "1 corrected"
+    first, second = (node for node in transformed.model.ir.graph if node.op_type == "Conv")
     assert len(first.inputs) == 3
     assert [value.name for value in second.inputs if value] == ["relu1", "w2", "b2"]
     np.testing.assert_array_equal(outputs_of(model, CALIBRATION[0])[value], before[value])

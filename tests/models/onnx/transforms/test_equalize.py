@@ -9,14 +9,14 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mending_nets import Net, amax_of, assert_same, convolutions, images, inputs_of, outputs_of, values_of
+from transform_nets import Net, amax_of, assert_same, convolutions, images, inputs_of, outputs_of, values_of
 
 from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Range
 from calibrant.models.onnx.model import Model, save_model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.rules import violations
 from calibrant.models.onnx.transforms.equalize import (
@@ -26,14 +26,14 @@ from calibrant.models.onnx.transforms.equalize import (
     equalizing_scales,
     expected_gain,
 )
-from calibrant.models.onnx.transforms.mended import Mended
 from calibrant.models.onnx.transforms.sites import scaling_sites
+from calibrant.models.onnx.transforms.transformed import Transformed
 
 EVERYTHING = Equalization()
 ACTIVATIONS = ("Relu", "LeakyRelu", "SiLU", "HardSwish", "Sigmoid", "MaxPool", "Identity")
 
 
-def mended(model: Model, wanted: Equalization = EVERYTHING) -> Mended:
+def transformed(model: Model, wanted: Equalization = EVERYTHING) -> Transformed:
     nodes = convolutions(model)
     return equalized(model, nodes, amax_of(model, inputs_of(model, nodes), images()), wanted)
 
@@ -56,7 +56,7 @@ def shape_of(act: str) -> dict[str, list[int]]:
 
 def int8_error(model: Model, reference: Model) -> float:
     """The squared error of a model's output in INT8 with MinMax ranges, relative to the float output's."""
-    plan = quant_plan(model, TENSORRT)
+    plan = quant_points(model, TENSORRT)
     tensors = [point.tensor for point in plan.activations]
     amax = {name: float(found.max()) for name, found in amax_of(model, tensors, images()).items()}
     encodings = {name: encoding_of(Range(-high, high), TENSORRT.activations) for name, high in amax.items()}
@@ -100,14 +100,14 @@ def test_equalizing_preserves_the_function(
         )
         value = net.add(value, made) if branch else made
     model = net.save(tmp_path / "net.onnx", opset=14)
-    result = mended(model, Equalization(strength=strength, multiply=multiply)).model
+    result = transformed(model, Equalization(strength=strength, multiply=multiply)).model
     onnx.checker.check_model(onnx_of(result), full_check=True)
     for x in images(seed=seed):
         assert_same(outputs_of(result, x), outputs_of(model, x), 1e-4)
 
 
 def onnx_of(model: Model) -> onnx.ModelProto:
-    path = model.path.with_name("mended.onnx")
+    path = model.path.with_name("transformed.onnx")
     save_model(model.ir, path)
     return onnx.load(path)
 
@@ -116,7 +116,7 @@ def test_the_model_that_was_given_stays_as_it_was(tmp_path: Path) -> None:
     model = separable().save(tmp_path / "net.onnx")
     before = outputs_of(model, images()[0])
     nodes = [node.name for node in model.ir.graph]
-    assert mended(model).changes
+    assert transformed(model).changes
     assert [node.name for node in model.ir.graph] == nodes
     assert_same(outputs_of(model, images()[0]), before, 0)
 
@@ -126,7 +126,7 @@ def test_the_model_that_was_given_stays_as_it_was(tmp_path: Path) -> None:
 
 def test_scales_are_folded_through_what_lets_them_pass_and_multiplied_elsewhere(tmp_path: Path) -> None:
     for act, kind in (("LeakyRelu", "folded"), ("MaxPool", "folded"), ("SiLU", "scaled")):
-        result = mended(separable(act).save(tmp_path / "net.onnx", opset=14))
+        result = transformed(separable(act).save(tmp_path / "net.onnx", opset=14))
         of_inner = [change.kind for change in result.changes if change.tensor != "x"]
         assert of_inner == [kind, kind], act
         multiplied = [node for node in result.model.ir.graph if (node.name or "").endswith("_equalized_Mul")]
@@ -138,7 +138,7 @@ def test_a_tensor_that_others_see_is_not_changed(tmp_path: Path) -> None:
     stem = net.act("Relu", net.conv("x", 8, 3, spread=1.5))
     net.add(stem, net.depthwise(stem))
     model = net.save(tmp_path / "net.onnx")
-    result = mended(model)
+    result = transformed(model)
     assert [change.kind for change in result.changes if change.tensor == stem] == ["scaled"]
     x = images()[0]
     assert_same(values_of(result.model, [stem], x), values_of(model, [stem], x), 1e-5)
@@ -147,7 +147,7 @@ def test_a_tensor_that_others_see_is_not_changed(tmp_path: Path) -> None:
 def test_an_output_of_the_model_is_not_changed(tmp_path: Path) -> None:
     net = separable()
     stem = net.nodes[1].output[0]
-    result = mended(net.save(tmp_path / "net.onnx", stem, net.last))
+    result = transformed(net.save(tmp_path / "net.onnx", stem, net.last))
     assert [change.kind for change in result.changes if change.tensor == stem] == ["scaled"]
 
 
@@ -161,7 +161,7 @@ def test_weights_that_are_shared_are_changed_for_one_reader_only(tmp_path: Path)
     names = {tensor.name: tensor for tensor in net.weights}
     names["w2"].name, names["b2"].name = "shared", "shared_bias"
     model = net.save(tmp_path / "net.onnx")
-    result = mended(model)
+    result = transformed(model)
     assert len(result.changes) >= 2
     assert_same(outputs_of(result.model, images()[0]), outputs_of(model, images()[0]), 1e-4)
 
@@ -183,7 +183,7 @@ def test_only_what_is_wanted_is_equalized(tmp_path: Path) -> None:
     depthwise = {nodes[1]}
 
     def readers(wanted: Equalization) -> set[str]:
-        return {name for change in mended(model, wanted).changes for name in change.nodes}
+        return {name for change in transformed(model, wanted).changes for name in change.nodes}
 
     assert readers(Equalization(strength=0)) == depthwise
     assert readers(Equalization(depthwise=False)).isdisjoint(depthwise)
@@ -200,16 +200,16 @@ def test_only_what_is_wanted_is_equalized(tmp_path: Path) -> None:
 @pytest.mark.parametrize("act", ["LeakyRelu", "SiLU"])
 def test_outlier_channels_cost_less_in_int8(tmp_path: Path, act: str) -> None:
     model = separable(act, spread=2.0, inner_spread=0).save(tmp_path / "depthwise.onnx", opset=14)
-    assert int8_error(mended(model).model, model) < 0.6 * int8_error(model, model)
+    assert int8_error(transformed(model).model, model) < 0.6 * int8_error(model, model)
     model = separable(act, spread=0, inner_spread=2.0).save(tmp_path / "pointwise.onnx", opset=14)
-    assert int8_error(mended(model).model, model) < 0.6 * int8_error(model, model)
+    assert int8_error(transformed(model).model, model) < 0.6 * int8_error(model, model)
 
 
 def test_channels_before_depthwise_convolutions_get_one_range(tmp_path: Path) -> None:
     model = separable(spread=1.0).save(tmp_path / "net.onnx")
     nodes = convolutions(model)
     tensor = inputs_of(model, nodes)[1]
-    amax = amax_of(mended(model, Equalization(strength=0)).model, [tensor], images())[tensor]
+    amax = amax_of(transformed(model, Equalization(strength=0)).model, [tensor], images())[tensor]
     np.testing.assert_allclose(amax, amax.max(), rtol=1e-4)
 
 

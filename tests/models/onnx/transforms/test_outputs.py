@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mending_nets import Net, assert_same, convolutions, images, outputs_of, values_of
+from transform_nets import Net, assert_same, convolutions, images, outputs_of, values_of
 
 from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import FloatArray, Range
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.transforms.outputs import outputs_equalized
 
@@ -34,7 +34,7 @@ def ranges_of(model: Model) -> dict[str, tuple[FloatArray, FloatArray]]:
 
 
 def quantized(model: Model) -> Model:
-    plan = quant_plan(model, ONNXRUNTIME)
+    plan = quant_points(model, ONNXRUNTIME)
     tensors = [point.encoded_as for point in plan.activations]
     seen = [values_of(model, tensors, x) for x in CALIBRATION]
     encodings = {
@@ -56,9 +56,11 @@ def uneven(path: Path) -> Model:
 
 def test_the_float_model_computes_the_same(tmp_path: Path) -> None:
     model = uneven(tmp_path)
-    mended = outputs_equalized(model, convolutions(model), ranges_of(model))
-    assert str(mended) == "2 normalized"
-    assert_same(outputs_of(mended.model, CALIBRATION[0]), outputs_of(model, CALIBRATION[0]), relative=1e-5)
+    transformed = outputs_equalized(model, convolutions(model), ranges_of(model))
+    assert str(transformed) == "2 normalized"
+    assert_same(
+        outputs_of(transformed.model, CALIBRATION[0]), outputs_of(model, CALIBRATION[0]), relative=1e-5
+    )
 
 
 def test_small_channels_keep_their_resolution(tmp_path: Path) -> None:
@@ -66,21 +68,21 @@ def test_small_channels_keep_their_resolution(tmp_path: Path) -> None:
     (name,) = (value.name or "" for value in model.ir.graph.outputs)
     low, high = ranges_of(model)[name]
     smallest = int(np.argmin(high - low))
-    mended = outputs_equalized(model, convolutions(model), ranges_of(model)).model
+    transformed = outputs_equalized(model, convolutions(model), ranges_of(model)).model
 
     def error(found: Model) -> float:
         differences = [outputs_of(found, x)[name] - outputs_of(model, x)[name] for x in CALIBRATION]
         return float(np.square(np.array(differences)[:, 0, smallest]).mean())
 
-    assert error(quantized(mended)) < 0.2 * error(quantized(model))
+    assert error(quantized(transformed)) < 0.2 * error(quantized(model))
 
 
 def test_what_a_clip_behind_it_absorbs_is_left_alone(tmp_path: Path) -> None:
     net = Net()
     net.conv(net.act("Relu", net.conv("x", 8)), 4)
     model = net.save(tmp_path / "net.onnx")
-    mended = outputs_equalized(model, convolutions(model), ranges_of(model))
-    assert [change.tensor for change in mended.changes] == ["conv2"]
+    transformed = outputs_equalized(model, convolutions(model), ranges_of(model))
+    assert [change.tensor for change in transformed.changes] == ["conv2"]
 
 
 def test_ranges_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mending_nets import Net, convolutions, outputs_of, values_of
 from numpy.typing import NDArray
+from transform_nets import Net, convolutions, outputs_of, values_of
 
 from calibrant.core.quantize import dequantized, on_axis, quantized, weight_encoding
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import FloatArray
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan, quant_plan
-from calibrant.models.onnx.transforms.mended import Mended
+from calibrant.models.onnx.points import QuantPoints, quant_points
 from calibrant.models.onnx.transforms.rounding import Moments, rounded_steps, rounded_weights, with_rounded
+from calibrant.models.onnx.transforms.transformed import Transformed
 from calibrant.models.onnx.transforms.weights import is_mendable, weight_of
 from calibrant.models.onnx.transforms.windows import windows_of
 
@@ -84,11 +84,11 @@ def moments_of(model: Model) -> dict[str, Moments]:
     return found
 
 
-def plan_of(model: Model, *keep_float: str) -> QuantPlan:
-    return quant_plan(model, TENSORRT, keep_float)
+def plan_of(model: Model, *exclude: str) -> QuantPoints:
+    return quant_points(model, TENSORRT, exclude)
 
 
-def rounded(model: Model, plan: QuantPlan, moments: dict[str, Moments]) -> Mended:
+def rounded(model: Model, plan: QuantPoints, moments: dict[str, Moments]) -> Transformed:
     found = rounded_weights(model, plan_of(model), TENSORRT.weights, moments)
     return with_rounded(model, plan, found)
 
@@ -104,10 +104,10 @@ def test_what_is_stored_is_what_was_rounded(tmp_path: Path, seed: int, kernel: i
     net = Net(seed)
     net.conv(net.act("Relu", net.conv("x", 8)), 8, kernel, group=group, bias=bool(seed % 2))
     model = net.save(tmp_path / "net.onnx")
-    mended = rounded(model, plan_of(model), moments_of(model))
-    assert str(mended) == "2 rounded"
+    transformed = rounded(model, plan_of(model), moments_of(model))
+    assert str(transformed) == "2 rounded"
     for before, after in zip(
-        filter(is_mendable, model.ir.graph), filter(is_mendable, mended.model.ir.graph), strict=True
+        filter(is_mendable, model.ir.graph), filter(is_mendable, transformed.model.ir.graph), strict=True
     ):
         spec = on_axis(TENSORRT.weights, 0)
         encoding = weight_encoding(weight_of(after), spec)
@@ -121,8 +121,8 @@ def test_a_convolution_gives_the_same_mean_with_less_error(tmp_path: Path) -> No
     net.conv(net.act("Relu", net.conv("x", 8)), 8, 3)
     model = net.save(tmp_path / "net.onnx")
     moments = moments_of(model)
-    mended = rounded(model, plan_of(model, "conv0_node"), moments).model
-    off = error(mended, model)
+    transformed = rounded(model, plan_of(model, "conv0_node"), moments).model
+    off = error(transformed, model)
     assert np.abs(off.mean(axis=(0, 1, 3, 4))).max() < 1e-4 * off.std()
 
 

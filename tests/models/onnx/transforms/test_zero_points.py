@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mending_nets import Net, convolutions, images, inputs_of, outputs_of, values_of
+from transform_nets import Net, convolutions, images, inputs_of, outputs_of, values_of
 
 from calibrant.core.errors import SettingsError
 from calibrant.core.quantize import dequantized, encoding_of, on_axis, quantized, weight_encoding
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.types import Encoding, FloatArray, Range
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import quant_plan
+from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.models.onnx.rules import violations
 from calibrant.models.onnx.transforms.bias import bias_corrected
@@ -43,18 +43,18 @@ def channel_ranges(model: Model) -> dict[str, tuple[FloatArray, FloatArray]]:
 
 def encodings_of(model: Model) -> dict[str, Encoding]:
     ranges = channel_ranges(model)
-    planned = quant_plan(model, TENSORRT).activations
+    planned = quant_points(model, TENSORRT).activations
     spans = {point.tensor: ranges[point.tensor] for point in planned}
     return {name: encoding_of(Range(float(a.min()), float(b.max())), SPEC) for name, (a, b) in spans.items()}
 
 
 def centred_net(model: Model, *, pads: bool = True) -> Centred:
-    return centred(model, quant_plan(model, TENSORRT), channel_ranges(model), pads=pads)
+    return centred(model, quant_points(model, TENSORRT), channel_ranges(model), pads=pads)
 
 
 def settled_net(found: Centred) -> tuple[Model, dict[str, Encoding]]:
-    model = found.mended.model
-    encodings, plan = encodings_of(model), quant_plan(model, TENSORRT)
+    model = found.transformed.model
+    encodings, plan = encodings_of(model), quant_points(model, TENSORRT)
     means = shifted_means(model, found.shifts, {})
     corrected = bias_corrected(model, plan, TENSORRT.weights, means).model
     return settled(corrected, plan, TENSORRT.weights, found.shifts, encodings), encodings
@@ -71,7 +71,7 @@ def with_stored_weights(model: Model) -> Model:
 
 
 def quantized_model(model: Model, encodings: dict[str, Encoding]) -> Model:
-    return replace(model, ir=with_qdq(model, quant_plan(model, TENSORRT), encodings, TENSORRT))
+    return replace(model, ir=with_qdq(model, quant_points(model, TENSORRT), encodings, TENSORRT))
 
 
 def error(found: Model, true: Model) -> float:
@@ -99,7 +99,7 @@ def test_in_float_nothing_changes(tmp_path: Path, seed: int, kernel: int, group:
     model = silu_net(tmp_path / "net.onnx", seed, kernel, group)
     found = centred_net(model)
     assert found.shifts
-    assert_same(found.mended.model, model)
+    assert_same(found.transformed.model, model)
 
 
 @SLOW
@@ -123,7 +123,7 @@ def test_whole_steps_are_undone_for_stored_weights(
 def test_channels_are_in_the_middle_of_the_range(tmp_path: Path) -> None:
     model = silu_net(tmp_path / "net.onnx", 3, 3, 8)
     found = centred_net(model)
-    ranges = channel_ranges(found.mended.model)
+    ranges = channel_ranges(found.transformed.model)
     for shift in found.shifts:
         low, high = ranges[shift.tensor]
         np.testing.assert_allclose(low, -high, atol=1e-5)
@@ -143,9 +143,9 @@ def test_errors_become_smaller_behind_silu(tmp_path: Path) -> None:
 def test_what_stays_in_float_is_undone_for_float_weights(tmp_path: Path) -> None:
     model = silu_net(tmp_path / "net.onnx", 5, 3, 1)
     found = centred_net(model)
-    shifted = found.mended.model
+    shifted = found.transformed.model
     encodings = encodings_of(shifted)
-    spared = quant_plan(shifted, TENSORRT, tuple(convolutions(shifted)))
+    spared = quant_points(shifted, TENSORRT, tuple(convolutions(shifted)))
     assert_same(settled(shifted, spared, TENSORRT.weights, found.shifts, encodings), model)
     assert_same(settled(shifted, spared, TENSORRT.weights, found.shifts, {}), model)
 
@@ -158,7 +158,7 @@ def test_padding_convolutions_are_left_alone_where_asked(
     first = net.act("SiLU", net.conv("x", 8))
     net.conv(net.act("SiLU", net.conv(first, 8, 3)), 4)
     model = net.save(tmp_path / "net.onnx")
-    found = centred_net(model, pads=pads).mended
+    found = centred_net(model, pads=pads).transformed
     assert str(found) == f"{len(expected)} shifted"
     operators = [node.op_type for node in found.model.ir.graph]
     assert operators.count("Pad") == (1 if pads else 0)
@@ -169,7 +169,7 @@ def test_what_is_symmetric_already_is_left_alone(tmp_path: Path) -> None:
     net = Net()
     net.conv("x", 4)
     model = net.save(tmp_path / "net.onnx")
-    assert centred_net(model).mended.changes == ()
+    assert centred_net(model).transformed.changes == ()
 
 
 def test_ranges_of_another_model_are_refused(tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ def test_ranges_of_another_model_are_refused(tmp_path: Path) -> None:
     tensor = inputs_of(model, convolutions(model))[-1]
     ranges = {tensor: (np.zeros(3, np.float32), np.ones(3, np.float32))}
     with pytest.raises(SettingsError, match=r"3 channels were measured of 'mul\d+', which has 8"):
-        centred(model, quant_plan(model, TENSORRT), ranges, pads=True)
+        centred(model, quant_points(model, TENSORRT), ranges, pads=True)

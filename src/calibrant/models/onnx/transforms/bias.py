@@ -17,8 +17,8 @@ import onnx_ir as ir
 from calibrant.core.quantize import on_axis
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan
-from calibrant.models.onnx.transforms.mended import Change, Mended
+from calibrant.models.onnx.points import QuantPoints
+from calibrant.models.onnx.transforms.transformed import Change, Transformed
 from calibrant.models.onnx.transforms.weights import (
     DATA,
     ConstantEditor,
@@ -34,8 +34,8 @@ from calibrant.models.onnx.walk import name_of
 
 
 def bias_corrected(
-    model: Model, plan: QuantPlan, weights: QuantSpec, means: Mapping[str, FloatArray]
-) -> Mended:
+    model: Model, plan: QuantPoints, weights: QuantSpec, means: Mapping[str, FloatArray]
+) -> Transformed:
     """Correct the biases of the convolutions whose weights ``plan`` quantizes under ``weights``.
 
     means: for each activation that they read the mean of every channel, (C,), from calibration of this very
@@ -57,7 +57,7 @@ def bias_corrected(
         editor.set_bias(node, bias_of(node) - surplus)
         largest = float(np.abs(surplus).max(initial=0.0))
         changes.append(Change("corrected", point.tensor, (point.node,), f"by up to {largest:.3g}"))
-    return Mended(replace(model, ir=result), tuple(changes))
+    return Transformed(replace(model, ir=result), tuple(changes))
 
 
 def _mean_surplus(node: ir.Node, spec: QuantSpec, source: str, mean: FloatArray) -> FloatArray:

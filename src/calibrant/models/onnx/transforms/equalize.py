@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from calibrant.core.errors import SettingsError
 from calibrant.core.types import FloatArray
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.transforms.mended import Change, Mended
 from calibrant.models.onnx.transforms.sites import ScalingSite, scaling_sites
+from calibrant.models.onnx.transforms.transformed import Change, Transformed
 from calibrant.models.onnx.transforms.weights import (
     DATA,
     ConstantEditor,
@@ -63,7 +63,7 @@ def equalized(
     nodes: Collection[str],
     amax: Mapping[str, FloatArray],
     wanted: Equalization = Equalization(),
-) -> Mended:
+) -> Transformed:
     """Equalize the activations that the convolutions ``nodes`` (to be quantized) read.
 
     amax: for each such activation the largest magnitude of every channel, (C,), from calibration; those
@@ -82,7 +82,7 @@ def equalized(
     editor = _Editor(result)
     for site, scales, _ in chosen:
         editor.scale(site, scales)
-    return Mended(replace(model, ir=result), tuple(_change(site, gain) for site, _, gain in chosen))
+    return Transformed(replace(model, ir=result), tuple(_change(site, gain) for site, _, gain in chosen))
 
 
 def equalizing_scales(amax: FloatArray, weight_amax: FloatArray, strength: float) -> FloatArray:

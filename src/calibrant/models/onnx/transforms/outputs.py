@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from calibrant.core.types import FloatArray
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.transforms.mended import Change, Mended
+from calibrant.models.onnx.transforms.transformed import Change, Transformed
 from calibrant.models.onnx.transforms.weights import (
     ConstantEditor,
     bias_of,
@@ -34,7 +34,7 @@ ABSORBED_OPS = ("Clip", "Relu")
 
 def outputs_equalized(
     model: Model, nodes: Collection[str], ranges: Mapping[str, tuple[FloatArray, FloatArray]]
-) -> Mended:
+) -> Transformed:
     """Scale and centre by channel what the convolutions ``nodes`` (to be quantized) give.
 
     ranges: for each output the smallest and the largest value of every channel, (C,), from calibration; those
@@ -55,7 +55,7 @@ def outputs_equalized(
         editor.normalize(node, widths, ((low + high) / 2).astype(np.float32))
         why = f"channels {2 * float(widths.min()):.3g} to {2 * float(widths.max()):.3g} wide"
         changes.append(Change("normalized", tensor, (name_of(node),), why))
-    return Mended(replace(model, ir=result), tuple(changes))
+    return Transformed(replace(model, ir=result), tuple(changes))
 
 
 def _half_widths(low: FloatArray, high: FloatArray) -> FloatArray:

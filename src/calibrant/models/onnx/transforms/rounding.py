@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from calibrant.core.quantize import on_axis, weight_encoding
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.models.onnx.model import Model
-from calibrant.models.onnx.points import QuantPlan
-from calibrant.models.onnx.transforms.mended import Change, Mended
+from calibrant.models.onnx.points import QuantPoints
+from calibrant.models.onnx.transforms.transformed import Change, Transformed
 from calibrant.models.onnx.transforms.weights import ConstantEditor, bias_of, groups, is_mendable, weight_of
 from calibrant.models.onnx.walk import name_of
 
@@ -49,7 +49,7 @@ class Rounded:
 
 
 def rounded_weights(
-    model: Model, plan: QuantPlan, weights: QuantSpec, moments: Mapping[str, Moments]
+    model: Model, plan: QuantPoints, weights: QuantSpec, moments: Mapping[str, Moments]
 ) -> dict[str, Rounded]:
     """Weights that storing does not change, for the convolutions whose weights ``plan`` quantizes, by node.
 
@@ -64,7 +64,7 @@ def rounded_weights(
     }
 
 
-def with_rounded(model: Model, plan: QuantPlan, rounded: Mapping[str, Rounded]) -> Mended:
+def with_rounded(model: Model, plan: QuantPoints, rounded: Mapping[str, Rounded]) -> Transformed:
     """The model with these weights where ``plan`` quantizes them; they need no bias correction.
 
     Changes are "rounded".
@@ -80,7 +80,7 @@ def with_rounded(model: Model, plan: QuantPlan, rounded: Mapping[str, Rounded]) 
             editor.set_weight(node, found.weight)
             editor.set_bias(node, bias_of(node) + found.bias_change)
             changes.append(Change("rounded", point.tensor, (point.node,), found.why))
-    return Mended(replace(model, ir=result), tuple(changes))
+    return Transformed(replace(model, ir=result), tuple(changes))
 
 
 def _rounded(node: ir.Node, spec: QuantSpec, moments: Moments) -> Rounded:

@@ -122,4 +122,4 @@ class ConstantEditor:
         if old is not None and old.is_initializer() and len(old.uses()) == 1 and not old.is_graph_output():
             old.const_value = ir.Tensor(np.ascontiguousarray(array, np.float32), name=old.name)
         else:
-            node.replace_input_with(index, self.constant(f"{wish}_mended", array))
+            node.replace_input_with(index, self.constant(f"{wish}_transformed", array))

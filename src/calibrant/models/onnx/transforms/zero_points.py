@@ -18,8 +18,8 @@ from calibrant.core.quantize import on_axis
 from calibrant.core.types import Encoding, FloatArray, QuantSpec
 from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.onnx_passes import with_opset
-from calibrant.models.onnx.points import QuantPlan
-from calibrant.models.onnx.transforms.mended import Change, Mended
+from calibrant.models.onnx.points import QuantPoints
+from calibrant.models.onnx.transforms.transformed import Change, Transformed
 from calibrant.models.onnx.transforms.weights import (
     DATA,
     ConstantEditor,
@@ -54,7 +54,7 @@ class Shift:
 class Centred:
     """A model whose channels were shifted, and the shifts, which ``settled`` makes whole steps."""
 
-    mended: Mended
+    transformed: Transformed
     shifts: tuple[Shift, ...]
 
 
@@ -66,7 +66,7 @@ def half_widths(low: FloatArray, high: FloatArray) -> FloatArray:
 
 def centred(
     model: Model,
-    plan: QuantPlan,
+    plan: QuantPoints,
     ranges: Mapping[str, tuple[FloatArray, FloatArray]],
     *,
     pads: bool,
@@ -95,10 +95,10 @@ def centred(
         centres = ((np.maximum(high, 0) + np.minimum(low, 0)) / 2).astype(np.float32)
         shifts += editor.shift(tensor, readers, -centres)
         changes.append(Change("shifted", tensor, nodes, f"its range is {gain:.2f} of what it was"))
-    return Centred(Mended(replace(model, ir=result), tuple(changes)), tuple(shifts))
+    return Centred(Transformed(replace(model, ir=result), tuple(changes)), tuple(shifts))
 
 
-def shiftable(model: Model, plan: QuantPlan, *, pads: bool) -> dict[str, tuple[str, ...]]:
+def shiftable(model: Model, plan: QuantPoints, *, pads: bool) -> dict[str, tuple[str, ...]]:
     """Activations with the convolutions that can undo a shift of them; tied tensors are left alone."""
     weighted = {point.node for point in plan.weights}
     tied = {name for point in plan.activations if point.tied_to for name in (point.tensor, point.tied_to)}
@@ -125,7 +125,7 @@ def shifted_means(
 
 def settled(
     model: Model,
-    plan: QuantPlan,
+    plan: QuantPoints,
     weights: QuantSpec,
     shifts: Sequence[Shift],
     encodings: Mapping[str, Encoding],

@@ -8,7 +8,7 @@ from typing import Any
 from calibrant.core.metrics import MINIMIZE, Metric
 from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.words import figure, interval, percent, shown, shown_signed
+from calibrant.reports.words import figure, format_change, interval, percent, shown
 from calibrant.studies.optimization.result import Ablation, OptimizationResult, Point
 
 
@@ -29,7 +29,8 @@ def _told(found: OptimizationResult) -> str:
     return (
         f"`{chosen.name}`: {chosen.explanation}. It {metric.change(part.loss.value)} "
         f"(loss {interval(part.loss.low, part.loss.high, metric)}) with {percent(chosen.int8_share)} of the "
-        f"multiply-accumulates in INT8, {shown_signed(gain.value, metric)} against the best calibrator alone "
+        f"multiply-accumulates in INT8, {format_change(gain.value, metric)} against the best calibrator "
+        "alone "
         f"({interval(gain.low, gain.high, metric)}), on {found.report_samples} samples that no choice was "
         "made on."
     )
@@ -94,14 +95,17 @@ def _table(found: OptimizationResult) -> Table:
 def _ablation(found: Sequence[Ablation], metric: Metric) -> Table:
     rows = tuple(
         (
-            Cell(entry.lever),
+            Cell(entry.technique),
             Cell(shown(entry.value, metric), entry.value),
-            Cell(shown_signed(entry.gain.value, metric), entry.gain.value),
+            Cell(format_change(entry.gain.value, metric), entry.gain.value),
             Cell(interval(entry.gain.low, entry.gain.high, metric), entry.gain.low),
         )
         for entry in found
     )
     titles = (f"{metric.column} without it", "what it brings", "95 % interval")
     return Table(
-        "What each lever brings", (Column("lever"), *(Column(t, "number") for t in titles)), rows, True
+        "What each technique brings",
+        (Column("technique"), *(Column(t, "number") for t in titles)),
+        rows,
+        True,
     )

@@ -8,7 +8,7 @@ from calibrant.core.metrics import MINIMIZE, Metric, loss
 from calibrant.reports.html.blocks import Cell, Column, Paragraph, Plot, Section, Table
 from calibrant.reports.html.sections.roles import LOSING, WINNING
 from calibrant.reports.material import Material
-from calibrant.reports.words import figure, interval, percent, short, shown, shown_signed
+from calibrant.reports.words import figure, format_change, interval, percent, short, shown
 from calibrant.studies.diagnosis.result import SwapTest
 
 
@@ -63,7 +63,7 @@ def _total(name: str, role: str, value: float, metric: Metric) -> dict[str, Any]
 
 def _bar(name: str, before: float, after: float, tip: str, metric: Metric) -> dict[str, Any]:
     kind = "gain" if loss(before, after, metric) <= 0 else "loss"
-    text = shown_signed(after - before, metric)
+    text = format_change(after - before, metric)
     return {"name": name, "from": before, "to": after, "kind": kind, "text": text, "tip": f"{tip}: {text}"}
 
 
@@ -89,7 +89,7 @@ def _step_cells(test: SwapTest, metric: Metric) -> list[tuple[Cell, ...]]:
             Cell(figure(step.winning), step.winning),
             Cell(percent(step.clipped, 2), step.clipped),
             Cell(shown(step.value, metric), step.value),
-            Cell(shown_signed(step.gained, metric), step.gained),
+            Cell(format_change(step.gained, metric), step.gained),
             Cell(shown(step.loss.value, metric), step.loss.value),
             Cell(interval(step.loss.low, step.loss.high, metric), step.loss.low),
             Cell(percent(step.explained, 0), step.explained),

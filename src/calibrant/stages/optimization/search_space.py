@@ -1,4 +1,4 @@
-"""Which levers to pull together: a search over their settings, by Optuna's tree-structured Parzen estimator.
+"""Which techniques go together: a search over their settings, by Optuna's tree-structured Parzen estimator.
 
 Source: J. Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011.
 """
@@ -17,22 +17,22 @@ NONE, DEPTHWISE, ALL = "none", "depthwise", "all"
 
 
 @dataclass(frozen=True)
-class LeverSpace:
-    """What the levers may be set to, each setting that mostly serves best first."""
+class SearchSpace:
+    """What techniques may be set to, each setting that mostly serves best first."""
 
     calibrators: Sequence[str]
     zero_points: Sequence[str] = (NOWHERE,)
     float_functions: Sequence[bool] = (False,)
 
 
-def searched_levers(
-    space: LeverSpace,
+def searched_recipes(
+    space: SearchSpace,
     agreement: Callable[[Recipe], float],
     may_go_on: Callable[[], bool],
     seed: int,
     most: int,
 ) -> tuple[Recipe, ...]:
-    """Try at most ``most`` settings of the levers; return them, the one that agrees most first.
+    """Try at most ``most`` settings; return their recipes, the one that agrees most first.
 
     The first settings tried are those that mostly serve; ``seed`` decides what follows them. Stops when
     ``may_go_on`` says no.
@@ -59,10 +59,10 @@ def _new_study(seed: int) -> Any:
     return optuna.create_study(direction="maximize", sampler=sampler)
 
 
-def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
-    """All levers under every calibrator: a range that was too wide no longer is. Then fewer, under the best.
+def _first_settings(space: SearchSpace) -> list[dict[str, Any]]:
+    """All techniques under every calibrator: a range that was too wide no longer is. Then fewer.
 
-    Settings that share their mending stand together: it is what takes most of the time.
+    Settings that share their transforms stand together: they are what takes most of the time.
     """
     full = {
         "equalize": ALL,
@@ -90,8 +90,8 @@ def _first_settings(space: LeverSpace) -> list[dict[str, Any]]:
     return [{**full, **change, "calibrator": name} for change, names in changes for name in names]
 
 
-def _recipe_of(trial: Any, space: LeverSpace) -> Recipe:
-    """The levers of one trial. The settings of an equalization only exist where there is one."""
+def _recipe_of(trial: Any, space: SearchSpace) -> Recipe:
+    """The recipe of one trial. The settings of an equalization only exist where there is one."""
     rounds = trial.suggest_categorical("round_weights", (False, True))
     plain = Recipe(
         trial.suggest_categorical("calibrator", tuple(space.calibrators)),

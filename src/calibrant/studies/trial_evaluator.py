@@ -12,14 +12,14 @@ from calibrant.core.metrics import Evidence, Metric
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Task, Words
 from calibrant.stages.evaluate import Evaluation, Predictions, Predictor
-from calibrant.studies.kept import KeptResults
-from calibrant.studies.workers import Alone, Entrant, Workers
+from calibrant.studies.cached_results import CachedResults
+from calibrant.studies.workers import Alone, ModelToMeasure, Workers
 
 OK, STOPPED, FAILED = "ok", "stopped", "failed"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EvaluationResult:
     """How a measurement ended, and why it did before the end: the model failed, or was beaten.
 
     ``evaluation`` is of the samples at the positions ``seen``, in this order.
@@ -31,7 +31,7 @@ class Outcome:
     reason: str | None = None
 
 
-class TestBench:
+class TrialEvaluator:
     """The test samples, what scores predictions on them, and what is known of them from earlier runs."""
 
     __test__ = False  # for pytest, which takes the name for a test's
@@ -40,7 +40,7 @@ class TestBench:
         self,
         task: Task,
         samples: Sequence[Any],
-        kept: KeptResults,
+        kept: CachedResults,
         progress: Progress,
         workers: Workers | None = None,
     ) -> None:
@@ -64,31 +64,31 @@ class TestBench:
         """Of all samples."""
         return tuple(range(len(self.samples)))
 
-    def evaluation(self, entrant: Entrant) -> Evaluation:
+    def evaluation(self, model: ModelToMeasure) -> Evaluation:
         """A model's score on all samples. Raises RuntimeFailedError when the runtime refuses it."""
         with (
-            self.progress.stage(f"Evaluating {entrant.name}", len(self.samples)) as advance,
-            self.running(entrant) as model,
+            self.progress.stage(f"Evaluating {model.name}", len(self.samples)) as advance,
+            self.running(model) as predictor,
         ):
-            model.run(self.positions, advance)
-            return model.evaluation(self.positions)
+            predictor.run(self.positions, advance)
+            return predictor.evaluation(self.positions)
 
-    def outcome(self, entrant: Entrant) -> Outcome:
+    def outcome(self, model: ModelToMeasure) -> EvaluationResult:
         """As :meth:`evaluation`; a model that fails is an outcome too."""
-        return unless_it_fails(lambda: Outcome(OK, self.evaluation(entrant), self.positions))
+        return unless_it_fails(lambda: EvaluationResult(OK, self.evaluation(model), self.positions))
 
     @contextmanager
-    def running(self, entrant: Entrant) -> Iterator[Predictor]:
-        """A model on the bench: what it predicts is kept, also when it is cut off."""
-        known = self._ahead.get((entrant.name, entrant.key)) or self._kept.predictions(entrant.key)
-        with Predictor(self.workers.predicting(entrant), self._task, self.samples, known) as model:
+    def running(self, model: ModelToMeasure) -> Iterator[Predictor]:
+        """A model under way: what it predicts is cached, also when it is cut off."""
+        known = self._ahead.get((model.name, model.key)) or self._kept.predictions(model.key)
+        with Predictor(self.workers.predicting(model), self._task, self.samples, known) as predictor:
             try:
-                yield model
+                yield predictor
             finally:
                 if self.workers.are_many:
-                    self._ahead[entrant.name, entrant.key] = model.predictions
-                if len(model.predictions.found) > len(known.found):
-                    self._kept.keep_predictions(entrant.key, model.predictions)
+                    self._ahead[model.name, model.key] = predictor.predictions
+                if len(predictor.predictions.found) > len(known.found):
+                    self._kept.keep_predictions(model.key, predictor.predictions)
 
     def on(self, seen: Sequence[int], evaluation: Evaluation) -> Evaluation:
         """An evaluation of all samples as it is on some of them."""
@@ -102,11 +102,11 @@ class TestBench:
         return self._task.evidence([self.samples[position] for position in seen], found)
 
 
-def unless_it_fails(measure: Callable[[], Outcome]) -> Outcome:
+def unless_it_fails(measure: Callable[[], EvaluationResult]) -> EvaluationResult:
     """What ``measure`` returns, or the failed outcome. Raises OutputError, which is no fault of a model."""
     try:
         return measure()
     except OutputError:
         raise
     except CalibrantError as error:
-        return Outcome(FAILED, reason=str(error))
+        return EvaluationResult(FAILED, reason=str(error))

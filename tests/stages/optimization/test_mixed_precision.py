@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibrant.stages.optimization.mixed_precision import excluded, gains
 from calibrant.stages.optimization.recipe import Recipe
-from calibrant.stages.optimization.sparing import gains, spared
 
 MACS = {"big": 900, "head": 40, "stem": 40, "dull": 20}
 WORTH = {"big": 0.5, "head": 0.3, "stem": 0.1, "dull": -0.1}
@@ -11,7 +11,7 @@ TRIALS = 24
 
 
 def agreement(recipe: Recipe) -> float:
-    return 0.4 + sum(WORTH[node] for node in recipe.keep_float)
+    return 0.4 + sum(WORTH[node] for node in recipe.exclude)
 
 
 def always() -> bool:
@@ -19,8 +19,8 @@ def always() -> bool:
 
 
 def layers(least_share: float) -> list[tuple[str, ...]]:
-    found = spared(Recipe("mse"), MACS, least_share, agreement, TRIALS, 0, always)
-    return [recipe.keep_float for recipe in found]
+    found = excluded(Recipe("mse"), MACS, least_share, agreement, TRIALS, 0, always)
+    return [recipe.exclude for recipe in found]
 
 
 def test_layers_are_spared_by_what_they_bring_for_their_cost() -> None:
@@ -34,7 +34,7 @@ def test_the_least_share_holds() -> None:
 
 def test_too_little_time_for_evidence_spares_nothing() -> None:
     calls = iter([True] * 5 + [False])
-    found = spared(Recipe("mse"), MACS, 0.9, agreement, TRIALS, 0, lambda: next(calls))
+    found = excluded(Recipe("mse"), MACS, 0.9, agreement, TRIALS, 0, lambda: next(calls))
     assert not list(found)
 
 
@@ -45,9 +45,9 @@ def test_a_search_repeats_itself() -> None:
         tried.append(recipe)
         return agreement(recipe)
 
-    first = list(spared(Recipe("mse"), MACS, 0.9, noted, TRIALS, 3, always))
+    first = list(excluded(Recipe("mse"), MACS, 0.9, noted, TRIALS, 3, always))
     halfway = len(tried)
-    assert list(spared(Recipe("mse"), MACS, 0.9, noted, TRIALS, 3, always)) == first
+    assert list(excluded(Recipe("mse"), MACS, 0.9, noted, TRIALS, 3, always)) == first
     assert tried[:halfway] == tried[halfway:]
 
 

@@ -23,7 +23,7 @@ LABELS = "labels"
 
 
 @dataclass(frozen=True)
-class Shown:
+class SetLooks:
     """What was seen.
 
     ``candidates`` are the pool's samples (the calibration set's where there is no pool) without those that
@@ -47,7 +47,7 @@ class _Looked:
 _NOTHING = _Looked((), ())
 
 
-def look_at_sets(study: CoverageStudy, progress: Progress) -> Shown:
+def look_at_sets(study: CoverageStudy, progress: Progress) -> SetLooks:
     """Look at every sample of every set once; what a task cannot look at shows nothing.
 
     Raises DataError or RuntimeFailedError.
@@ -61,7 +61,7 @@ def look_at_sets(study: CoverageStudy, progress: Progress) -> Shown:
     same_bits, among = study.opened.definition.same_bits, pool or own
     leaked = {pair.first for pair in _leaks(study, among, test)}
     kept = tuple(index for index, sample in enumerate(among.samples) if sample.id not in leaked)
-    return Shown(
+    return SetLooks(
         _contents(study, own, pool, test) if own.samples else None,
         duplicates_in(own.samples, own.looks, study.task, same_bits) if own.samples else (),
         _leaks(study, own, test),

@@ -1,6 +1,6 @@
 """Which layers to leave in float: what each brings for its cost, weighed many at a time.
 
-Leaving one layer in float changes agreement by less than its noise. Each trial therefore spares a random
+Leaving one layer in float changes agreement by less than its noise. Each trial therefore excludes a random
 third of the layers, so that all trials tell of every layer, in the company of others. Source: H. Hotelling,
 Some Improvements in Weighing and Other Experimental Techniques, 1944.
 """
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from calibrant.stages.optimization.recipe import Recipe
 
-SPARED_SHARE = 1 / 3
+EXCLUDED_SHARE = 1 / 3
 # So many trials say nothing yet.
 FEWEST_TRIALS = 8
 # Strengths of the ridge among which leave-one-out decides.
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 
-def spared(
+def excluded(
     recipe: Recipe,
     macs: Mapping[str, int],
     least_share: float,
@@ -32,7 +32,7 @@ def spared(
 ) -> Iterator[Recipe]:
     """Recipes with one more layer in float each, those that bring most for their cost first.
 
-    macs: by node, of all that is quantized. Layers that bring nothing are not spared. Ends when less than
+    macs: by node, of all that is quantized. Layers that bring nothing are not excluded. Ends when less than
     ``least_share`` of all multiply-accumulates would stay in INT8. Nothing comes when ``may_go_on`` says no
     before enough of the at most ``trials`` are made.
     """
@@ -53,8 +53,8 @@ def spared(
 def gains(plans: NDArray[np.bool_], reached: NDArray[np.float64]) -> NDArray[np.float64]:
     """What each layer brings, by ridge regression.
 
-    plans: (trials, layers), which were spared. reached: (trials,), what that gave. The strength of the ridge
-    is the one under which each trial is told best from the others (leave-one-out).
+    plans: (trials, layers), which were excluded. reached: (trials,), what that gave. The strength of
+    the ridge is the one under which each trial is told best from the others (leave-one-out).
     """
     centred = plans - plans.mean(axis=0)
     target = reached - reached.mean()
@@ -80,13 +80,13 @@ def _weighed(
     seed: int,
     may_go_on: Callable[[], bool],
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which nodes were spared in each trial, (trials, nodes), and the agreement reached, (trials,)."""
+    """Which nodes were excluded in each trial, (trials, nodes), and the agreement reached, (trials,)."""
     random = np.random.default_rng(seed)
     plans, reached = [], []
     for _ in range(trials):
         if not may_go_on():
             break
-        plan = random.random(len(nodes)) < SPARED_SHARE
+        plan = random.random(len(nodes)) < EXCLUDED_SHARE
         reached.append(agreement(recipe.with_float(*np.array(nodes)[plan].tolist())))
         plans.append(plan)
     return np.array(plans, np.bool_), np.array(reached, np.float64)

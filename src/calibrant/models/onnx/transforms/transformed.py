@@ -1,4 +1,4 @@
-"""What a pass returns: the mended model, and an account of what was done to it."""
+"""What a pass returns: the transformed model, and an account of what was done to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Mended:
+class Transformed:
     """A float model after a pass; ``path`` and ``sha256`` still are those of the file it came from."""
 
     model: Model

@@ -1,4 +1,4 @@
-"""Synthetic convolutional networks for the tests of mending, and the channels that they reach."""
+"""Synthetic convolutional networks for the tests of transforms, and the channels that they reach."""
 
 from __future__ import annotations
 

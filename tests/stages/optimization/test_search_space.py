@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-from calibrant.stages.optimization.levers import LeverSpace, searched_levers
 from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
+from calibrant.stages.optimization.search_space import SearchSpace, searched_recipes
 
 NAMES = ("minmax", "mse", "entropy2", "percentile:99.9")
-SPACE = LeverSpace(NAMES, (EVERYWHERE, UNPADDED, NOWHERE), (True, False))
+SPACE = SearchSpace(NAMES, (EVERYWHERE, UNPADDED, NOWHERE), (True, False))
 
 
 def agreement(recipe: Recipe) -> float:
@@ -14,7 +14,7 @@ def agreement(recipe: Recipe) -> float:
 
 
 def test_the_search_finds_what_it_was_not_told() -> None:
-    found = searched_levers(SPACE, agreement, lambda: True, seed=0, most=60)
+    found = searched_recipes(SPACE, agreement, lambda: True, seed=0, most=60)
     assert found[0].calibrator == "percentile:99.9"
     assert found[0].equalize is not None
     assert found[0].equalize.strength == 0.7
@@ -27,7 +27,7 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
         tried.append(recipe)
         return agreement(recipe)
 
-    first = searched_levers(SPACE, noted, lambda: True, seed=3, most=22)
+    first = searched_recipes(SPACE, noted, lambda: True, seed=3, most=22)
     full = Recipe(
         "",
         Equalize(0.7),
@@ -40,14 +40,14 @@ def test_it_begins_with_what_mostly_serves_and_repeats_itself() -> None:
     assert {recipe.zero_points for recipe in tried} == {EVERYWHERE, UNPADDED, NOWHERE}
     assert {recipe.float_functions for recipe in tried} == {True, False}
     assert None in {recipe.equalize for recipe in tried}
-    assert searched_levers(SPACE, agreement, lambda: True, seed=3, most=22) == first
+    assert searched_recipes(SPACE, agreement, lambda: True, seed=3, most=22) == first
     assert list(first) == sorted(first, key=agreement, reverse=True)
 
 
-def test_levers_that_a_scheme_lacks_are_not_pulled() -> None:
-    found = searched_levers(LeverSpace(NAMES), agreement, lambda: True, seed=0, most=30)
+def test_techniques_that_a_scheme_lacks_are_not_used() -> None:
+    found = searched_recipes(SearchSpace(NAMES), agreement, lambda: True, seed=0, most=30)
     assert {(recipe.zero_points, recipe.float_functions) for recipe in found} == {(NOWHERE, False)}
 
 
 def test_time_ends_it() -> None:
-    assert searched_levers(SPACE, agreement, lambda: False, seed=0, most=5) == ()
+    assert searched_recipes(SPACE, agreement, lambda: False, seed=0, most=5) == ()

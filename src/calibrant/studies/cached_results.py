@@ -32,7 +32,7 @@ _STATISTICS, _PREDICTIONS = "statistics", "predictions"
 _PREPARED_SHARE = 1 / 4
 
 
-class KeptResults:
+class CachedResults:
     """Statistics and predictions of this machine, by what decides them.
 
     cache: None keeps nothing.
