@@ -15,6 +15,7 @@ from outcomes import Run
 from toy_detector import detector, saved
 
 from calibrant.cli import main
+from calibrant.studies.plan import StudySettings
 
 
 def study_json(folder: Path) -> dict[str, Any]:
@@ -108,6 +109,14 @@ def test_a_second_run_replaces_the_first_and_nothing_else(study: Run, work: Path
     assert study().code == study("--limit", 30, calibrators="percentile:99.9").code == 0
     assert [trial["calibrator"] for trial in study_json(work / "out")["trials"]] == ["percentile:99.9"]
     assert (work / "out/notes.txt").read_text() == "mine"
+
+
+def test_a_former_name_works_with_a_note(study: Run, work: Path) -> None:
+    outcome = study("--keep-float", "colour")
+    assert outcome.code == 0
+    assert "note: --keep-float is called --exclude now; both work" in outcome.err
+    assert study_json(work / "out")["model"]["kept_float"] == ["colour"]
+    assert StudySettings.from_dict({"keep_float": ["colour"]}).exclude == ("colour",)
 
 
 @pytest.mark.parametrize(

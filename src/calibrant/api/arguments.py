@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -74,10 +73,8 @@ def settings_of(
     deploy: "cache" or "qdq", what the scheme is to predict; None: as the scheme says.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    for former, name in RENAMED.items():
-        if former in given:
-            warnings.warn(f"{former} is called {name} now; both work", DeprecationWarning, stacklevel=3)
-            exclude = given.pop(former)
+    for former in RENAMED.keys() & given.keys():  # the only setting that had another name
+        exclude = given.pop(former)
     for name in given:
         if name not in option_names():
             raise SettingsError(
