@@ -12,7 +12,7 @@ from pathlib import Path
 from calibrant.core.machine import resident_bytes
 from calibrant.core.progress import Progress
 from calibrant.core.reading import read_text
-from calibrant.core.sizes import shown_bytes
+from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.folder import Checkpoint
 from calibrant.models.checkpoint.layers import CheckpointLayer
 
@@ -67,9 +67,9 @@ def streams_fit(needed: MemoryEstimate, limit: int | None, progress: Progress) -
     """Whether streams stay in memory; said beforehand. limit: bytes that the process may use; None: any."""
     total = resident_bytes() + needed.in_memory
     if limit is None or total <= limit:
-        progress.note(f"about {shown_bytes(total)} of memory will be used")
+        progress.note(f"about {format_bytes(total)} of memory will be used")
         return True
-    rest, kept, most = (shown_bytes(size) for size in (total - needed.streams, needed.streams, limit))
+    rest, kept, most = (format_bytes(size) for size in (total - needed.streams, needed.streams, limit))
     progress.note(
         f"about {rest} of memory will be used, and {kept} of streams are kept on disk: together they exceed "
         f"the {most} that are allowed"
