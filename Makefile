@@ -41,7 +41,7 @@ docs-version: $(VENV)/.dev ## keep the pages under VERSION on the local branch g
 	$(BIN)/mike set-default latest
 
 unit: $(VENV)/.dev ## behaviour: pytest on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 format: $(VENV)/.dev ## rewrite the files in the house's style
 	$(BIN)/ruff check --fix

@@ -16,7 +16,7 @@ from calibrant.core.kernel_choice import compiled_kernels_are_there
 from postgresql_cluster import CannotStartError, Cluster, throw_away_cluster
 
 # Machines are shared and kernels may compile on first use: a slow example is no failure, and runs repeat.
-settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("calibrant", deadline=None, derandomize=True, print_blob=True, max_examples=50)
 settings.load_profile("calibrant")
 
 KERNELS = {
@@ -78,11 +78,16 @@ def postgresql() -> Iterator[Cluster]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for what may be absent, so that none escapes the counts below."""
+    """Mark every test that asks for what may be absent, so that none escapes the counts below.
+
+    Files with slow tests come first: with two workers, one that begins last keeps the other waiting.
+    """
     for item in items:
         for needed in ("shared", "postgresql"):
             if needed in getattr(item, "fixturenames", ()):
                 item.add_marker(needed)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

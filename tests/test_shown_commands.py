@@ -39,6 +39,7 @@ def test_a_named_command_exists_with_its_options(words: list[str]) -> None:
     assert [word for word in rest if word.startswith("-") and word not in known] == []
 
 
+@pytest.mark.slow
 def test_the_example_ranks_a_calibrator_of_ones_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

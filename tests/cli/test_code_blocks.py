@@ -139,6 +139,7 @@ def test_python_runs(block: Block) -> None:
     exec(compile(block.text, block.place, "exec"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.commands], ids=lambda b: b.place)
 def test_commands_run(
     block: Block, world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
