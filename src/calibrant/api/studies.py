@@ -38,6 +38,8 @@ from calibrant.studies.memory import allowed_bytes, within_memory
 from calibrant.studies.optimization.goal import GOAL
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import MEASUREMENTS
+from calibrant.studies.pipelines.prepare import PipelineStudy, is_pipeline, open_pipeline
+from calibrant.studies.pipelines.run import run_pipeline
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
 from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
@@ -142,7 +144,7 @@ def study(
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
     with opened(executor) as workers:
-        prepared = open_study(request.absolute() if workers else request, listener, chosen)
+        prepared = _opened_study(request.absolute() if workers else request, listener, chosen)
         how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
@@ -150,7 +152,7 @@ def study(
 def study_in(
     target: Path,
     request: StudyRequest,
-    prepared: Study,
+    prepared: Study | PipelineStudy,
     how: ExecutionOptions,
     progress: Progress,
     clock: Clock | None = None,
@@ -208,7 +210,7 @@ def resume(
                 f"{len(damaged)} files of {folder} are damaged or missing, e.g. {damaged[0]!r}; "
                 "they are made again"
             )
-        prepared = open_study(request, listener, known_calibrators(request.calibrators, own))
+        prepared = _opened_study(request, listener, known_calibrators(request.calibrators, own))
         how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory)
         return _run(prepared, request, folder, how, clock, listener)
 
@@ -227,8 +229,16 @@ def _require_same(
         raise SettingsError(f"{folder} was begun without calibrator {strange[0]}; give study another --out")
 
 
+def _opened_study(
+    request: StudyRequest, progress: Progress, calibrators: Sequence[NamedCalibrator]
+) -> Study | PipelineStudy:
+    """What a request is for, opened and checked. Raises CalibrantError."""
+    opening = open_pipeline if is_pipeline(request) else open_study
+    return opening(request, progress, calibrators)
+
+
 def _run(
-    prepared: Study,
+    prepared: Study | PipelineStudy,
     request: StudyRequest,
     folder: Path,
     how: ExecutionOptions,
@@ -236,17 +246,30 @@ def _run(
     progress: Progress,
 ) -> RankedStudy:
     kept = results_cache(progress) if how.cache else None
-    prepared = within_memory(prepared, allowed_bytes(how.max_memory), progress)
+    allowed = allowed_bytes(how.max_memory)
     try:
         with place_for(folder) as place, kept_request(place, request):
-            result = run_study(prepared, place, progress, kept, how.executor)
+            if isinstance(prepared, PipelineStudy):
+                studies = {
+                    part: within_memory(study, allowed, progress) for part, study in prepared.studies.items()
+                }
+                result = run_pipeline(prepared.with_studies(studies), place, progress, kept, how.executor)
+            else:
+                result = run_study(
+                    within_memory(prepared, allowed, progress), place, progress, kept, how.executor
+                )
     except KeyboardInterrupt:
         way = f"calibrant resume {folder}" if (folder / REQUEST).is_file() else "the same command"
         progress.note(f"{way} goes on from what was measured")
         raise
     result = replace(result, out=str(folder))
     budget = SHARE_OF_STUDY * clock.spent if how.diagnose_budget is None else how.diagnose_budget
-    diagnose_after(prepared, folder, budget, progress)
+    parts = prepared.studies if isinstance(prepared, PipelineStudy) else {}
+    for part, study in parts.items():
+        diagnose_after(study, folder / part, budget / len(parts), progress)
+        accompany(folder / part, progress)
+    if isinstance(prepared, Study):
+        diagnose_after(prepared, folder, budget, progress)
     accompany(folder, progress)
     record_run(folder, progress)
     log_run(how.log, folder, progress)

@@ -78,6 +78,10 @@ class SettingsError(CalibrantError):
     """A setting, name or option does not exist or does not fit."""
 
 
+class NothingQuantizedError(SettingsError):
+    """A scheme quantizes nothing of a model."""
+
+
 class OutputError(CalibrantError):
     """A result cannot be written."""
 

@@ -31,3 +31,21 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Say nothing."""
+
+
+class SayingOnce:
+    """Passes everything on to another listener, but no note a second time."""
+
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+        self._said: set[str] = set()
+
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """As the other listener."""
+        return self._listener.stage(title, total)
+
+    def note(self, text: str) -> None:
+        """Say it, unless it was said."""
+        if text not in self._said:
+            self._said.add(text)
+            self._listener.note(text)

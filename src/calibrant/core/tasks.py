@@ -17,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -59,6 +60,22 @@ class Recognition:
     profile: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     detail: Any = None
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model of several files, as they lie in a folder.
+
+    parts: the ONNX files by the part's name, in the order in which data flows. files: the others by their
+    names, such as tokens and configurations. layout: whose names they have, for people. task: what the
+    folder itself says it is for.
+    """
+
+    path: Path
+    parts: Mapping[str, Path]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    layout: str = ""
+    task: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +148,8 @@ class Task(ABC):
     """A task bound to a model: drives it, reads it, scores it.
 
     ``parts`` are the names of the sessions that it drives: one, called "model", for a model that is one file.
+    ``kept_parts``: those of several parts that run once a sample, on the sample alone or on what others of
+    them give; what they give in float is kept while candidates of later parts are measured.
     ``batch``: how many samples :meth:`drive` may be given at once; 1 where each is run by itself.
     ``needs_reference``: it has no labels, and scores against what the float model predicts for test samples.
     """
@@ -138,6 +157,7 @@ class Task(ABC):
     name: str
     words: Words = Words()
     parts: tuple[str, ...] = (MODEL,)
+    kept_parts: tuple[str, ...] = ()
     batch: int = 1
     needs_reference: bool = False
 
@@ -306,6 +326,16 @@ class TaskDefinition(ABC):
         family: "auto", a family's name or a file that describes one. Raises ModelError (UnknownFamilyError)
         with the reason where it may well be one of this task's and cannot be read.
         """
+
+    def recognise_folder(
+        self, signatures: Mapping[str, ModelSignature], folder: ModelFolder, family: str = AUTO
+    ) -> Recognition | None:
+        """As :meth:`recognise` for a model of several parts, or of one with files beside it.
+
+        signatures: by part. The profile has to tell whatever of the other files decides a prediction.
+        """
+        del signatures, folder, family
+        return None
 
     @abstractmethod
     def open_test(self, source: str, found: Recognition, options: Any, reading: Reading) -> SampleSet:

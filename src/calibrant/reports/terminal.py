@@ -14,6 +14,7 @@ from rich.text import Text
 from calibrant.core.metrics import MINIMIZE, Metric
 from calibrant.core.printable import printable_lines
 from calibrant.reports.material import REPORT
+from calibrant.reports.parts import TITLES, part_rows, parts_in_words
 from calibrant.reports.tables import plain_table
 from calibrant.studies.result import StudyResult, Trial
 
@@ -40,6 +41,9 @@ def print_study(result: StudyResult, console: Console) -> None:
     """Print the ranking, the recommendation, what to run next, and where the files are."""
     console.print(_headline(result))
     console.print(ranking_table(result, console))
+    if result.parts:
+        console.print(_parts_table(result))
+        console.print(Text(parts_in_words(result)))
     for trial in result.ranking:
         if trial.status == "failed" and trial.reason:
             console.print(f"[red]{escape(trial.calibrator)} failed:[/red] {escape(trial.reason)}")
@@ -51,6 +55,15 @@ def print_study(result: StudyResult, console: Console) -> None:
     console.print(_deploy(result))
     if (page := Path(result.out) / REPORT).is_file():
         console.print(f"Report: {escape(str(page))}")
+
+
+def _parts_table(result: StudyResult) -> Table:
+    table = plain_table()
+    for position, title in enumerate(TITLES):
+        table.add_column(title, justify="left" if position in (0, 3) else "right", no_wrap=True)
+    for row in part_rows(result):
+        table.add_row(*map(escape, row))
+    return table
 
 
 def ranking_table(result: StudyResult, console: Console) -> Table:
@@ -156,6 +169,11 @@ def _deploy(result: StudyResult) -> str:
     if trial is None or trial.files is None:
         return f"Files and study.json: {escape(result.out)}"
     folder = Path(result.out)
+    if result.parts:
+        return (
+            f"Deploy the models in {escape(str(folder / trial.files.qdq))} (ONNX with Q/DQ); all files and "
+            f"study.json: {escape(result.out)}"
+        )
     forms = [f"{folder / trial.files.qdq} (ONNX with Q/DQ)"]
     if trial.files.cache:
         forms.append(f"{folder / trial.files.cache} (TensorRT calibration cache, up to TensorRT 10)")

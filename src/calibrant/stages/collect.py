@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
@@ -17,17 +19,25 @@ from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.machine import return_freed_memory
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.core.statistics import Accumulator, TensorStatistics
-from calibrant.core.tasks import Task
+from calibrant.core.tasks import MODEL, Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics
 from calibrant.models.onnx.model import Model, save_model
 from calibrant.models.onnx.points import upper_bounds
 from calibrant.models.onnx.probe import with_outputs
 from calibrant.stages.parallel import in_order, workers_of
-from calibrant.stages.sessions import WatchedSession, drive
+from calibrant.stages.sessions import WatchedSession
 
 # A tensor is anchored by the first sample in which it is not all zero. Until every tensor is, samples run one
 # after the other, but no more than these: a tensor that stays zero takes a fixed anchor.
 ANCHORING_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A float model and the activations whose statistics are wanted of it."""
+
+    model: Model
+    tensors: Sequence[str]
 
 
 def collect(
@@ -44,40 +54,68 @@ def collect(
     Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or an output of the
     first run is NaN.
     """
-    recorder = Recorder(tensors, upper_bounds(model))
+    return collect_parts({MODEL: Observed(model, tensors)}, task, runtime, samples, progress)[MODEL]
+
+
+def collect_parts(
+    parts: Mapping[str, Observed],
+    task: Task,
+    runtime: Runtime,
+    samples: Sequence[Sample],
+    progress: Progress | None = None,
+) -> dict[str, Statistics]:
+    """As :func:`collect` for all parts of a float model, in one run of the whole over ``samples``."""
+    recorders = {part: Recorder(of.tensors, upper_bounds(of.model)) for part, of in parts.items()}
 
     def run(sample: Sample) -> None:
-        recorder.begin(sample)
-        drive(task, watched, sample)
+        for recorder in recorders.values():
+            recorder.begin(sample)
+        task.drive(watched, [sample])
 
-    with ThreadPoolExecutor(1) as background, tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+    with (
+        ThreadPoolExecutor(1) as background,
+        tempfile.TemporaryDirectory(prefix="calibrant-") as folder,
+        ExitStack() as stack,
+    ):
         background.submit(_load_kernels)
-        probed = Path(folder) / model.path.name  # which a runtime names when it refuses
-        save_model(with_outputs(model, tensors), probed)
-        with (
-            runtime.record(probed, tensors, recorder.observe) as session,
-            (progress or Silent()).stage("Calibrating", len(samples)) as advance,
-        ):
-            watched = WatchedSession(session, watch_outputs=recorder.check_first)
-            begun = anchored(recorder, watched, task, samples[:ANCHORING_SAMPLES], advance)
-            recorder.fix_anchors()
-            for _ in in_order(run, samples[begun:], workers_of(session)):
+        sessions = {
+            part: stack.enter_context(_recorded(of, recorders[part], runtime, Path(folder) / part))
+            for part, of in parts.items()
+        }
+        watched = {
+            part: WatchedSession(session, watch_outputs=recorders[part].check_first)
+            for part, session in sessions.items()
+        }
+        with (progress or Silent()).stage("Calibrating", len(samples)) as advance:
+            begun = anchored(tuple(recorders.values()), run, samples[:ANCHORING_SAMPLES], advance)
+            for recorder in recorders.values():
+                recorder.fix_anchors()
+            workers = min(map(workers_of, sessions.values()))
+            for _ in in_order(run, samples[begun:], workers):
                 advance()
-    return Statistics(model.sha256, tuple(sample.id for sample in samples), recorder.statistics())
+    ids = tuple(sample.id for sample in samples)
+    return {
+        part: Statistics(of.model.sha256, ids, recorders[part].statistics()) for part, of in parts.items()
+    }
+
+
+def _recorded(observed: Observed, recorder: Recorder, runtime: Runtime, folder: Path) -> Session:
+    folder.mkdir()
+    probed = folder / observed.model.path.name  # which a runtime names when it refuses
+    save_model(with_outputs(observed.model, observed.tensors), probed)
+    return runtime.record(probed, observed.tensors, recorder.observe)
 
 
 def anchored(
-    recorder: Recorder,
-    session: Session,
-    task: Task,
+    recorders: Sequence[Recorder],
+    run: Callable[[Sample], object],
     samples: Sequence[Sample],
     advance: Advance = lambda: None,
 ) -> int:
     """Run samples one after the other until every tensor is anchored, and say how many that took."""
     begun = 0
-    while begun < len(samples) and not recorder.is_anchored:
-        recorder.begin(samples[begun])
-        drive(task, session, samples[begun])
+    while begun < len(samples) and not all(recorder.is_anchored for recorder in recorders):
+        run(samples[begun])
         advance()
         begun += 1
     return_freed_memory()  # 46 to 84 MiB after opening and the first run (ADR 14)

@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.calibrators import NamedCalibrator
-from calibrant.core.errors import ModelError, SettingsError
+from calibrant.core.errors import ModelError, NothingQuantizedError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
-from calibrant.core.tasks import AUTO, MODEL, Reading, Recognition, SampleSet, Task, TaskDefinition
+from calibrant.core.tasks import (
+    AUTO,
+    MODEL,
+    ModelFolder,
+    Reading,
+    Recognition,
+    SampleSet,
+    Task,
+    TaskDefinition,
+)
 from calibrant.core.types import ModelSignature, QuantizingRuntime, Runtime, Scheme
 from calibrant.models.onnx.model import (
     Model,
@@ -26,10 +35,12 @@ from calibrant.models.onnx.model import (
     signature_of,
     with_fixed_input,
 )
+from calibrant.models.onnx.model_folders import model_folder
 from calibrant.models.onnx.points import pooling_ties, quant_points, require_no_plugins
 from calibrant.models.onnx.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
+from calibrant.stages.parts import KeptOutputs, OtherParts, PartTask
 from calibrant.stages.same_function import require_same_function
 from calibrant.stages.sessions import drive
 from calibrant.studies.candidates import QuantPlan
@@ -43,6 +54,7 @@ from calibrant.tasks.registry import (
     options_from,
     options_to_dict,
     recognised,
+    recognised_folder,
     task_named,
 )
 
@@ -51,12 +63,17 @@ _ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model, what it was taken for, and the options of its task."""
+    """A model, what it was taken for, and the options of its task.
+
+    whole, part: the model of several parts that it is a part of, and which one it is.
+    """
 
     model: Model
     signature: ModelSignature
     recognition: Recognition
     options: Any
+    whole: OpenedParts | None = None
+    part: str = MODEL
 
     @property
     def definition(self) -> TaskDefinition:
@@ -71,9 +88,58 @@ class OpenedModel:
         """Open calibration samples, in order. Raises DataError."""
         return self.definition.open_calibration(source, self.recognition, self.options, reading)
 
-    def task(self, test: SampleSet | None = None) -> Task:
-        """The task for this model; without a test set it can drive it and compare, but not score."""
-        return self.definition.bind({MODEL: self.signature}, self.recognition, self.options, test)
+    def task(self, test: SampleSet | None = None, runtime: str = REFERENCE) -> Task:
+        """The task for this model; without a test set it can drive it and compare, but not score.
+
+        runtime: what runs the other parts, of a model that has several.
+        """
+        if self.whole is None:
+            return self.definition.bind({MODEL: self.signature}, self.recognition, self.options, test)
+        return self.whole.task_of(self.part, test, runtime)
+
+
+@dataclass(frozen=True)
+class OpenedParts:
+    """A model of several parts: each part's model, and what the whole was taken for.
+
+    files: what a runtime opens of each part. outputs: what parts in float gave, kept for all that measure a
+    part in this process.
+    """
+
+    folder: ModelFolder
+    models: Mapping[str, Model]
+    files: Mapping[str, Path]
+    recognition: Recognition
+    options: Any
+    outputs: KeptOutputs
+
+    @property
+    def definition(self) -> TaskDefinition:
+        """What it is for."""
+        return task_named(self.recognition.task)
+
+    def bound(self, test: SampleSet | None) -> Task:
+        """The task for the whole."""
+        signatures = {part: signature_of(model) for part, model in self.models.items()}
+        return self.definition.bind(signatures, self.recognition, self.options, test)
+
+    def part(self, part: str) -> OpenedModel:
+        """One part as a model of its own, whose profile tells what the others are. Raises SettingsError."""
+        if part not in self.models:
+            raise SettingsError(f"{self.folder.path} has no part {part!r}; it has {', '.join(self.models)}")
+        others = {name: model.sha256 for name, model in self.models.items() if name != part}
+        profile = {**self.recognition.profile, "part": part, "others": others}
+        model = self.models[part]
+        found = replace(self.recognition, profile=profile)
+        return OpenedModel(model, signature_of(model), found, self.options, self, part)
+
+    def task_of(self, part: str, test: SampleSet | None = None, runtime: str = REFERENCE) -> PartTask:
+        """The task of one part, while the others run in float."""
+        whole = self.bound(test)
+        beside = {name: file for name, file in self.files.items() if name != part}
+        order = list(self.models)
+        kept = [name for name in whole.kept_parts if order.index(name) < order.index(part)]
+        return PartTask(whole, part, OtherParts(beside, runtime, kept, self.outputs))
 
 
 def open_model(
@@ -82,17 +148,52 @@ def open_model(
     family: str = AUTO,
     input_shape: Sequence[int] | None = None,
     options: Mapping[str, Any] | None = None,
+    part: str = "",
 ) -> OpenedModel:
     """Load a model and recognise what it is for, or take what is named.
 
     family: a name or a file that describes it. input_shape: height and width, for a model that leaves them
-    open. options: the task's own, by name. Raises ModelError, UnknownFamilyError or SettingsError.
+    open. options: the task's own, by name. part: which one, of a folder that holds several; "": the first.
+    Raises ModelError, UnknownFamilyError or SettingsError.
     """
     given = options or {}
+    folder = model_folder(path)
+    if folder is not None:
+        opened = open_parts(folder, task, family, given)
+        return opened.part(part or next(iter(opened.models))) if len(opened.models) > 1 else _sole(opened)
     model = _fixed(load_model(path), input_shape or input_shape_in(given))
     signature = signature_of(model)
     found = _recognised(path, signature, task, family)
     return OpenedModel(model, signature, found, options_from(task_named(found.task), given))
+
+
+def open_parts(
+    folder: ModelFolder, task: str = AUTO, family: str = AUTO, options: Mapping[str, Any] | None = None
+) -> OpenedParts:
+    """Load the parts of a model and recognise what the whole is for, or take what is named.
+
+    Raises ModelError, UnknownFamilyError or SettingsError.
+    """
+    models = {part: load_model(file) for part, file in folder.parts.items()}
+    signatures = {part: signature_of(model) for part, model in models.items()}
+    found = recognised_folder(signatures, folder, task, family)
+    outputs = KeptOutputs()
+    files = {part: _file_to_run(model, outputs.place(f"{part}.onnx")) for part, model in models.items()}
+    chosen = options_from(task_named(found.task), options or {})
+    return OpenedParts(folder, models, files, found, chosen, outputs)
+
+
+def _file_to_run(model: Model, copy: Path) -> Path:
+    if not needs_a_copy(model):
+        return model.path
+    save_model(model.ir, copy)
+    return copy
+
+
+def _sole(opened: OpenedParts) -> OpenedModel:
+    """A model that is one file with others beside it."""
+    model = opened.models[MODEL]
+    return OpenedModel(model, signature_of(model), opened.recognition, opened.options)
 
 
 def open_to_calibrate(
@@ -167,15 +268,15 @@ def require_readable(opened: OpenedModel, plan: QuantPlan, task: Task, sample: A
 def quant_plan(opened: OpenedModel, settings: StudySettings) -> QuantPlan:
     """Where the scheme quantizes this model, which is raised to the opset that the scheme needs.
 
-    Raises SettingsError when it quantizes nothing, NumericsError when a weight is not finite, and ModelError
-    when it cannot be run here or its opset not be raised.
+    Raises NothingQuantizedError when it quantizes nothing, NumericsError when a weight is not finite, and
+    ModelError when it cannot be run here or its opset not be raised.
     """
     scheme = scheme_named(settings.scheme)
     require_no_plugins(opened.model)
     model = raised(opened.model, scheme.min_opset)
     points = quant_points(model, scheme, settings.exclude, settings.keep_head_float)
     if not points.weights:
-        raise SettingsError(
+        raise NothingQuantizedError(
             f"nothing in {opened.model.path.name} is quantized by scheme {scheme.name}: "
             f"no {', '.join(scheme.weight_axis)} with a constant weight is left"
         )
@@ -206,7 +307,7 @@ def prepare_study(
         listener.note(remark)
     for warning in warnings:
         listener.note(warning)
-    task = opened.task(test)
+    task = opened.task(test, settings.runtime)
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
     require_readable(opened, plan, task, calibration.samples[0], collector)
     if task.needs_reference:

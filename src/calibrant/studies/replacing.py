@@ -80,7 +80,7 @@ def _take_place(staged: Path, folder: Path) -> None:
     before = _sound_files(folder)
     new = sorted((path.relative_to(staged) for path in staged.rglob("*") if path.is_file()), key=_rank)
     for name in new:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (staged / name).replace(folder / name)
     old = {*before, RESULT, CHECKSUMS} - {name.as_posix() for name in new}
     for name in (*sorted(old), *(_TOLD_OF_IT if is_another else ())):

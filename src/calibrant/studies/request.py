@@ -30,7 +30,10 @@ READABLE = (1, SCHEMA_VERSION)
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """A study as it was asked for. ``calibrators`` are names; a function's name stands for itself."""
+    """A study as it was asked for. ``calibrators`` are names; a function's name stands for itself.
+
+    ``part``: which one, of a model of several parts whose others stay in float; "": the whole.
+    """
 
     model: str
     calib: str
@@ -42,6 +45,7 @@ class StudyRequest:
     calib_limit: int | None = None
     skip_bad: bool = False
     settings: StudySettings = field(default_factory=StudySettings)
+    part: str = ""
 
     def absolute(self) -> StudyRequest:
         """The same request with paths that hold from any folder."""
@@ -57,6 +61,8 @@ class StudyRequest:
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
         content = asdict(self.absolute())
+        if not self.part:
+            del content["part"]
         return {
             "schema_version": SCHEMA_VERSION,
             **content,
@@ -115,7 +121,12 @@ def open_study(
     chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
     engine = runtime or runtime_named(settings.runtime, progress)
     opened = open_model(
-        Path(request.model), request.task, request.family, settings.input_shape, settings.options
+        Path(request.model),
+        request.task,
+        request.family,
+        settings.input_shape,
+        settings.options,
+        request.part,
     )
     test = opened.test_set(request.data, Reading(request.limit, request.skip_bad))
     calibration = opened.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))

@@ -100,11 +100,12 @@ class TrialFiles:
     """Files to deploy, relative to the run's folder.
 
     ``weights`` is what the Q/DQ model, and others, read their large weights from; it has to lie beside it.
+    ``qdq`` is a folder for a model of several parts, and empty where its parts' files are named elsewhere.
     ``tensorrt_cache`` is what TensorRT's own calibrator wrote; ``evidence`` lets a later comparison be
     paired. None: there is no such file.
     """
 
-    qdq: str
+    qdq: str = ""
     cache: str | None = None
     encodings: str | None = None
     tensorrt_cache: str | None = None
@@ -167,11 +168,41 @@ class Recommended:
 
 
 @dataclass(frozen=True)
+class PartSummary:
+    """One part of a model of several.
+
+    weights: bytes of its weights in float. chosen: the calibrator that it has where all parts are quantized;
+    None: it stays in float, for ``reason``. loss: what that costs while the other parts are in float.
+    saved: what is lost less where all parts but this one are quantized; None: that was not measured.
+    folder: its own study, in the run's folder, which diagnose, optimize and report take; None: there is none.
+    """
+
+    name: str
+    file: str
+    weights: int
+    quantized_nodes: int
+    chosen: str | None = None
+    reason: str | None = None
+    loss: Loss | None = None
+    saved: Loss | None = None
+    folder: str | None = None
+
+    def to_dict(self, metric: Metric) -> dict[str, Any]:
+        """The part as study.json holds it."""
+        losses = {name: getattr(self, name) for name in ("loss", "saved")}
+        return {
+            **asdict(self),
+            **{name: found and loss_to_dict(found, metric) for name, found in losses.items()},
+        }
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A finished study. ``out`` is the folder that holds study.json and the files to deploy.
 
     ``unrecommended`` says why nothing can be recommended although something was measured. ``advice``: what to
-    run next, one line each; :data:`RUN` stands for the folder.
+    run next, one line each; :data:`RUN` stands for the folder. ``parts``: those of a model of several files,
+    in the order in which data flows; a candidate of one is called ``part/calibrator``.
     """
 
     out: str
@@ -189,6 +220,7 @@ class StudyResult:
     task: str = FIRST_TASK
     unrecommended: str | None = None
     advice: tuple[str, ...] = ()
+    parts: tuple[PartSummary, ...] = ()
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
@@ -227,7 +259,7 @@ class StudyResult:
         return {
             "schema_version": SCHEMA_VERSION,
             "units": f"scores and losses: {self.metric.unit or 'as they are'}; latency: milliseconds",
-            **{name: content[name] for name in content if name != "out"},
+            **{name: content[name] for name in content if name not in ("out", "parts")},
             "model": self.model.to_dict(),
             "baseline": self.baseline.to_dict(),
             "trials": [trial.to_dict(self.metric) for trial in self.trials],
@@ -235,6 +267,7 @@ class StudyResult:
             and {**asdict(self.recommended), "tied": list(self.recommended.tied)},
             "warnings": list(self.warnings),
             "advice": list(self.advice),
+            **({"parts": [part.to_dict(self.metric) for part in self.parts]} if self.parts else {}),
         }
 
     @classmethod

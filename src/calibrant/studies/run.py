@@ -72,28 +72,45 @@ class Study:
     calibration_sha256: str = ""
 
 
+@dataclass(frozen=True)
+class Beforehand:
+    """What was measured once for several parts of a model: see run_study.
+
+    seconds: of collecting the statistics.
+    """
+
+    statistics: Statistics
+    baseline: Evaluation
+    seconds: float
+
+
 def run_study(
     study: Study,
     out: Path,
     progress: Progress,
     cache: Cache | None = None,
     executor: Executor | None = None,
+    beforehand: Beforehand | None = None,
 ) -> StudyResult:
     """Run ``study`` and write study.json and each candidate's files into ``out``.
 
     A calibrator or candidate that fails is a failed trial; the study goes on. What earlier runs left in
     ``cache`` is not computed again. executor: who runs the models, with the same results; None: this process.
+    beforehand: what need not be measured here.
     """
     kept = CachedResults(cache, study.task, (study.runtime, study.collector))
-    evaluator = _evaluator(study, kept, progress, executor)
+    evaluator = evaluator_of(study, kept, progress, executor)
     written_as = format_for(study.runtime, study.plan.model.as_given, study.plan.scheme)
     tensors = written_as.tensors(study.plan)
-    statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
+    if beforehand:
+        statistics, collecting = beforehand.statistics, beforehand.seconds
+    else:
+        statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
     with fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
         if study.runtime.name != study.collector.name:
             require_readable(study.collector, float_model, study.task, study.test)
-        baseline = evaluator.evaluation(_float_model(study))
+        baseline = beforehand.baseline if beforehand else evaluator.evaluation(float_model_of(study))
     found = _remarks(study, statistics, baseline)
     for remark in found:
         progress.note(remark)
@@ -142,9 +159,10 @@ def _own_copy(float_model: Path, out: Path) -> list[str]:
     return [name for name in (float_model.name, f"{float_model.name}.data") if (out / name).is_file()]
 
 
-def _evaluator(
+def evaluator_of(
     study: Study, kept: CachedResults, progress: Progress, executor: Executor | None
 ) -> TrialEvaluator:
+    """What a study's models are measured by."""
     if executor is None:
         return TrialEvaluator(kept.remembering(study.task, len(study.test)), study.test, kept, progress)
     workers = Shared(executor, study.task, study.test)
@@ -159,14 +177,6 @@ def _collected(
     progress: Progress,
     executor: Executor | None,
 ) -> Statistics:
-    decided_by = {
-        "model": study.context.model_sha256,
-        "input_shape": study.settings.input_shape,
-        "profile": study.context.profile,
-        "tensors": tensors,
-        "ids": [sample.id for sample in study.calibration],
-        "contents": study.calibration_sha256,
-    }
     observed = observed_model(study.runtime, study.plan.model, study.plan.scheme)
 
     def collected() -> Statistics:
@@ -175,10 +185,25 @@ def _collected(
             return collect(*what, study.collector, study.calibration, progress)
         return collect_by(executor, *what, study.collector.name, study.calibration, out, progress)
 
-    return kept.statistics(decided_by if study.calibration_sha256 else None, collected)
+    return kept.statistics(statistics_decided_by(study, tensors), collected)
 
 
-def _float_model(study: Study) -> ModelToMeasure:
+def statistics_decided_by(study: Study, tensors: Sequence[str]) -> dict[str, Any] | None:
+    """All that decides a study's statistics; None: the samples' contents are not known."""
+    if not study.calibration_sha256:
+        return None
+    return {
+        "model": study.context.model_sha256,
+        "input_shape": study.settings.input_shape,
+        "profile": study.context.profile,
+        "tensors": tensors,
+        "ids": [sample.id for sample in study.calibration],
+        "contents": study.calibration_sha256,
+    }
+
+
+def float_model_of(study: Study) -> ModelToMeasure:
+    """The float model, to be measured."""
     key = study.context.key({}, method="float")
 
     def sent() -> ModelToOpen:

@@ -51,9 +51,9 @@ def with_verdict(
         ),
     )
     usable = {key: losses[key] for key in candidates if not math.isnan(losses[key].value)}
-    why_not = _why_not(reference, usable)
-    if why_not:
-        return replace(result, unrecommended=why_not, advice=_next_after_nothing(result, reference))
+    reason = why_not(reference, usable)
+    if reason:
+        return replace(result, unrecommended=reason, advice=_next_after_nothing(result, reference))
     within = _within(usable, settings.max_loss)
     if not within:
         return _none_within(result, usable, settings.max_loss or 0.0)
@@ -92,7 +92,7 @@ def _within(losses: Mapping[str, Loss], most: float | None) -> list[str]:
     return [key for key, lost in losses.items() if most is None or lost.value <= most]
 
 
-def _why_not(reference: ScoredCandidate, losses: Mapping[str, Loss]) -> str | None:
+def why_not(reference: ScoredCandidate, losses: Mapping[str, Loss]) -> str | None:
     """Why no candidate may be recommended, whatever it loses."""
     metric, value = reference.metric, reference.score.value
     if math.isnan(value):

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 from calibrant.core.errors import ModelError, SettingsError, UnknownFamilyError
 from calibrant.core.from_json import checked_value
 from calibrant.core.metrics import Metric
-from calibrant.core.tasks import AUTO, Reading, Recognition, SampleSet, Task, TaskDefinition
+from calibrant.core.tasks import AUTO, ModelFolder, Reading, Recognition, SampleSet, Task, TaskDefinition
 from calibrant.core.types import ModelSignature
 
 ENTRY_POINT_GROUP = "calibrant.tasks"
@@ -126,6 +126,37 @@ def recognised(signature: ModelSignature, task: str = AUTO, family: str = AUTO) 
     if refusals:
         raise refusals[0]
     raise UnknownFamilyError(_not_of(AUTO, family, signature))
+
+
+def recognised_folder(
+    signatures: Mapping[str, ModelSignature], folder: ModelFolder, task: str = AUTO, family: str = AUTO
+) -> Recognition:
+    """What a model of several files is for: by its parts (auto), or as the folder or the user names it.
+
+    Raises as :func:`recognised`.
+    """
+    named = folder.task if task == AUTO else task
+    require_family(family, named)
+    asked = [d for d in definitions() if not d.is_named_only] if named == AUTO else [task_named(named)]
+    answers, refusals = [], []
+    for definition in asked:
+        try:
+            found = definition.recognise_folder(signatures, folder, family)
+        except ModelError as error:
+            refusals.append(error)
+        else:
+            answers += [found] if found else []
+    if len(answers) > 1:
+        names = " and ".join(answer.task for answer in answers)
+        raise SettingsError(f"{folder.path} may be for {names}; say which, e.g. --task {answers[0].task}")
+    if answers:
+        return answers[0]
+    if refusals:
+        raise refusals[0]
+    whose = "no task knows" if named == AUTO else f"task {named} does not know"
+    raise UnknownFamilyError(
+        f"{whose} a model of these parts: {', '.join(signatures)} ({folder.layout}); see calibrant tasks"
+    )
 
 
 def require_family(family: str, task: str = AUTO) -> None:

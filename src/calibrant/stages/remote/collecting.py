@@ -65,7 +65,12 @@ class FirstShard:
         recorder = Recorder(collection.tensors, collection.bounds)
         with probe.showing(recorder.observe):
             watched = WatchedSession(probe.session, watch_outputs=recorder.check_first)
-            begun = anchored(recorder, watched, collection.task, self.samples.checked(collection.task))
+
+            def run(sample: Sample) -> None:
+                recorder.begin(sample)
+                drive(collection.task, watched, sample)
+
+            begun = anchored((recorder,), run, self.samples.checked(collection.task))
         return _counted(recorder, recorder.fix_anchors(), begun)
 
 

@@ -1,0 +1,1 @@
+"""Models of several files: each part studied while the others run in float, then all of them together."""

@@ -1,0 +1,87 @@
+"""From a folder to a checked study of each of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from calibrant.calibrators import NamedCalibrator, known_calibrators
+from calibrant.core.errors import NothingQuantizedError, SettingsError
+from calibrant.core.progress import Progress, SayingOnce
+from calibrant.core.tasks import Reading
+from calibrant.core.types import Runtime
+from calibrant.models.onnx.model_folders import model_folder
+from calibrant.runtimes import runtime_named
+from calibrant.studies.prepare import OpenedParts, open_parts, prepare_study
+from calibrant.studies.request import StudyRequest
+from calibrant.studies.run import Study
+
+
+@dataclass(frozen=True)
+class PipelineStudy:
+    """The studies of a model's parts, in the order in which data flows; each knows the others in float.
+
+    stays_float: parts in which nothing is quantized, with the reason. max_loss: what the whole may lose.
+    """
+
+    opened: OpenedParts
+    studies: Mapping[str, Study]
+    stays_float: Mapping[str, str]
+    request: StudyRequest
+
+    @property
+    def max_loss(self) -> float | None:
+        """What the whole may lose, in the metric's unit; None: any."""
+        return self.request.settings.max_loss
+
+    def request_of(self, part: str) -> StudyRequest:
+        """What opens the study of one part again."""
+        settings = replace(self.request.settings, max_loss=None)
+        return replace(self.request, part=part, settings=settings)
+
+    def with_studies(self, studies: Mapping[str, Study]) -> PipelineStudy:
+        """The same with other studies of its parts."""
+        return replace(self, studies=studies)
+
+
+def is_pipeline(request: StudyRequest) -> bool:
+    """Whether a request is for all parts of a model that has several. Raises ModelError or DataError."""
+    folder = None if request.part else model_folder(Path(request.model))
+    return folder is not None and len(folder.parts) > 1
+
+
+def open_pipeline(
+    request: StudyRequest,
+    progress: Progress,
+    calibrators: Sequence[NamedCalibrator] | None = None,
+    runtime: Runtime | None = None,
+) -> PipelineStudy:
+    """Open and check every part of a model of several, before any work. Arguments as for open_study.
+
+    Raises CalibrantError.
+    """
+    folder = model_folder(Path(request.model))
+    assert folder is not None
+    settings, notes = request.settings, SayingOnce(progress)
+    if settings.input_shape is not None:
+        raise SettingsError(
+            f"{folder.path} has several parts, each with inputs of its own; leave --input-shape out"
+        )
+    opened = open_parts(folder, request.task, request.family, settings.options)
+    chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
+    engine = runtime or runtime_named(settings.runtime, progress)
+    first = opened.part(next(iter(opened.models)))
+    test = first.test_set(request.data, Reading(request.limit, request.skip_bad))
+    calibration = first.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))
+    own = replace(settings, max_loss=None)
+    studies, stays_float = {}, {}
+    for part in opened.models:
+        try:
+            studies[part] = prepare_study(opened.part(part), calibration, test, chosen, engine, own, notes)
+        except NothingQuantizedError as error:
+            stays_float[part] = str(error)
+            notes.note(f"part {part} stays in float: {error}")
+    if not studies:
+        raise SettingsError(f"nothing in {folder.path} is quantized: {next(iter(stays_float.values()))}")
+    return PipelineStudy(opened, studies, stays_float, request)
