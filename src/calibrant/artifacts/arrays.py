@@ -44,11 +44,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(f"cannot read {path}: {error}; run the study again") from error
 
 
-def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays by name as the bytes of an .npz file."""
+def packed(arrays: Mapping[str, NDArray[Any]], *, is_small: bool = True) -> bytes:
+    """Arrays by name as the bytes of an .npz file, compressed where it is to be small and not quick."""
     content = io.BytesIO()
+    how = zipfile.ZIP_DEFLATED if is_small else zipfile.ZIP_STORED
     # numpy's savez_compressed takes zlib's usual level.
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+    with zipfile.ZipFile(content, "w", how, compresslevel=_LEVEL) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -18,10 +18,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrant.artifacts.arrays import LARGEST, packed, unpacked
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.metrics import Evidence, Metric, Score
+from calibrant.core.reading import read_bytes
 from calibrant.core.tasks import Differences, Evaluated, Look, ResultCache, Task, sole
 from calibrant.core.types import Feeds, Session
+from calibrant.core.writing import write_atomically
 from calibrant.runtimes import runtime_named
 from calibrant.stages.parallel import workers_of
 
@@ -42,8 +45,10 @@ class KeptOutputs:
         path = self._path(key)
         if not path.is_file():
             return None
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            return unpacked(read_bytes(path, LARGEST))
+        except (OSError, ValueError):  # the folder is a temporary one, and may be cleared
+            return None
 
     def keep(self, key: str, outputs: Feeds) -> None:
         """Keep a run's outputs, if there is room."""
@@ -53,10 +58,8 @@ class KeptOutputs:
             if size > self._left or path.is_file():
                 return
             self._left -= size
-        draft = path.with_suffix(f".{threading.get_ident()}")
-        with draft.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **outputs)
-        draft.replace(path)
+        with suppress(OSError):  # a full disk costs time only
+            write_atomically(path, packed(outputs, is_small=False), durably=False)
 
     def place(self, name: str) -> Path:
         """Where a file of this name may be put, for the time being."""

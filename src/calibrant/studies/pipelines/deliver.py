@@ -6,8 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from calibrant.artifacts.store import remove
-from calibrant.core.disk import cannot_write
+from calibrant.artifacts.store import write_bytes
+from calibrant.core.reading import read_bytes
 from calibrant.models.onnx.files import external_files, read_proto
 from calibrant.studies.pipelines.verdict import quantized_parts
 from calibrant.studies.prepare import OpenedParts
@@ -35,21 +35,18 @@ def deliver(result: StudyResult, opened: OpenedParts, out: Path) -> tuple[StudyR
             files = result.trial(f"{part}/{chosen[part]}").files
             assert files is not None
             sources[name] = out / files.qdq
+            if files.weights:  # is named by its content, so that parts do not get in each other's way
+                beside = (Path(name).parent / Path(files.weights).name).as_posix()
+                sources[beside] = out / files.weights
         else:
             sources[name] = model.path
-            for beside in external_files(model.path, read_proto(model.path)):
-                sources[beside.relative_to(opened.folder.path).as_posix()] = beside
+            for data in external_files(model.path, read_proto(model.path)):
+                sources[data.relative_to(opened.folder.path).as_posix()] = data
     for file in opened.folder.files.values():
         if file.is_relative_to(opened.folder.path) and file.stat().st_size <= _LARGEST_BESIDE:
             sources.setdefault(file.relative_to(opened.folder.path).as_posix(), file)
-    try:
-        for name, source in sources.items():
-            target = out / FOLDER / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            remove(target)
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise cannot_write(out / FOLDER, error, "free some space, or give another folder") from error
+    for name, source in sources.items():
+        write_bytes(out / FOLDER / name, read_bytes(source))
     files = replace(trial.files or TrialFiles(), qdq=FOLDER)
     named = tuple(replace(other, files=files) if other is trial else other for other in result.trials)
     return replace(result, trials=named), tuple(f"{FOLDER}/{name}" for name in sources)
