@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from calibrant.cli.exported import TRUST
 from calibrant.cli.task_options import INPUT_SHAPE, TASK
 from calibrant.core.durations import duration_in_seconds
 
@@ -38,7 +39,7 @@ def optional_seconds(context: click.Context, option: click.Parameter, text: str 
     return None if text is None else seconds_of(context, option, text)
 
 
-MODEL = click.argument("model", type=click.Path(path_type=Path))
+MODEL = options(click.argument("model", type=click.Path(path_type=Path)), TRUST)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print only JSON.")
 DATA = click.option(
     "--data", required=True, type=click.Path(path_type=Path),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import click
 
+from calibrant.cli.exported import with_exported_model
 from calibrant.core.auto import AUTO
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class TaskCommand(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse with the options that these arguments ask for."""
+        """Parse with the options that these arguments ask for, and with what they name exported to ONNX."""
+        own = [param for param in self.params if isinstance(param, click.Option) and not param.is_flag]
+        args = with_exported_model(args, {name for option in own for name in option.opts})
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 

@@ -10,8 +10,12 @@ import os
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from calibrant.core.reading import LARGEST_HASHED, opened
+
+_CHUNK = 1 << 20
 _NEW = (
     os.O_WRONLY | os.O_CREAT | os.O_EXCL  # which follows no link
     | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -37,3 +41,12 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, durably: b
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def copy_atomically(source: Path, target: Path) -> None:
+    """Make ``target`` a regular file with the content of ``source``, which is read as any file is.
+
+    Raises OSError as :func:`write_atomically`.
+    """
+    with opened(source, LARGEST_HASHED) as stream:
+        write_atomically(target, iter(partial(stream.read, _CHUNK), b""))

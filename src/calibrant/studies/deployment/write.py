@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calibrant.artifacts.store import output_folder, write_bytes
+from calibrant.core.disk import cannot_write
 from calibrant.core.errors import OutputError, SettingsError
-from calibrant.core.reading import LARGEST_HASHED, opened
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT, TENSORRT_IMPLICIT
 from calibrant.core.types import ConvertingRuntime, Runtime
+from calibrant.core.writing import copy_atomically
 from calibrant.models.onnx.files import external_files, read_proto
 from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.studies.deployment.checks import agreement, finite
@@ -23,7 +23,6 @@ from calibrant.targets.tensorrt.trtexec import trtexec_line
 ENGINE, OPENVINO_IR, ONNX, DEEPSTREAM, TRITON = "engine", "openvino", "onnxruntime", "deepstream", "triton"
 _DEEPSTREAM_CONFIG = "config_infer.txt"
 _BUILD = "build.sh"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,10 @@ def _copied(source: Path, target: Path) -> tuple[str, ...]:
     """
     parts = external_files(source, read_proto(source)) if source.suffix == ".onnx" else ()
     for old, new in ((source, target), *((part, target.with_name(part.name)) for part in parts)):
-        with opened(old, LARGEST_HASHED) as stream:
-            write_bytes(new, iter(partial(stream.read, _CHUNK), b""))
+        try:
+            copy_atomically(old, new)
+        except OSError as error:
+            raise cannot_write(new, error, "choose another folder with --out") from error
     return (target.name, *(part.name for part in parts))
 
 
