@@ -1,4 +1,4 @@
-"""``.pt`` and PaddlePaddle files on the command line: exported by their own command, where the user says so."""
+"""``.pt`` and PaddlePaddle files on the command line: exported by their own command, where they may."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from outcomes import Run
 PROGRAM = """#!{python}
 import json, os, pathlib, shutil, sys
 log = pathlib.Path({log!r})
-log.write_text(json.dumps({{"argv": sys.argv[1:], "files": sorted(os.listdir("."))}}) + "\\n" + (log.read_text() if log.exists() else ""))
+before = log.read_text() if log.exists() else ""
+log.write_text(before + json.dumps({{"argv": sys.argv[1:], "files": sorted(os.listdir("."))}}) + "\\n")
 if {fails!r}:
     sys.exit("no module named torch")
 shutil.copy({model!r}, [a for a in sys.argv if a.endswith(".onnx")][-1] if {names_result!r} else "best.onnx")
