@@ -86,7 +86,7 @@ def _of_pickle(path: Path, trust: Path | None, shape: Sequence[int] | None) -> _
     name = shlex.quote(path.name)
     if trust is None or not _is_same(trust, path):
         raise ModelError(
-            f"{path.name} is a PyTorch checkpoint, and opening one runs what is in it; if you know its maker, "
+            f"{path.name} is a PyTorch checkpoint, and opening one runs what is in it; if you trust it, "
             f"add --trust {shlex.quote(str(path))}, or export it yourself: {_EXPORT.format(name=name)}"
         )
     program = _program("yolo", path, f"export it where it is: {_EXPORT.format(name=name)}")
