@@ -21,8 +21,10 @@ ALLOWED: dict[str, int] = {
     "artifacts/runs_store/migrations/versions/v0002_metrics.py": 8,  # what becomes of it
     "artifacts/runs_store/store.py": 1,  # SQLite's own words
     "cli/commands.py": 2,  # an option of the demo
+    "cli/exported.py": 1,  # what a task calls --input-shape
     "core/errors.py": 1,  # ImageError, which users catch by this name
     "executors/answers.py": 1,  # a package whose version decides figures
+    "models/onnx/exporting.py": 5,  # a vendor's command, with its words
     "models/onnx/files.py": 1,  # how a vendor's file is exported
     "models/onnx/model.py": 1,
     "stages/optimization/search_space.py": 10,  # the name of an Optuna function
