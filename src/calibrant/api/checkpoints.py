@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibrant.api.arguments import Calibrators, PathLike, chosen_calibrators, new_run_folder
 from calibrant.artifacts.store import output_folder
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.reading import read_text
 from calibrant.models.checkpoint.folder import is_checkpoint as _is_checkpoint
 from calibrant.models.checkpoint.folder import open_checkpoint
 from calibrant.studies.checkpoints.inspection import CheckpointInspection, inspect_checkpoint_folder
-from calibrant.studies.checkpoints.recipes import mixed_formats, recipes_named
+from calibrant.studies.checkpoints.recipes import (
+    default_formats,
+    mixed_formats,
+    quantized_layers,
+    recipes_named,
+)
 from calibrant.studies.checkpoints.result import CheckpointStudy
 
 if TYPE_CHECKING:
+    from calibrant.studies.checkpoints.coverage import CheckpointCoverage
+    from calibrant.studies.checkpoints.diagnosis import CheckpointDiagnosis
     from calibrant.studies.checkpoints.run import CheckpointStudyPlan
 
 MOST_TOKENS = 2048
@@ -129,6 +138,113 @@ def optimize_checkpoint(
     budget = Budget(bits, None if gb is None else int(gb * 1e9), max_kl)
     with output_folder(_target(model, out, plan)) as made:
         return optimize_checkpoint_bits(plan, budget, made, progress or Silent())
+
+
+def diagnose_checkpoint(
+    model: PathLike,
+    calib: str,
+    data: str,
+    *,
+    out: PathLike | None = None,
+    methods: str | None = None,
+    formats: str | None = None,
+    calibrators: Calibrators = "minmax",
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    tokens: int = MOST_TOKENS,
+    seed: int = 0,
+    write: bool = True,
+    device: str = "cpu",
+    max_memory: str | None = None,
+    progress: Progress | None = None,
+) -> CheckpointDiagnosis:
+    """Say why a way to quantize a checkpoint loses, and measure what may mend it.
+
+    methods, formats: one of each (default ``rtn`` and INT4). Loss by block, layer, expert and channel;
+    outlier channels; rounding against clipping; what a block adds against what it was handed; weights, inputs
+    and cached keys and values apart. Remedies are measured end to end beside it; the best is recommended and
+    written. Writes diagnosis.json and study.json into ``out`` (default ``runs/<model>-diagnosis-<time>``).
+    Other arguments and what is raised: as for study_checkpoint.
+    """
+    with _needing_llm():
+        from calibrant.studies.checkpoints.diagnosis import diagnose_checkpoint_plan
+    folder = Path(model)
+    chosen = formats or default_formats(quantized_layers(folder))[0]
+    plan = _plan(
+        folder, calib, data, methods or "rtn", chosen, calibrators, None, limit, calib_limit, tokens, seed
+    )
+    plan = replace(plan, write=write, device=device, memory=_allowed_bytes(max_memory))
+    target = Path(out) if out is not None else new_run_folder(f"{folder.resolve().name}-diagnosis")
+    with output_folder(target) as made:
+        return diagnose_checkpoint_plan(plan, made, progress or Silent())
+
+
+def is_checkpoint_study(run: PathLike) -> bool:
+    """Whether a folder holds the study of a checkpoint."""
+    return _study_of(Path(run)).get("kind") == "checkpoint"
+
+
+def diagnosed_in(run: PathLike, losing: str | None = None) -> dict[str, Any]:
+    """Arguments of diagnose_checkpoint for a candidate of a checkpoint's study: ``losing``, or the worst.
+
+    Raises SettingsError for a name that is none of its recipes'.
+    """
+    found = _study_of(Path(run))
+    recipes = {
+        trial["name"]: trial for trial in found.get("trials", ()) if "format" in trial.get("recipe", {})
+    }
+    name = losing or max(recipes, key=lambda each: recipes[each]["loss"]["value"], default="")
+    if name not in recipes:
+        raise SettingsError(f"{run} has no recipe called {name!r}; there are {', '.join(recipes) or 'none'}")
+    recipe, settings = recipes[name]["recipe"], found["settings"]
+    told = {
+        "model": Path(found["model"]["path"]),
+        "calib": found["data"]["calibration"],
+        "data": found["data"]["dataset"],
+        "methods": recipe["method"],
+        "formats": recipe["format"],
+        "calibrators": recipe.get("calibrator"),
+        **{key: settings.get(key) for key in ("limit", "calib_limit", "tokens")},
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _study_of(run: Path) -> dict[str, Any]:
+    """study.json of a run; empty where there is none that can be read."""
+    try:
+        found = json.loads(read_text(run / "study.json"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def cover_checkpoint(
+    model: PathLike,
+    calib: str,
+    data: str,
+    *,
+    out: PathLike | None = None,
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    tokens: int = MOST_TOKENS,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> CheckpointCoverage:
+    """Say what calibration texts reach of what test texts use: experts, slices, ranges of inputs.
+
+    Experts that were never or hardly reached are weighted by the test set's traffic; the fewest calibration
+    documents that reach all of them as well are written as calib-covering.jsonl. Writes coverage.json into
+    ``out`` (default ``runs/<model>-coverage-<time>``). Arguments and what is raised: as for study_checkpoint.
+    """
+    with _needing_llm():
+        from calibrant.studies.checkpoints.coverage import cover_checkpoint as cover
+        from calibrant.studies.checkpoints.data import TextSettings, open_data
+    folder = Path(model)
+    checkpoint = open_checkpoint(folder)
+    texts = open_data(folder, TextSettings(str(calib), str(data), limit, calib_limit, tokens))
+    target = Path(out) if out is not None else new_run_folder(f"{folder.resolve().name}-coverage")
+    with output_folder(target) as made:
+        return cover(checkpoint, texts, device, made, progress or Silent())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from calibrant.cli.options import options
-from calibrant.cli.output import is_terminal, print_json, progress_of
+from calibrant.cli.output import is_terminal, print_json, progress_of, say
 
 
 def _named_folders(
@@ -67,6 +67,8 @@ BUDGETS = options(
     _DEVICE,
     _WRITE,
 )  # fmt: skip
+ONE_CANDIDATE = options(_METHODS, _FORMATS, _TOKENS, _DEVICE, _WRITE)
+REACH = options(_TOKENS, _DEVICE)
 _OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "device", "write", "bits", "gb", "max_kl")
 _SHARED = ("model", "calib", "data", "out", "limit", "calib_limit", "seed")
 _NOTHING_RECOMMENDED = 4
@@ -75,6 +77,20 @@ _NOTHING_RECOMMENDED = 4
 def is_checkpoint(model: Path) -> bool:
     """Whether MODEL is a checkpoint's folder."""
     return model.is_dir() and (model / "config.json").is_file()
+
+
+def is_checkpoint_study(run: Path) -> bool:
+    """Whether a folder holds the study of a checkpoint."""
+    from calibrant.api.checkpoints import is_checkpoint_study as is_one
+
+    return is_one(run)
+
+
+def diagnosed_in(run: Path, losing: str | None) -> dict[str, Any]:
+    """Settings that diagnose a candidate of a checkpoint's study; None: the worst."""
+    from calibrant.api.checkpoints import diagnosed_in as found
+
+    return found(run, losing)
 
 
 def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
@@ -109,19 +125,51 @@ def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Allocate a checkpoint's bits and show what was measured."""
     from calibrant.api import checkpoints
 
+    _measure(checkpoints.optimize_checkpoint, settings, _SHARED, as_json)
+
+
+def diagnose_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
+    """Take a candidate apart and show its causes and remedies."""
+    from calibrant.api import checkpoints
+
+    taken = (*_SHARED, "calibrators", "max_memory")
+    found = _worked(checkpoints.diagnose_checkpoint, settings, taken, as_json)
+    if as_json:
+        print_json({"out": found.study.out, **found.to_dict()})
+        return
+    from calibrant.reports.checkpoints import print_checkpoint_study
+    from calibrant.reports.terminal import console_for
+
+    say("\n".join((*found.lines(), "")))
+    print_checkpoint_study(found.study, console_for(is_terminal(sys.stdout)))
+
+
+def cover_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
+    """Show what calibration reaches."""
+    from calibrant.api import checkpoints
+
+    found = _worked(checkpoints.cover_checkpoint, settings, _SHARED[:-1], as_json)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        say("\n".join((*found.lines(), f"coverage.json: {found.out}")))
+
+
+def _worked(work: Callable[..., Any], settings: dict[str, Any], taken: tuple[str, ...], as_json: bool) -> Any:
+    """Do the work with those settings that are given; others that were given are refused."""
+    names = (*taken, *_OF_CHECKPOINTS)
+    _refuse_others(settings, names)
     if not (settings.get("calib") and settings.get("data")):
         raise click.UsageError("A checkpoint needs --calib and --data.")
-    _measure(checkpoints.optimize_checkpoint, settings, _SHARED, as_json)
+    with progress_of(quiet=as_json) as progress:
+        given = {name: settings[name] for name in names if settings.get(name) is not None}
+        return work(progress=progress, **given)
 
 
 def _measure(
     work: Callable[..., Any], settings: dict[str, Any], taken: tuple[str, ...], as_json: bool
 ) -> None:
-    _refuse_others(settings, (*taken, *_OF_CHECKPOINTS))
-    names = (*taken, *_OF_CHECKPOINTS)
-    wanted = {name: settings[name] for name in names if settings.get(name) is not None}
-    with progress_of(quiet=as_json) as progress:
-        result = work(progress=progress, **wanted)
+    result = _worked(work, settings, taken, as_json)
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:

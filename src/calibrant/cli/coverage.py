@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from calibrant.cli.checkpoints import REACH, cover_checkpoint, is_checkpoint, without_recipes
 from calibrant.cli.options import (
     CALIB,
     CALIBRATORS,
@@ -29,7 +30,7 @@ from calibrant.cli.task_options import TaskCommand
               help="Labelled test set to compare with, and to measure on.")  # fmt: skip
 @click.option("--pool", metavar="SAMPLES",
               help="Samples to choose from, as for --calib [default: those of --calib].")  # fmt: skip
-@options(CALIBRATORS, INPUT, PLACEMENT, JSON)
+@options(CALIBRATORS, INPUT, PLACEMENT, REACH, JSON)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test samples.")
 @click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
               help="Random orders of the calibration set.")  # fmt: skip
@@ -40,9 +41,16 @@ from calibrant.cli.task_options import TaskCommand
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the first shuffle.")  # fmt: skip
 def coverage(as_json: bool, model: Path | None, model_option: Path | None, **settings: Any) -> None:
-    """Examine the calibration samples of MODEL: do they represent, how many are enough, which ones."""
+    """Examine the calibration samples of MODEL: do they represent, how many are enough, which ones.
+
+    Of a checkpoint (a folder with config.json and safetensors): which experts they reach.
+    """
     from calibrant import api
 
+    if model is not None and is_checkpoint(model):
+        cover_checkpoint({**settings, "model": model, "model_option": model_option}, as_json)
+        return
+    settings = without_recipes(settings)
     given_models = [path for path in (model, model_option) if path is not None]
     if len(given_models) != 1:
         raise click.UsageError("Give one model: calibrant coverage MODEL --calib SAMPLES.")

@@ -24,7 +24,7 @@ from calibrant.core.types import FloatArray
 from calibrant.models.checkpoint.architecture import Architecture, Block
 from calibrant.models.checkpoint.batches import Batch, batches_of
 from calibrant.models.checkpoint.caching import BlockCache, CacheObserver, CacheStatistics
-from calibrant.models.checkpoint.crossing import ExpertCounts
+from calibrant.models.checkpoint.crossing import ExpertCounts, Watcher
 from calibrant.models.checkpoint.keeping import (
     DiskStream,
     Stream,
@@ -357,7 +357,7 @@ def advance(
     number: int,
     batches: Sequence[Batch],
     stream: Stream,
-    watch: InputObserver | None = None,
+    watch: Watcher | None = None,
     counts: ExpertCounts | None = None,
     cache: BlockCache | None = None,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +28,7 @@ class Candidate:
 
     recipes: by the layer's name; layers that read the same inputs have the same one. weights: where norms are
     looked up, into which scales of inputs are folded. writer: is given every quantized layer; None: none is
-    kept.
+    kept. watch: is shown each weight, scaled as it was rounded, and what it became.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class Candidate:
         recipes: Mapping[str, Recipe],
         weights: Weights,
         writer: CheckpointWriter | None = None,
+        watch: Callable[[str, FloatArray, Encoded], None] | None = None,
     ) -> None:
         self._name, self._recipes, self._weights, self._writer = name, recipes, weights, writer
+        self._watch = watch
 
     @property
     def name(self) -> str:
@@ -58,6 +60,9 @@ class Candidate:
         method = self._method(recipe, statistics, norm)
         encoded, scale = _encoded(method, fitting, recipe.formats.weights, statistics)
         fold = folded(self._weights, norm, scale) if norm is not None and scale is not None else None
+        if self._watch is not None:
+            for name, each in encoded.items():
+                self._watch(name, fitting[name] if scale is None else fitting[name] * scale, each)
         return {name: self._product(name, each, statistics, fold) for name, each in encoded.items()}
 
     def cache(self, block: str, statistics: CacheStatistics | None, *, is_latent: bool) -> BlockCache | None:

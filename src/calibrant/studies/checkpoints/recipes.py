@@ -91,10 +91,14 @@ def default_formats(layers: Sequence[CheckpointLayer]) -> tuple[str, ...]:
     return (f"w4a16-g{group}" if group else "w4a16-channel", "w8a8", "fp8")
 
 
+def quantized_layers(folder: Path) -> list[CheckpointLayer]:
+    """The layers of a checkpoint that are quantized. Raises ModelError."""
+    return [layer for layer in layers_of(open_checkpoint(folder)) if layer.role in QUANTIZABLE]
+
+
 def mixed_formats(folder: Path) -> str:
     """Formats of weights that layers of a model may have, from small to large. Raises ModelError."""
-    layers = [layer for layer in layers_of(open_checkpoint(folder)) if layer.role in QUANTIZABLE]
-    four = default_formats(layers)[0]
+    four = default_formats(quantized_layers(folder))[0]
     return f"{four.replace('w4', 'w3')},{four},w8a16"
 
 
