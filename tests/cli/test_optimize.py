@@ -34,7 +34,7 @@ def test_the_best_model_is_found_told_and_written(optimize: Run, work: Path) -> 
     answer = optimize()
     assert (answer.code, answer.err) == (0, "")
     assert "chosen on 15 samples, reported on 15 others" in answer.out
-    assert "Use the optimized model: it loses 0.0 points" in answer.out
+    assert "it loses 0.0 points of mAP" in answer.out
     found = content_of(work / "best")
     assert found["schema_version"] == 2
     assert found["is_met"]
@@ -142,6 +142,28 @@ def test_a_studys_folder_knows_model_and_data(study: Run, run: Run, work: Path) 
 )
 def test_bad_input_is_told_in_one_line(optimize: Run, options: tuple[str, ...], words: str) -> None:
     assert words in optimize(*options).error
+
+
+def test_a_budget_that_bought_nothing_says_so(optimize: Run, work: Path) -> None:
+    answer = optimize("--budget", "1s", calibrators="minmax")
+    found = content_of(work / "best")
+    words = " ".join(answer.out.split())
+    assert ("bought nothing" in words) == (found["gain_over_single"]["low"] <= 0)
+    assert "optimized.qdq.onnx (ONNX with Q/DQ)" in words
+    assert "(TensorRT calibration cache and its float model, up to TensorRT 10)" in words
+
+
+def test_a_float_model_that_finds_nothing_is_not_optimized(optimize: Run, work: Path) -> None:
+    labels = next((work / "test").glob("*.json"))
+    content = json.loads(labels.read_text("utf-8"))
+    for found in content["annotations"]:
+        found["bbox"] = [0, 0, 2, 2]
+    labels.write_text(json.dumps(content), "utf-8")
+    answer = optimize()
+    assert answer.code == 4
+    assert "the float model itself has only" in answer.err
+    assert "calibrant inspect" in answer.err
+    assert not (work / "best" / "optimization.json").exists()
 
 
 def test_a_model_alone_lacks_its_data(run: Run) -> None:

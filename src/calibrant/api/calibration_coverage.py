@@ -16,6 +16,7 @@ from calibrant.api.arguments import (
 )
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
+from calibrant.core.durations import seconds_of
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
@@ -33,7 +34,7 @@ def coverage(
     out: PathLike | None = None,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     shuffles: int = 5,
-    budget: float = 300.0,
+    budget: float | str = 300.0,
     task: str = AUTO,
     family: str = AUTO,
     limit: int | None = None,
@@ -73,7 +74,7 @@ def coverage(
                 seed=seed,
             ),
             shuffles,
-            budget,
+            seconds_of(budget, may_be_zero=True),
         ),
         task,
         family,

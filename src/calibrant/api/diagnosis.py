@@ -1,10 +1,11 @@
-"""Why candidates lose: a finished study diagnosed."""
+"""What a candidate of a finished study loses, and why."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from calibrant.api.arguments import PathLike
+from calibrant.core.durations import seconds_of
 from calibrant.core.progress import Progress, Silent
 from calibrant.reports.files import accompany
 from calibrant.studies.diagnosis.of_run import diagnose_run
@@ -16,17 +17,20 @@ def diagnose(
     *,
     losing: str | None = None,
     winning: str | None = None,
-    budget: float | None = 300.0,
+    budget: float | str | None = 300.0,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """Say which tensors, layers and images cost a study's candidates their accuracy, and what helps.
+    """Explain what a candidate of a study loses: which tensors, layers and samples, and what helps.
 
-    run: the folder that study wrote; its model and images have to be where they were. losing, winning:
-    calibrators to hold against each other (default: the worst and the recommended one). budget: seconds, the
-    cheapest evidence first; None: no limit. Writes diagnosis.json into the folder, and its report again.
-    Raises CalibrantError.
+    run: the folder that study wrote; its model and samples have to be where they were.
+    losing: the calibrator to explain; None: the recommended one, against FP32.
+    winning: the calibrator to compare it with; None: the recommended one.
+    budget: seconds, or text such as "90s" or "5m"; the cheapest evidence comes first. None: no limit.
+    progress: what is told while it works; None: nothing.
+    Writes diagnosis.json into the folder, and its report again. Raises CalibrantError.
     """
     listener = progress or Silent()
-    found = diagnose_run(Path(run), listener, losing, winning, budget)
+    seconds = None if budget is None else seconds_of(budget)
+    found = diagnose_run(Path(run), listener, losing, winning, seconds)
     accompany(Path(run), listener)
     return found

@@ -17,6 +17,7 @@ from calibrant.api.arguments import (
 from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
+from calibrant.core.durations import seconds_of
 from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress, Silent
@@ -24,7 +25,6 @@ from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import MLflowLog, log_at, log_run
 from calibrant.studies.optimization.apply import MadeModel, follow_recipe
-from calibrant.studies.optimization.budget import seconds_of
 from calibrant.studies.optimization.goal import read_goal
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import RESULT, run_optimization
@@ -42,7 +42,7 @@ def optimize(
     *,
     out: PathLike | None = None,
     max_loss: float | None = None,
-    budget: str = "10m",
+    budget: float | str = "10m",
     least_int8: float = 95.0,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     task: str = AUTO,

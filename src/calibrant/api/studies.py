@@ -23,6 +23,7 @@ from calibrant.artifacts.checksums import damaged_files
 from calibrant.artifacts.store import occupied, output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
+from calibrant.core.durations import seconds_of
 from calibrant.core.errors import SettingsError
 from calibrant.core.executor import Executor
 from calibrant.core.progress import Progress, Silent
@@ -84,7 +85,7 @@ def study(
     race: bool = True,
     race_error: float = 0.01,
     cache: bool = True,
-    diagnose_budget: float | None = None,
+    diagnose_budget: float | str | None = None,
     executor: str | None = None,
     max_memory: str | None = None,
     mlflow: str | None = None,
@@ -145,7 +146,7 @@ def study(
     require_free(target, request, overwrite)
     with opened(executor) as workers:
         prepared = _opened_study(request.absolute() if workers else request, listener, chosen)
-        how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory, overwrite)
+        how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
 
@@ -183,7 +184,7 @@ def resume(
     runtime: str | None = None,
     calibrators: Calibrators | None = None,
     cache: bool = True,
-    diagnose_budget: float | None = None,
+    diagnose_budget: float | str | None = None,
     executor: str | None = None,
     max_memory: str | None = None,
     mlflow: str | None = None,
@@ -211,7 +212,7 @@ def resume(
                 "they are made again"
             )
         prepared = _opened_study(request, listener, known_calibrators(request.calibrators, own))
-        how = ExecutionOptions(cache, diagnose_budget, workers, log, max_memory)
+        how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory)
         return _run(prepared, request, folder, how, clock, listener)
 
 
@@ -292,3 +293,7 @@ def compare(runs: Sequence[PathLike], *, seed: int = 0, progress: Progress | Non
     for folder in folders:
         record_run(folder, progress or Silent())
     return found
+
+
+def _seconds(budget: float | str | None) -> float | None:
+    return None if budget is None else seconds_of(budget, may_be_zero=True)

@@ -27,10 +27,11 @@ from calibrant.cli.runs import runs
 from calibrant.cli.skill import skill
 from calibrant.cli.sweep import sweep
 from calibrant.cli.task_options import tasks
-from calibrant.core.errors import CalibrantError
+from calibrant.core.errors import BaselineError, CalibrantError
 from calibrant.core.printable import printable
 
 USER_ERROR = 2
+NOTHING_TO_RECOMMEND = 4
 INTERRUPTED = 130
 READER_GONE = 1
 FORMER_NAMES = {"--keep-float": "--exclude"}
@@ -94,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{error.format_message()} See '{_help_of(error)}'")
     except click.ClickException as error:
         _fail(error.format_message())
+    except BaselineError as error:
+        _fail(str(error), NOTHING_TO_RECOMMEND)
     except CalibrantError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -133,9 +136,9 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = USER_ERROR) -> None:
     say(f"error: {printable(message)}", err=True)
-    sys.exit(USER_ERROR)
+    sys.exit(code)
 
 
 def _help_of(error: click.UsageError) -> str:

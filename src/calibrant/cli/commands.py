@@ -55,7 +55,8 @@ ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
     type=click.Choice(["simplest", "best"]),
     default="simplest",
     show_default=True,
-    help="Of candidates that are indistinguishable from the best: the simplest to make, or the best.",
+    help="Of candidates that are indistinguishable from the best: the simplest (in the order of minmax, "
+    "percentile, mse, legacy, entropy2, entropy) or the one that scores best.",
 )
 @click.option(
     "--max-loss",

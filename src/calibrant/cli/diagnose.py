@@ -1,4 +1,4 @@
-"""The command that says why candidates lose."""
+"""The command that explains what a candidate loses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of, sa
 
 @click.command()
 @click.argument("run", metavar="RUN|MODEL", type=click.Path(path_type=Path))
-@click.option("--losing", metavar="NAME", help="The calibrator to explain [default: the worst].")
-@click.option("--winning", metavar="NAME", help="The one to hold it against [default: the recommended].")
+@click.option("--candidate", "--losing", "losing", metavar="NAME",
+              help="The calibrator to explain [default: the recommended one, against FP32].")  # fmt: skip
+@click.option("--against", "--winning", "winning", metavar="NAME",
+              help="The calibrator to compare it with [default: the recommended one].")  # fmt: skip
 @click.option("--budget", callback=seconds_of, default="5m", show_default=True, metavar="TIME",
               help="Time to spend, cheapest evidence first, e.g. 90s, 5m, 1h.")  # fmt: skip
 @click.option("--calib", default=None, help="For checkpoints: calibration texts.")
@@ -35,7 +37,7 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of, sa
 @click.option("--out", type=click.Path(path_type=Path), help="For checkpoints: folder to write.")
 @options(ONE_CANDIDATE, MAX_MEMORY, JSON)
 def diagnose(as_json: bool, **settings: Any) -> None:
-    """Say why candidates of the study in RUN lose: tensors, layers, images, causes and remedies.
+    """Explain what a candidate of the study in RUN loses: tensors, layers, samples, causes and remedies.
 
     Of a checkpoint (MODEL: a folder with config.json and safetensors; or the RUN of its study): blocks,
     layers, experts and channels, with remedies measured.

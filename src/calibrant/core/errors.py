@@ -14,6 +14,7 @@
     ├── RuntimeFailedError       a runtime refused a model or failed while running it
     ├── SettingsError            a setting, name or option does not exist or does not fit
     ├── OutputError              a result cannot be written
+    ├── BaselineError            the float model itself cannot be compared with (exit code 4)
     └── StoreError               the store of runs cannot be used
 """
 
@@ -84,6 +85,10 @@ class NothingQuantizedError(SettingsError):
 
 class OutputError(CalibrantError):
     """A result cannot be written."""
+
+
+class BaselineError(CalibrantError):
+    """The float model's own score is undefined or too low, so that nothing can be recommended."""
 
 
 class StoreError(CalibrantError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,13 +19,16 @@ _SHOWN_LAYERS = 8
 
 def print_diagnosis(found: Diagnosis, console: Console) -> None:
     """Print what is known, the answer first."""
-    title = f"{found.losing} against {found.winning}" if found.losing != found.winning else found.losing
+    against = found.winning if found.losing != found.winning else "FP32"
+    title = f"{found.losing} against {against}"
     console.print(f"[bold]{escape(found.model)}[/bold]: {escape(title)}")
     for sentence in found.verdict:
         console.print(f"- {escape(sentence)}")
     for cause in found.causes[:_SHOWN_CAUSES]:
         for line in _told(cause, found.metric):
             console.print(line)
+    for line in _commands(found.causes[:_SHOWN_CAUSES]):
+        console.print(line)
     if found.swap is not None:
         console.print(_swap_table(found.swap, found.metric))
     for sensitivity in found.sensitivity:
@@ -42,8 +45,21 @@ def _told(cause: Cause, metric: Metric) -> Iterator[str]:
     yield f"  {escape(cause.text)}"
     for remedy in cause.remedies:
         yield f"  > {escape(remedy.text)}"
-        if remedy.command:
-            yield f"    [dim]{escape(remedy.command)}[/dim]"
+
+
+def _commands(causes: Sequence[Cause]) -> Iterator[str]:
+    """Every remedy's command once, with what it is for."""
+    purposes: dict[str, list[str]] = {}
+    for cause in causes:
+        for remedy in cause.remedies:
+            if remedy.command:
+                known = purposes.setdefault(remedy.command, [])
+                known += [remedy.text] if remedy.text not in known else []
+    if purposes:
+        yield "\n[bold]To run[/bold]"
+    for command, texts in purposes.items():
+        yield f"  {escape('; '.join(texts))}:"
+        yield f"    [dim]{escape(command)}[/dim]"
 
 
 def _price(cause: Cause, metric: Metric) -> str:

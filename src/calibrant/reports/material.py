@@ -91,8 +91,8 @@ class Material:
 
     @property
     def losing(self) -> str | None:
-        """The candidate whose loss is explained: the diagnosis', else the worst, if it is not the winner."""
-        if self.diagnosis is not None:
+        """The candidate that the winner is compared with: the diagnosis', else the worst; None: none."""
+        if self.diagnosis is not None and self.diagnosis.losing != self.diagnosis.winning:
             return self.diagnosis.losing
         ranked = [trial for trial in (*self.measured, *self.stopped) if not trial.same_as]
         worst = ranked[-1].calibrator if ranked else None

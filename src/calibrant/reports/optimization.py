@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +21,19 @@ def print_optimization(result: OptimizationResult, console: Console) -> None:
     console.print(_front(result))
     for line in _verdict(result):
         console.print(line)
-    console.print(f"Files and optimization.json: {escape(result.out)}")
+    console.print(_deploy(result))
+
+
+def _deploy(result: OptimizationResult) -> str:
+    """The files to deploy with their forms, and where all files are."""
+    folder, files = Path(result.out), result.files
+    forms = [f"{folder / files.qdq} (ONNX with Q/DQ)"]
+    if files.cache and files.float_model:
+        forms.append(
+            f"{folder / files.cache} with {folder / files.float_model} (TensorRT calibration cache and its "
+            "float model, up to TensorRT 10)"
+        )
+    return f"Deploy {escape(' or '.join(forms))}; all files and optimization.json: {escape(result.out)}"
 
 
 def _headline(result: OptimizationResult) -> str:
@@ -65,18 +78,16 @@ def _verdict(result: OptimizationResult) -> Iterator[Text]:
     assert part is not None
     target = f"at most {result.max_loss:g}"
     held = f"keeps the target of {target}" if result.is_met else f"misses the target of {target}"
+    name = str(result.chosen.recipe["calibrator"]) if result.is_single else "the optimized model"
     yield (
         Text("Use ")
-        .append("the optimized model", style="bold green")
+        .append(name, style="bold green")
         .append(
             f": it {metric.change(part.loss.value)} of {metric.words} (95 % interval of the loss "
             f"{part.loss.interval(metric)}) and {held}."
         )
     )
-    gain = result.gain_over_single
-    doubt = "" if gain.is_real else ", which is no real difference"
-    won = f"{metric.amount(gain.value)} ({gain.interval(metric)})"
-    yield Text(f"Against the best calibrator alone it wins {won}{doubt}.")
+    yield Text(result.gain_in_words)
     yield Text(f"Recipe: {result.chosen.explanation}.")
     for brought in result.ablation:
         yield Text(

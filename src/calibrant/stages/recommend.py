@@ -122,10 +122,25 @@ def recommend(
     ranked = sorted(level, key=lambda c: c.score.badness)
     chosen = best if prefer == BEST else min(ranked, key=lambda c: c.simplicity)
     tied = (*chosen.twins, *(name for c in ranked if c is not chosen for name in (c.name, *c.twins)))
-    others = tuple(name for name in tied if name not in chosen.twins)
+    others = tuple(" = ".join((c.name, *c.twins)) for c in ranked if c is not chosen)
     is_alone = len(candidates) + beaten == 1
     reason = _reason(chosen, best, others, losses[chosen.name], prefer, is_alone=is_alone)
     return Recommendation(chosen.name, reason, tied, bootstrap.held_out_loss(baseline, candidates))
+
+
+def doubt_of_baseline(metric: Metric, value: float) -> str | None:
+    """Why a float model that scores ``value`` cannot be compared with; None: it can."""
+    if math.isnan(value):
+        return (
+            f"{metric.words} of the float model is undefined on this test set, so no candidate can be "
+            "compared"
+        )
+    if metric.is_usable(value):
+        return None
+    return (
+        f"the float model itself has only {metric.text(metric.in_unit(value))} {metric.words}, so what a "
+        "candidate loses against it says nothing"
+    )
 
 
 def _reason(
@@ -154,7 +169,7 @@ def _reason(
     elif chosen is best:
         why = "it scores best and is the simplest of them"
     else:
-        why = "it is the simplest of them"
+        why = f"it is the simplest of them ({best.name} scores best: --prefer best)"
     return f"{said}{twins}; {level}, and {why}"
 
 

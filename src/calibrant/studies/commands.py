@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from calibrant.core.tasks import AUTO
@@ -14,10 +14,24 @@ from calibrant.tasks.registry import option_flags
 _DEFAULTS = StudySettings()
 
 
+_OF_STUDIES_ALONE = frozenset({"--runtime", "--prefer", "--max-loss", "--no-race", "--race-error"})
+
+
 def study_command(request: StudyRequest, *options: str) -> str:
     """The command that runs the same study again; ``options`` take the place of its own of the same name."""
-    named = {option for option in options if option.startswith("--")}
-    parts = ["calibrant", "study", request.model]
+    return _command("study", request, options)
+
+
+def coverage_command(request: StudyRequest) -> str:
+    """The command that examines the same study's calibration samples."""
+    return _command("coverage", request, left_out=_OF_STUDIES_ALONE)
+
+
+def _command(
+    verb: str, request: StudyRequest, options: Sequence[str] = (), left_out: Collection[str] = ()
+) -> str:
+    named = {*left_out, *(option for option in options if option.startswith("--"))}
+    parts = ["calibrant", verb, request.model]
     for name, value in _options(request):
         if name not in named:
             parts += [name] if value is True else [name, str(value)]

@@ -10,9 +10,15 @@ from dataclasses import dataclass, replace
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.metrics import Loss, Metric
 from calibrant.stages.evaluate import Evaluation
-from calibrant.stages.recommend import PairedBootstrap, Recommendation, ScoredCandidate, recommend
+from calibrant.stages.recommend import (
+    PairedBootstrap,
+    Recommendation,
+    ScoredCandidate,
+    doubt_of_baseline,
+    recommend,
+)
 from calibrant.studies.plan import StudySettings
-from calibrant.studies.result import RUN, Recommended, StudyResult, Trial
+from calibrant.studies.result import RUN, DataSummary, ModelSummary, Recommended, StudyResult, Trial
 from calibrant.studies.trial_evaluator import STOPPED
 
 BASELINE = "fp32"
@@ -94,27 +100,24 @@ def _within(losses: Mapping[str, Loss], most: float | None) -> list[str]:
 
 def why_not(reference: ScoredCandidate, losses: Mapping[str, Loss]) -> str | None:
     """Why no candidate may be recommended, whatever it loses."""
-    metric, value = reference.metric, reference.score.value
-    if math.isnan(value):
-        return (
-            f"{metric.words} of the float model is undefined on this test set, so no candidate can be "
-            "compared"
-        )
-    if not metric.is_usable(value):
-        return (
-            f"the float model itself has only {metric.text(metric.in_unit(value))} {metric.words}, so what "
-            "a candidate "
-            "loses against it says nothing"
-        )
-    return None if losses else f"{metric.words} of every candidate is undefined on this test set"
+    metric = reference.metric
+    doubt = doubt_of_baseline(metric, reference.score.value)
+    if doubt or losses:
+        return doubt
+    return f"{metric.words} of every candidate is undefined on this test set"
 
 
 def _next_after_nothing(result: StudyResult, reference: ScoredCandidate) -> tuple[str, ...]:
-    labels = f"check that the labels of {result.data.dataset} are what the model predicts, in its order"
-    if math.isnan(reference.score.value):
+    return what_to_check(result.model, result.data, reference.score.value)
+
+
+def what_to_check(model: ModelSummary, data: DataSummary, value: float) -> tuple[str, ...]:
+    """What to look at where the float model itself scores next to nothing."""
+    labels = f"check that the labels of {data.dataset} are what the model predicts, in its order"
+    if math.isnan(value):
         return (f"{labels}, and that --limit leaves some",)
     return (
-        f"calibrant inspect {shlex.quote(result.model.path)}: is {result.model.family} its family?",
+        f"calibrant inspect {shlex.quote(model.path)}: is {model.family} its family?",
         labels,
     )
 

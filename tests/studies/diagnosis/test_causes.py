@@ -30,6 +30,7 @@ from calibrant.studies.diagnosis.result import (
     SwapTest,
     TensorDiagnosis,
 )
+from calibrant.studies.diagnosis.swaps import sentence
 from calibrant.studies.result import Recommended, Trial
 
 TENSORS = ("a", "b", "c", "d", "e")
@@ -127,6 +128,39 @@ def test_remedies_are_commands_that_a_shell_takes(case: DiagnosisInput) -> None:
     assert commands[1] == "calibrant optimize runs/it"
 
 
+def test_the_best_candidate_is_not_told_to_make_way_for_a_worse_one(case: DiagnosisInput) -> None:
+    alone_in_it = replace(case, losing="mse", winning="mse")
+    errors = tuple(
+        replace(error, ratio=0.3, clipping_share=0.99, sqnr_db=5.0)
+        if error.calibrator == "mse"
+        else replace(error, sqnr_db=15.0 if error.calibrator == "best" else 10.0)
+        for error in clipped("a").errors
+    )
+    tensor = replace(clipped("a"), errors=errors)
+    (cause,) = causes_of(alone_in_it, "runs/it", [tensor], {}, [alone(a=0.5)], None)
+    # Held against the range that changes the tensor least, it is clipped; to deploy that one helps nobody.
+    assert cause.kind == "clipped"
+    assert [remedy.command for remedy in cause.remedies] == ["calibrant optimize runs/it"]
+
+
+def test_an_incomplete_swap_test_denies_no_tensor_that_helped() -> None:
+    def told(*gained: float, untried: int = 0) -> str:
+        steps, left = [], 8.0
+        for number, points in enumerate(gained):
+            left -= points
+            lost = Loss(left, left - 1, left + 1)
+            steps.append(SwapStep(f"t{number}", (), 1.0, 2.0, 0.0, 0.9, 30.0, lost, points, 1 - left / 8.0))
+        return sentence("minmax", "best", Loss(8.0, 6.0, 10.0), Metric("map50_95", "mAP"), steps, {}, untried)
+
+    assert "no single tensor accounts for it: 2 tensors were given" in told(-1.0, -0.5)
+    assert "none of those tried so far accounts for it" in told(-1.0, -0.5, untried=3)
+    undone = told(2.0, -3.0)
+    assert "no single tensor" not in undone
+    assert "'t0' (+2.0)" in undone
+    assert told(2.0, untried=4).endswith("the test is incomplete, 4 more tensors differ")
+    assert "incomplete" not in told(8.0, untried=4)
+
+
 def test_width_is_no_reason_where_the_winner_is_wider(case: DiagnosisInput) -> None:
     peaks = Peaks("7.jpg", None, 3, 0.9, 1.0, 64, 0.01, 1 / 64)
     outlier = replace(clipped("a"), peaks=peaks)
@@ -166,8 +200,10 @@ def chosen(
     return case_of(cast(Any, None), cast(Any, None), ENCODINGS, result, **names)
 
 
-def test_the_worst_candidate_with_encodings_is_held_against_the_recommended() -> None:
-    assert (chosen().losing, chosen().winning) == ("mse", "minmax")
+def test_the_recommended_candidate_is_explained_unless_another_is_asked_for() -> None:
+    assert (chosen().losing, chosen().winning) == ("minmax", "minmax")
+    assert not chosen().is_compared
+    assert (chosen(losing="mse").losing, chosen(losing="mse").winning) == ("mse", "minmax")
     assert chosen(losing="minmax", winning="mse").losing == "minmax"
     assert chosen(recommended=None).winning == "minmax"
     assert [trial.calibrator for trial in chosen(losing="minmax").held] == ["minmax"]

@@ -1,4 +1,4 @@
-"""What is diagnosed: a study, its statistics, and two of its candidates held against each other."""
+"""What is diagnosed: a study, its statistics, and the candidate whose loss is explained."""
 
 from __future__ import annotations
 
@@ -25,13 +25,22 @@ class DiagnosedCandidate:
 
 @dataclass(frozen=True)
 class DiagnosisInput:
-    """A study that is done. ``losing`` and ``winning`` are the candidates held against each other."""
+    """A study that is done.
+
+    ``losing`` is the candidate whose loss is explained, and ``winning`` the one that it is compared with. By
+    default both are the recommended one: its loss against FP32 is explained.
+    """
 
     study: Study
     statistics: Statistics
     candidates: Mapping[str, DiagnosedCandidate]
     losing: str
     winning: str
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether a second candidate is held against the first."""
+        return self.losing != self.winning
 
     @property
     def held(self) -> tuple[DiagnosedCandidate, ...]:
@@ -48,7 +57,9 @@ def case_of(
     losing: str | None = None,
     winning: str | None = None,
 ) -> DiagnosisInput:
-    """Choose whom to hold against whom: by default the worst measured candidate and the recommended one.
+    """Choose the candidate to explain: by default the recommended one, else the one that loses least.
+
+    ``losing`` asks for another, which is then compared with the recommended one, or with ``winning``.
 
     encodings: by calibrator and tensor. result: the study's. Raises SettingsError for a name that the study
     did not measure, DataError where it measured none.
@@ -60,14 +71,13 @@ def case_of(
     }
     if not candidates:
         raise DataError("the study measured no candidate, so there is nothing to diagnose; run it again")
-    worst = max(candidates.values(), key=lambda found: found.lost).calibrator
     recommended = result.recommended.calibrator if result.recommended else None
     best = recommended or min(candidates.values(), key=lambda found: found.lost).calibrator
     return DiagnosisInput(
         study,
         statistics,
         candidates,
-        _known(losing or worst, candidates),
+        _known(losing or best, candidates),
         _known(winning or best, candidates),
     )
 

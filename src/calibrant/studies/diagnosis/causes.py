@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calibrant.core.types import FloatArray
 from calibrant.models.onnx.tensor_facts import equalizing_bits, facts_of
-from calibrant.studies.commands import study_command
+from calibrant.studies.commands import coverage_command, study_command
 from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.result import (
     Cause,
@@ -88,7 +88,7 @@ def causes_of(
             equalizing_bits=equalizing_bits(case.study.plan.model, known, amax) if amax is not None else 0.0,
             layers=read,
             losing=case.losing,
-            winning=case.winning,
+            winning=case.winning if case.is_compared else _nearest(tensor),
         )
         fall = max((falls[node] for node in tensor.readers if node in falls), default=None)
         priced += [
@@ -101,6 +101,12 @@ def causes_of(
     priced.sort(key=lambda each: (each.weight, bool(each.found.calibrators)), reverse=True)
     remedies = _Remedies(case, folder, layers)
     return tuple(_cause(each, others, remedies) for each, others in _gravest_of_each_kind(priced))
+
+
+def _nearest(tensor: TensorDiagnosis) -> str:
+    """The calibrator whose range changes this tensor least, which a single candidate is compared with."""
+    measured = [error for error in tensor.errors if error.sqnr_db is not None]
+    return max(measured, key=lambda error: error.sqnr_db or 0.0).calibrator if measured else ""
 
 
 def _priced(
@@ -170,7 +176,7 @@ def _cause(each: _Priced, others: int, remedies: _Remedies) -> Cause:
         nodes=nodes,
         calibrators=found.calibrators,
         evidence=found.evidence,
-        remedies=tuple(remedies.named(name, nodes, found) for name in found.remedies),
+        remedies=remedies.of(found, nodes),
         cost=each.cost,
         loss_alone=each.loss_alone,
     )
@@ -181,7 +187,8 @@ class _Remedies:
 
     def __init__(self, case: DiagnosisInput, folder: str, layers: Mapping[str, LayerSensitivity]) -> None:
         self._case, self._folder, self._layers = case, folder, layers
-        self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy]] = {
+        self._asked = read_request(Path(folder)) if (Path(folder) / REQUEST).is_file() else None
+        self._made: Mapping[str, Callable[[Sequence[str], Found], Remedy | None]] = {
             "winner": self._winner,
             "other-calibrator": self._other_calibrator,
             "exclude": self._exclude,
@@ -192,21 +199,27 @@ class _Remedies:
             "coverage": self._coverage,
         }
 
-    def named(self, name: str, nodes: Sequence[str], found: Found) -> Remedy:
-        return self._made[name](nodes, found)
+    def of(self, found: Found, nodes: Sequence[str]) -> tuple[Remedy, ...]:
+        """The remedies of a finding that apply to this study."""
+        made = (self._made[name](nodes, found) for name in found.remedies)
+        return tuple(remedy for remedy in made if remedy is not None)
 
-    def _other_calibrator(self, _nodes: Sequence[str], found: Found) -> Remedy:
-        hurt = {*found.calibrators}
+    def _other_calibrator(self, _nodes: Sequence[str], found: Found) -> Remedy | None:
+        """Another candidate without this fault, if it loses less than the one that is explained."""
         ranked = sorted(self._case.candidates.values(), key=lambda found: found.lost)
-        unhurt = [trial.calibrator for trial in ranked if trial.calibrator not in hurt]
+        unhurt = [trial for trial in ranked if trial.calibrator not in found.calibrators]
         if not unhurt:
             return Remedy("every calibrator of the study is hurt; try one that clips more", None)
+        if unhurt[0].lost >= self._case.candidates[self._case.losing].lost:
+            return None
+        name = unhurt[0].calibrator
         return Remedy(
-            f"deploy {unhurt[0]}, whose range does not have this fault",
-            self._study("--calibrators", unhurt[0]),
+            f"deploy {name}, whose range does not have this fault", self._study("--calibrators", name)
         )
 
-    def _winner(self, _nodes: Sequence[str], _found: Found) -> Remedy:
+    def _winner(self, _nodes: Sequence[str], _found: Found) -> Remedy | None:
+        if not self._case.is_compared:
+            return None
         winning = self._case.winning
         return Remedy(f"deploy {winning}", self._study("--calibrators", winning))
 
@@ -238,22 +251,20 @@ class _Remedies:
                       self._study("--scheme", "onnxruntime"))  # fmt: skip
 
     def _coverage(self, _nodes: Sequence[str], _found: Found) -> Remedy:
-        study = self._case.study
-        parts = ["calibrant", "coverage", str(study.plan.model.path), "--calib", study.data.calibration,
-                 "--data", study.data.dataset]  # fmt: skip
-        return Remedy(
-            f"see whether other calibration {study.task.words.samples} change it", shlex.join(parts)
-        )
+        samples = self._case.study.task.words.samples
+        command = coverage_command(self._asked) if self._asked else self._plain("coverage")
+        return Remedy(f"see whether other calibration {samples} change it", command)
 
     def _optimize(self) -> str:
         return shlex.join(["calibrant", "optimize", self._folder])
 
     def _study(self, *options: str) -> str:
+        return study_command(self._asked, *options) if self._asked else self._plain("study", *options)
+
+    def _plain(self, verb: str, *options: str) -> str:
+        """A command with what is known of a study whose request is not kept."""
         study = self._case.study
-        asked = read_request(Path(self._folder)) if (Path(self._folder) / REQUEST).is_file() else None
-        if asked is not None:
-            return study_command(asked, *options)
-        parts = ["calibrant", "study", str(study.plan.model.path), "--calib", study.data.calibration,
+        parts = ["calibrant", verb, str(study.plan.model.path), "--calib", study.data.calibration,
                  "--data", study.data.dataset, *options]  # fmt: skip
         return shlex.join(parts)
 

@@ -26,6 +26,8 @@ from calibrant.studies.diagnosis.result import (
 GROWTH_SAMPLES = 8
 ALONE_SHARE = 0.4
 """The layers by themselves end at this share of the budget, so that there is time for the swap test."""
+ALONE_SHARE_OF_ONE = 0.6
+"""The same where no second candidate is compared, so that there is no swap test."""
 WORST_LAYERS = 3
 """So many layers are measured by the metric, too."""
 
@@ -40,10 +42,11 @@ def sensitivity_of(
 ) -> Sensitivity | None:
     """Quantize each layer by itself, in ``order`` as far as the time goes; None where none was measured."""
     points = case.study.plan.points
+    share = ALONE_SHARE if case.is_compared else ALONE_SHARE_OF_ONE
     layers: dict[str, LayerSensitivity] = {}
     with progress.stage(f"Layers of {trial.calibrator} alone", len(order)) as advance:
         for node in order:
-            if not clock.allows(share=ALONE_SHARE):
+            if not clock.allows(share=share):
                 break
             alone = evaluator.agreement(only(points, node), trial.encodings)
             layers[node] = LayerSensitivity(node, tensors_read(points, node), alone)

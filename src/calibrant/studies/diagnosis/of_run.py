@@ -31,7 +31,7 @@ def diagnose_run(
 ) -> Diagnosis:
     """Diagnose the study in ``folder`` and write diagnosis.json beside it.
 
-    losing, winning: calibrators to hold against each other; None: the worst and the recommended one. budget:
+    losing: the candidate to explain, winning: the one to compare it with; None: the recommended one. budget:
     seconds; None: no limit. study: the one that has just run, else it is opened again from its request.
     Raises CalibrantError.
     """

@@ -266,11 +266,11 @@ class Cause:
 class Diagnosis(ShortRepr):
     """A finished diagnosis. Parts that the time budget left out are None or empty, and ``left_out`` says so.
 
-    ``losing`` and ``winning`` are the candidates held against each other: by default the worst and the
-    recommended one. ``verdict``: up to three sentences, the short answer. ``sensitivity`` and ``growth``:
-    of the losing candidate first, then of the winning one. ``differences``: likewise,
-    as the task tells them. ``budget_seconds`` was
-    given (None: no limit) and ``seconds`` were used, by part.
+    ``losing`` is the candidate that is explained, ``winning`` the one that it is compared with: by default
+    both are the recommended one, whose loss against FP32 is explained. ``verdict``: up to three sentences,
+    the short answer. ``sensitivity`` and ``growth``: of the losing candidate first, then of the winning one.
+    ``differences``: likewise, as the task tells them. ``budget_seconds`` was given (None: no limit) and
+    ``seconds`` were used, by part.
     """
 
     model: str

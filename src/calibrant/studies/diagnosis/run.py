@@ -64,7 +64,8 @@ def diagnose(case: DiagnosisInput, folder: Path, budget: float | None, progress:
     with tempfile.TemporaryDirectory(prefix="calibrant-") as scratch:
         evaluator = Evaluator(case.study, Path(scratch), progress)
         found = _Investigation(case, evaluator, clock, Path(scratch), progress).findings()
-    causes = causes_of(case, str(folder), found.tensors, found.channel_amax, found.sensitivity, found.swap)
+    causes = causes_of(case, str(folder), found.tensors, found.channel_amax, found.sensitivity, found.swap,
+                       found.growth)  # fmt: skip
     return Diagnosis(
         model=str(case.study.plan.model.path),
         losing=case.losing,
@@ -176,8 +177,7 @@ class _Investigation:
 
     def _swap(self) -> None:
         case = self._case
-        if case.losing == case.winning:
-            self._leave_out(f"{_SWAP}: there is only one candidate")
+        if not case.is_compared:
             return
         tester = SwapTester(case, self._found.tensors, self._laboratory, self._clock)
         if not tester.has_gap:

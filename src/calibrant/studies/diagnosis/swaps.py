@@ -107,7 +107,15 @@ class SwapTester:
             explained=evaluator.loss(last, self._loser),
             is_complete=steps[-1].explained >= ENOUGH,
             steps=tuple(steps),
-            sentence=sentence(case.losing, case.winning, self.gap, self._metric, steps, self._tensors),
+            sentence=sentence(
+                case.losing,
+                case.winning,
+                self.gap,
+                self._metric,
+                steps,
+                self._tensors,
+                len(order) - len(steps),
+            ),
         )
 
     def _agreement(self, encodings: Mapping[str, Encoding]) -> float:
@@ -124,20 +132,34 @@ def sentence(
     metric: Metric,
     steps: Sequence[SwapStep],
     tensors: Mapping[str, TensorDiagnosis],
+    untried: int = 0,
 ) -> str:
-    """The test in words: how much is lost, how many tensors account for how much, and what ails them."""
+    """The test in words: how much is lost, how many tensors account for how much, and what ails them.
+
+    untried: tensors that the test did not come to.
+    """
     gaining = sorted((step for step in steps if step.gained > 0), key=lambda step: -step.gained)
     explained = gap.value - steps[-1].loss.value
+    count = len(steps)
+    tried = f"{count} tensor{'s' if count > 1 else ''}"
+    unfinished = f"; the test is incomplete, {untried} more tensors differ" if untried else ""
     lost = (
         f"{losing} {metric.change(gap.value)} against {winning} here (95 % interval {gap.interval(metric)})"
     )
-    if explained <= 0 or not gaining:
-        return f"{lost}; no single tensor accounts for it: {len(steps)} were given {winning}'s ranges"
-    count = len(steps)
-    noun, verb = ("tensor", "accounts") if count == 1 else ("tensors", "account")
+    if not gaining:
+        accounts = "none of those tried so far" if untried else "no single tensor"
+        return f"{lost}; {accounts} accounts for it: {tried} were given {winning}'s ranges{unfinished}"
     named = "; ".join(_ailment(step, losing, metric, tensors.get(step.tensor)) for step in gaining[:_NAMED])
-    more = f"; and {count - _NAMED} more" if count > _NAMED else ""
-    return f"{lost}; {count} {noun} {verb} for {metric.text(explained)} of them: {named}{more}"
+    more = f"; and {len(gaining) - _NAMED} more" if len(gaining) > _NAMED else ""
+    if explained <= 0:
+        return (
+            f"{lost}; {tried} with {winning}'s ranges do not close it together, though some help: "
+            f"{named}{more}{unfinished}"
+        )
+    verb = "accounts" if count == 1 else "account"
+    if steps[-1].explained >= ENOUGH:
+        unfinished = ""
+    return f"{lost}; {tried} {verb} for {metric.text(explained)} of them: {named}{more}{unfinished}"
 
 
 def _ailment(step: SwapStep, losing: str, metric: Metric, tensor: TensorDiagnosis | None) -> str:

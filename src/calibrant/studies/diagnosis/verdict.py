@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from calibrant.core.tasks import Differences
 from calibrant.studies.diagnosis.case import DiagnosisInput
 from calibrant.studies.diagnosis.causes import falls_of
-from calibrant.studies.diagnosis.result import Cause, NoiseGrowth, Sensitivity, SwapTest
+from calibrant.studies.diagnosis.result import Cause, LayerSensitivity, NoiseGrowth, Sensitivity, SwapTest
 
 
 def verdict_of(
@@ -40,13 +40,21 @@ def _where(
         worst = sensitivity[0].worst[0]
         yield (
             f"{lost}; the layer that costs most by itself is {worst.node!r}: {worst.loss_alone:.1%} of the "
-            "agreement with FP32's predictions"
+            f"agreement with FP32's predictions{_without(worst, case)}"
         )
     elif falls:
         node = max(falls, key=lambda name: falls[name])
         yield f"{lost}; its error grows most behind {node!r}, where the SQNR falls by {falls[node]:.0f} dB"
     else:
         yield lost
+
+
+def _without(layer: LayerSensitivity, case: DiagnosisInput) -> str:
+    """What was measured with this layer left in float."""
+    lost, metric = layer.lost_without, case.study.task.metric
+    if lost is None:
+        return ""
+    return f"; with it in float the model {metric.change(lost.value)} (95 % interval {lost.interval(metric)})"
 
 
 def _why(causes: Sequence[Cause]) -> Iterator[str]:

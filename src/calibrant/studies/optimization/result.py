@@ -114,6 +114,27 @@ class OptimizationResult(ShortRepr):
         """Whether the chosen model loses no more than it may, on the report samples."""
         return self.chosen.report is not None and self.chosen.report.loss.value <= self.max_loss
 
+    @property
+    def is_single(self) -> bool:
+        """Whether nothing better was found than a calibrator alone."""
+        return self.chosen.recipe == self.best_single.recipe
+
+    @property
+    def gain_in_words(self) -> str:
+        """What the search won over the best calibrator alone, or that the budget bought nothing."""
+        single, gain = self.best_single.recipe.get("calibrator", "calibrator"), self.gain_over_single
+        if self.is_single:
+            return (
+                f"The budget bought nothing: after {self.seconds:.0f} s and {self.models_measured} measured "
+                f"models nothing is better than {single} alone; a longer --budget may find something."
+            )
+        amount = f"{self.metric.amount(abs(gain.value))} (95 % interval {gain.interval(self.metric)})"
+        verb = "worse" if gain.value < 0 else "better"
+        said = f"It is {amount} {verb} than the best calibrator alone, {single}"
+        if gain.is_real:
+            return f"{said}."
+        return f"{said}, which is no real difference: the budget bought nothing that these samples can show."
+
     def to_dict(self) -> dict[str, Any]:
         """The result as optimization.json holds it; JSON types only."""
         content = asdict(self)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from calibrant.artifacts.store import write_json
 from calibrant.core.clock import Clock
-from calibrant.core.errors import SettingsError
+from calibrant.core.errors import BaselineError, SettingsError
 from calibrant.core.metrics import Loss
 from calibrant.core.progress import Progress
 from calibrant.stages.optimization.choice import ScoredRecipe, pareto_front
 from calibrant.stages.optimization.recipe import NOWHERE, Recipe
-from calibrant.stages.recommend import PairedBootstrap
+from calibrant.stages.recommend import PairedBootstrap, doubt_of_baseline
 from calibrant.studies.environment import environment
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.goal import write_goal
@@ -38,6 +38,7 @@ from calibrant.studies.optimization.result import (
 from calibrant.studies.optimization.search import Findings, Goal, Search, candidate_of
 from calibrant.studies.result import ScoreValue, rounded_loss
 from calibrant.studies.run import Study, fixed_float_model
+from calibrant.studies.verdict import what_to_check
 
 RESULT = "optimization.json"
 MEASUREMENTS = "measurements"
@@ -51,7 +52,8 @@ def run_optimization(
     """Search, choose, report and write the files to deploy.
 
     Measurements are kept in ``out`` as they are made: the same call continues an interrupted search.
-    Raises SettingsError where the test set is too small to be halved, CalibrantError where nothing works.
+    Raises SettingsError where the test set is too small to be halved, BaselineError where the float model
+    itself cannot be compared with, CalibrantError where nothing works.
     """
     task = study.task
     if len(study.test) < FEWEST_SAMPLES:
@@ -69,12 +71,22 @@ def run_optimization(
         measurer = Measurer(
             builder, float_model, task, study.runtime, samples, out / MEASUREMENTS, _identity(study, goal)
         )
+        _require_baseline(study, measurer)
         search = Search(builder, measurer, goal, budget, progress, len(samples.select))
         findings = search.run()
         report = _Report(builder, measurer, len(samples.report), goal, progress)
         result = _result(study, goal, budget, out, search.best(findings), findings, report)
     write_json(out / RESULT, result.to_dict())
     return result
+
+
+def _require_baseline(study: Study, measurer: Measurer) -> None:
+    """Refuse to search where the float model itself scores next to nothing, on either half."""
+    for part in (SELECT, REPORT):
+        score = measurer.measured(None, part).score
+        doubt = doubt_of_baseline(score.metric, score.value)
+        if doubt:
+            raise BaselineError("; ".join((doubt, *what_to_check(study.model, study.data, score.value))))
 
 
 def _result(

@@ -28,7 +28,8 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
     found = material.diagnosis
     blocks: list[Block] = []
     if found.causes:
-        blocks.append(Findings(tuple(_finding(cause, material.metric) for cause in found.causes)))
+        told: set[str] = set()
+        blocks.append(Findings(tuple(_finding(cause, material.metric, told) for cause in found.causes)))
     else:
         blocks.append(Paragraph("No cause was found that the evidence would carry."))
     if found.left_out:
@@ -36,7 +37,8 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _finding(cause: Cause, metric: Metric) -> Finding:
+def _finding(cause: Cause, metric: Metric, told: set[str]) -> Finding:
+    """``told``: commands that stand in earlier findings; those that this one adds are added."""
     nodes = [node for node in cause.nodes if node != cause.tensor]
     where = [f"tensor `{cause.tensor}`"] if cause.tensor else []
     where += [f"read by `{listed(nodes)}`"] if nodes else []
@@ -46,8 +48,15 @@ def _finding(cause: Cause, metric: Metric) -> Finding:
         cause.text,
         tuple(where),
         _cost(cause, metric),
-        tuple((remedy.text, remedy.command) for remedy in cause.remedies),
+        tuple((remedy.text, _once(remedy.command, told)) for remedy in cause.remedies),
     )
+
+
+def _once(command: str | None, told: set[str]) -> str | None:
+    if command is None or command in told:
+        return None
+    told.add(command)
+    return command
 
 
 def _cost(cause: Cause, metric: Metric) -> str:

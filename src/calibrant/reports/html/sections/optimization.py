@@ -24,15 +24,13 @@ def optimization(material: Material) -> Section | None:
 
 
 def _told(found: OptimizationResult) -> str:
-    chosen, gain, metric = found.chosen, found.gain_over_single, found.metric
+    chosen, metric = found.chosen, found.metric
     part = chosen.report or chosen.select
     return (
         f"`{chosen.name}`: {chosen.explanation}. It {metric.change(part.loss.value)} "
         f"(loss {interval(part.loss.low, part.loss.high, metric)}) with {percent(chosen.int8_share)} of the "
-        f"multiply-accumulates in INT8, {format_change(gain.value, metric)} against the best calibrator "
-        "alone "
-        f"({interval(gain.low, gain.high, metric)}), on {found.report_samples} samples that no choice was "
-        "made on."
+        f"multiply-accumulates in INT8, on {found.report_samples} samples that no choice was made on. "
+        f"{found.gain_in_words}"
     )
 
 
