@@ -14,10 +14,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import calibrant.api
+import calibrant
+from calibrant.core.metrics import Loss
+from calibrant.studies.optimization.result import (
+    OptimizationResult,
+    PartResult,
+    Point,
+    read_optimization,
+)
 
 TARGETS = {"tensorrt:yolov5n_640": 0.5, "onnxruntime:yolov5n_640": 0.3, "openvino:yolov5n_640": 0.3}
-Result = dict[str, Any]
+TITLE = "# Optimized models, measured"
+Rival = dict[str, Any]
 
 
 def main() -> None:
@@ -40,36 +48,35 @@ def main() -> None:
     given.page.write_text(page(results, rivals, given.budget, given.remark), encoding="utf-8")
 
 
-def optimized(model: Path, scheme: str, given: argparse.Namespace) -> Result:
+def optimized(model: Path, scheme: str, given: argparse.Namespace) -> OptimizationResult:
     out = given.out / scheme / model.stem
-    if not (out / "optimization.json").exists():
-        print(scheme, model.name, flush=True)
-        calibrant.api.optimize(
-            model,
-            given.calib,
-            given.data,
-            out=out,
-            budget=given.budget,
-            scheme=scheme,
-            max_drop=TARGETS.get(f"{scheme}:{model.stem}", 1.0),
-        )
-    content: Result = json.loads((out / "optimization.json").read_text(encoding="utf-8"))
-    return content
+    if (out / "optimization.json").exists():
+        return read_optimization(out / "optimization.json")
+    print(scheme, model.name, flush=True)
+    return calibrant.optimize(
+        model,
+        given.calib,
+        given.data,
+        out=out,
+        budget=given.budget,
+        scheme=scheme,
+        max_loss=TARGETS.get(f"{scheme}:{model.stem}", 1.0),
+    )
 
 
-def page(results: list[Result], rivals: list[Result], budget: str, remark: str) -> str:
+def page(results: list[OptimizationResult], rivals: list[Rival], budget: str, remark: str) -> str:
     first = results[0]
-    environment = first["environment"]
+    environment = first.environment
     return "\n".join([
-        "# Optimized models, measured",
+        TITLE,
         "",
-        f"Scheme `tensorrt` where no other is named; {first['calibration_images']} calibration images; "
-        f"models chosen on {first['select_images']} images of val2017 and reported on "
-        f"{first['report_images']} others that the "
-        f"search never looked at. mAP 50-95 in points; drops are against the float "
-        "model on the same images, with 95 % intervals.",
+        f"Scheme `tensorrt` where no other is named; {first.calibration_samples} calibration images; "
+        f"models chosen on {first.select_samples} images of val2017 and reported on {first.report_samples} "
+        "others that the search never looked at. mAP 50-95 in points; losses are against the float model on "
+        "the same images, with 95 % intervals.",
         "",
-        "| model | FP32 | best calibrator | optimized | drop | target | in INT8 | won over the calibrator |",
+        "| model | FP32 | best calibrator | optimized | lost | target | in INT8 "
+        "| gained over the calibrator |",
         "|---|---|---|---|---|---|---|---|",
         *map(summary, results),
         "",
@@ -84,16 +91,16 @@ def page(results: list[Result], rivals: list[Result], budget: str, remark: str) 
         "",
         "## The fronts",
         "",
-        "Expected and hardly exceeded: what the search told in advance from agreement, points.",
+        "Expected loss and its upper bound (80 %): what the search predicted from agreement, points.",
         "",
-        "| model | recipe | in INT8 | mAP | drop | drop while choosing | expected | hardly exceeded |",
+        "| model | recipe | in INT8 | mAP | lost | lost while choosing | expected | upper bound |",
         "|---|---|---|---|---|---|---|---|",
         *(line for result in results for line in front(result)),
         "",
         "## Recipes",
         "",
-        *(f"- **{name(r)}**: {r['chosen']['explanation']} ({r['models_measured']} models measured in "
-          f"{r['seconds']:.0f} s)" for r in results),
+        *(f"- **{name(r)}**: {r.chosen.explanation} ({r.models_measured} models measured in "
+          f"{r.seconds:.0f} s)" for r in results),
         "",
         "## The command",
         "",
@@ -103,29 +110,28 @@ def page(results: list[Result], rivals: list[Result], budget: str, remark: str) 
         "```",
         "",
         f"Measured on {environment['cpu']}, {environment['cores']} cores, ONNX Runtime "
-        f"{environment['onnxruntime']}; {first['created'][:10]}. {remark}".rstrip(),
+        f"{environment['onnxruntime']}; {first.created[:10]}. {remark}".rstrip(),
         "",
     ])  # fmt: skip
 
 
-def summary(result: Result) -> str:
-    chosen, single = result["chosen"], result["best_single"]
-    gain, low, high = result["gain_over_single"]
-    kept = "kept" if result["is_met"] else "missed"
+def summary(result: OptimizationResult) -> str:
+    chosen, single = reported(result.chosen), reported(result.best_single)
+    kept = "kept" if result.is_met else "missed"
     cells = (
         name(result),
-        points(result["float_report"]["map50_95"]),
-        f"{points(single['report']['map50_95'])} ({single['recipe']['calibrator']})",
-        f"**{points(chosen['report']['map50_95'])}**",
-        loss(chosen["report"]),
-        f"{result['max_drop']:g}, {kept}",
-        f"{100 * chosen['int8_share']:.1f} %",
-        f"{points(gain)} ({points(low)} to {points(high)})",
+        points(result.float_report.value),
+        f"{points(single.value)} ({result.best_single.recipe['calibrator']})",
+        f"**{points(chosen.value)}**",
+        lost(chosen.loss),
+        f"{result.max_loss:g}, {kept}",
+        f"{100 * result.chosen.int8_share:.1f} %",
+        lost(result.gain_over_single),
     )
     return row(cells)
 
 
-def beside_nncf(results: list[Result], rivals: list[Result]) -> list[str]:
+def beside_nncf(results: list[OptimizationResult], rivals: list[Rival]) -> list[str]:
     """What NNCF's accuracy control reached with the same images and target; nothing where none was run."""
     if not rivals:
         return []
@@ -134,22 +140,22 @@ def beside_nncf(results: list[Result], rivals: list[Result]) -> list[str]:
         f"## Beside NNCF {rivals[0]['nncf']}",
         "",
         "`quantize_with_accuracy_control`, validated on the images that Calibrant chooses on, measured on "
-        "the others. It may give activations a scale for each channel, which TensorRT does not take.",
+        "the others. It may give activations a scale for each channel, which TensorRT does not accept.",
         "",
-        "| model | target | NNCF: drop | in INT8 | activations by channel | seconds "
-        "| Calibrant: drop | in INT8 | seconds |",
+        "| model | target | NNCF: lost | in INT8 | activations by channel | seconds "
+        "| Calibrant: lost | in INT8 | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
         *(rival_row(rival, ours[rival["model"]]) for rival in rivals if rival["model"] in ours),
         "",
     ]
 
 
-def rival_row(rival: Result, own: Result) -> str:
+def rival_row(rival: Rival, own: OptimizationResult) -> str:
     theirs = (
         ("none in its time", "", "")
-        if "drop" not in rival
+        if "lost" not in rival
         else (
-            points(rival["drop"]) + ("" if rival["finished"] else " (when its time was up)"),
+            points(rival["lost"]) + ("" if rival["finished"] else " (when its time was up)"),
             f"{100 * rival['int8_share']:.1f} %",
             str(rival["per_channel_activations"]),
         )
@@ -157,59 +163,57 @@ def rival_row(rival: Result, own: Result) -> str:
     return row(
         (
             rival["model"],
-            f"{own['max_drop']:g}",
+            f"{own.max_loss:g}",
             *theirs,
             f"{rival['seconds']:.0f}",
-            points(own["chosen"]["report"]["drop"]),
-            f"{100 * own['chosen']['int8_share']:.1f} %",
-            f"{own['seconds']:.0f}",
+            points(reported(own.chosen).loss.value),
+            f"{100 * own.chosen.int8_share:.1f} %",
+            f"{own.seconds:.0f}",
         )
     )
 
 
-def ablation(result: Result) -> list[str]:
+def ablation(result: OptimizationResult) -> list[str]:
+    return [
+        row((name(result), without.technique, points(without.value), lost(without.gain)))
+        for without in result.ablation
+    ]
+
+
+def front(result: OptimizationResult) -> list[str]:
     return [
         row(
             (
                 name(result),
-                technique["technique"],
-                points(technique["map50_95"]),
-                f"{points(technique['gain'])} ({points(technique['low'])} to {points(technique['high'])})",
+                point.name,
+                f"{100 * point.int8_share:.1f} %",
+                points(reported(point).value),
+                lost(reported(point).loss),
+                points(point.select.loss.value),
+                points(point.expected),
+                points(point.at_most),
             )
         )
-        for technique in result["ablation"]
+        for point in result.front
     ]
 
 
-def front(result: Result) -> list[str]:
-    return [
-        row(
-            (
-                name(result),
-                point["name"],
-                f"{100 * point['int8_share']:.1f} %",
-                points(point["report"]["map50_95"]),
-                loss(point["report"]),
-                points(point["select"]["drop"]),
-                points(point["expected"]),
-                points(point["at_most"]),
-            )
-        )
-        for point in result["front"]
-    ]
+def reported(point: Point) -> PartResult:
+    assert point.report is not None
+    return point.report
 
 
-def name(result: Result) -> str:
-    scheme, stem = result["settings"]["scheme"], Path(result["model"]["path"]).stem
+def name(result: OptimizationResult) -> str:
+    scheme, stem = result.settings["scheme"], Path(result.model.path).stem
     return stem if scheme == "tensorrt" else f"{stem} ({scheme})"
 
 
-def loss(figures: Result) -> str:
-    return f"{points(figures['drop'])} ({points(figures['low'])} to {points(figures['high'])})"
+def lost(loss: Loss) -> str:
+    return f"{points(loss.value)} ({points(loss.low)} to {points(loss.high)})"
 
 
-def points(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}"
+def points(value: float | None) -> str:
+    return "undefined" if value is None else f"{round(value, 1) + 0.0:.1f}"
 
 
 def row(cells: tuple[str, ...]) -> str:

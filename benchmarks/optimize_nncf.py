@@ -1,7 +1,7 @@
 """NNCF's quantize_with_accuracy_control on the split that calibrant optimize uses, in a process of its own.
 
 pip install calibrant nncf
-python benchmarks/optimize_nncf.py MODEL --calib DIR --data DATASET --max-drop 1.0 --minutes 10
+python benchmarks/optimize_nncf.py MODEL --calib DIR --data DATASET --max-loss 1.0 --minutes 10
 
 It calibrates on the same images, validates on the images that optimize selects on, and is measured on those
 that optimize reports on. Prints JSON. NNCF has no result until it is done: when --minutes are over before,
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--calib", required=True)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--max-drop", type=float, default=1.0)
+    parser.add_argument("--max-loss", type=float, default=1.0)
     parser.add_argument("--minutes", type=float, default=10)
     given = parser.parse_args()
     request = StudyRequest(given.model, given.calib, given.data, DEFAULT_CALIBRATORS)
@@ -66,7 +66,7 @@ def main() -> None:
     model: onnx.ModelProto | None
     try:
         with tempfile.TemporaryDirectory() as folder, alarm(given.minutes):
-            model = searched(study, halves[0], given.max_drop, Path(folder), seen)
+            model = searched(study, halves[0], given.max_loss, Path(folder), seen)
         found["finished"] = True
     except OutOfTimeError:
         found["finished"] = False
@@ -155,7 +155,7 @@ def measured(study: Any, model: onnx.ModelProto, report: list[Any]) -> dict[str,
     return {
         "fp32": round(100 * full, 2),
         "map50_95": round(100 * reached, 2),
-        "drop": round(100 * (full - reached), 2),
+        "lost": round(100 * (full - reached), 2),
         "int8_share": round(int8_share(study, model), 4),
         "per_channel_activations": per_channel_activations(model),
     }

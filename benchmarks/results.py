@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/results"))
     parser.add_argument("--page", type=Path, default=Path("docs/results.md"))
     given = parser.parse_args()
-    results = []
+    results: list[StudyResult] = []
     for model in sorted(given.models.glob("*.onnx")):
         print(model.name, flush=True)
         results.append(
@@ -37,16 +37,18 @@ def page(results: list[StudyResult]) -> str:
         "",
         "COCO mAP 50-95 in points, Q/DQ at convolutions (scheme `tensorrt`: int8, per-tensor activations, "
         "per-channel weights), "
-        f"{first.data.calibration_images} calibration images of train2017, {first.data.test_images} images "
-        f"of val2017 ({first.data.test_boxes} boxes), ONNX Runtime {environment['onnxruntime']} on a CPU.",
+        f"{first.data.calibration_samples} calibration images of train2017, "
+        f"{first.data.test_samples} images of val2017 ({first.data.facts['boxes']} boxes), "
+        f"ONNX Runtime {environment['onnxruntime']} on a CPU.",
         "",
-        "The best is bold; `*` marks the recommended one: the simplest that cannot be told from the best.",
+        "The best is bold; `*` marks the recommended one: the simplest of those that are indistinguishable "
+        "from the best.",
         "",
         *ranking(results),
         "",
-        "## Drops, with 95 % intervals",
+        "## Losses, with 95 % intervals",
         "",
-        *drops(results),
+        *losses(results),
         "",
         "## What the tables say",
         "",
@@ -67,11 +69,11 @@ def page(results: list[StudyResult]) -> str:
 
 
 def ranking(results: list[StudyResult]) -> list[str]:
-    rows = [header("", results), row("FP32", [f"{r.baseline.accuracy.map50_95:.1f}" for r in results])]
+    rows = [header("", results), row("FP32", [f"{r.baseline.score.value:.1f}" for r in results])]
     return rows + [row(c, [accuracy(r, r.trial(c)) for r in results]) for c in calibrators(results)]
 
 
-def drops(results: list[StudyResult]) -> list[str]:
+def losses(results: list[StudyResult]) -> list[str]:
     return [
         header("", results),
         *(row(c, [interval(r.trial(c)) for r in results]) for c in calibrators(results)),
@@ -95,17 +97,17 @@ def name(result: StudyResult) -> str:
 
 
 def accuracy(result: StudyResult, trial: Trial) -> str:
-    if trial.accuracy is None:
+    if trial.value is None:
         return "failed"
-    points = trial.accuracy.map50_95
-    best = max(t.accuracy.map50_95 for t in result.trials if t.accuracy)
+    points = trial.value
+    best = max(t.value for t in result.trials if t.value is not None)
     mark = "*" if result.recommended and result.recommended.calibrator == trial.calibrator else ""
     return f"**{points:.1f}**{mark}" if points == best else f"{points:.1f}{mark}"
 
 
 def interval(trial: Trial) -> str:
     return (
-        f"{trial.drop.points:.1f} ({trial.drop.low:.1f} to {trial.drop.high:.1f})" if trial.drop else "failed"
+        f"{trial.loss.value:.1f} ({trial.loss.low:.1f} to {trial.loss.high:.1f})" if trial.loss else "failed"
     )
 
 
