@@ -25,7 +25,7 @@ FUNCTIONS = {
     "onnx.external_data_helper.load_external_data_for_model", "ir.load", "ir.save", "ort.InferenceSession",
     "sqlite3.connect", "shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "shutil.move",
     "linecache.getlines", "mmap.mmap", "tempfile.NamedTemporaryFile", "tempfile.mkstemp",
-    "tempfile.TemporaryFile",
+    "tempfile.TemporaryFile", "tempfile.TemporaryDirectory", "tempfile.mkdtemp",
 }  # fmt: skip
 METHODS = {
     "read_text", "read_bytes", "write_text", "write_bytes", "tofile", "read_model", "parse_from_file",
@@ -37,6 +37,13 @@ OURS = {"core/reading.py", "core/writing.py"}
 ALLOWED = {
     ("artifacts/lock.py", "os.open"): "the lock: no link is followed, and nothing but a lock is written to",
     ("artifacts/store.py", "tempfile.TemporaryFile"): "a file without a name, to see that files can be made",
+    ("core/scratch.py", "os.open"): "the file that says that a folder is in use; no link is followed",
+    ("core/scratch.py", "tempfile.mkdtemp"): "the one way to a folder for the time being",
+    (
+        "models/onnx/model.py",
+        "tempfile.TemporaryDirectory",
+    ): "a draft's, beside its place; occupied() sweeps it",
+    ("stages/remote/collecting.py", "tempfile.TemporaryDirectory"): "on a disk that machines share; likewise",
     ("artifacts/arrays.py", ".open(mode)"): "a member of an archive in memory",
     ("artifacts/arrays.py", "np.load"): "of bytes in memory",
     ("artifacts/arrays.py", "zipfile.ZipFile"): "of bytes in memory",

@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from calibrant.core.disk import cannot_write
 from calibrant.core.errors import OutputError
+from calibrant.core.file_lock import try_lock
 
 LOCK = ".calibrant.lock"
 
@@ -53,7 +53,7 @@ def _opened(path: Path) -> int | None:
             os.close(descriptor)
             raise _foreign(path)
         try:
-            _lock(descriptor)
+            try_lock(descriptor)
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)
@@ -108,22 +108,3 @@ def _holder(descriptor: int) -> str:
     with suppress(OSError, ValueError):
         return os.read(descriptor, 40).decode("ascii") or "another process"
     return "another process"
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        try:
-            os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the text, which others read
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError from error
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

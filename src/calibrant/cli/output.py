@@ -41,6 +41,16 @@ def _json_sign(sign: str) -> str:
 @contextmanager
 def progress_of(quiet: bool) -> Iterator[Progress]:
     """On stderr: bars on a terminal, else a line now and then; only notes where ``quiet``."""
+    from calibrant.core.scratch import scratch_remark
+
+    with _listener(quiet) as progress:
+        if remark := scratch_remark():
+            progress.note(remark)
+        yield progress
+
+
+@contextmanager
+def _listener(quiet: bool) -> Iterator[Progress]:
     from calibrant.reports.progress import Bars, Lines, Notes
 
     if quiet:

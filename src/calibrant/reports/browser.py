@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import OutputError, SettingsError
 from calibrant.core.reading import read_bytes
+from calibrant.core.scratch import ScratchFolder
 
 BROWSERS = (
     "chromium",
@@ -55,10 +55,10 @@ def headless_command(browser: Path, profile: Path) -> list[str]:
 def print_pdf(page: Path, pdf: Path) -> None:
     """Print an HTML file as PDF. Raises SettingsError where no browser is found, OutputError if it fails."""
     browser = require_browser()
-    with tempfile.TemporaryDirectory(prefix="calibrant-", ignore_cleanup_errors=True) as folder:
-        made = Path(folder) / "report.pdf"
+    with ScratchFolder() as folder:
+        made = folder / "report.pdf"
         arguments = ["--no-pdf-header-footer", f"--print-to-pdf={made}", page.absolute().as_uri()]
-        _run([*headless_command(browser, Path(folder) / "profile"), *arguments], browser)
+        _run([*headless_command(browser, folder / "profile"), *arguments], browser)
         if not made.is_file():
             raise OutputError(f"{browser} printed no PDF of {page}; print it from a browser instead")
         content = read_bytes(made)

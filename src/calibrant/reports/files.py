@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from calibrant.artifacts.store import remove, write_bytes
 from calibrant.core.progress import Progress
+from calibrant.core.scratch import ScratchFolder
 from calibrant.reports.browser import print_pdf, require_browser
 from calibrant.reports.html.page import report_html
 from calibrant.reports.markdown import markdown_summary
@@ -26,8 +26,8 @@ def write_html(run: Path, out: Path) -> None:
 def write_pdf(run: Path, out: Path) -> None:
     """Print the report. Raises also SettingsError where no browser is found."""
     require_browser()
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        page = Path(folder) / REPORT
+    with ScratchFolder() as folder:
+        page = folder / REPORT
         write_html(run, page)
         print_pdf(page, out)
 

@@ -6,7 +6,6 @@ What is optimized here fits this machine's processor and this version of ONNX Ru
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import onnxruntime as ort
 from calibrant.core.processor import processor_flags, saturates_int8
 from calibrant.core.reading import read_bytes
 from calibrant.core.schemes import SCHEME_PROPERTY
+from calibrant.core.scratch import ScratchFolder
 from calibrant.runtimes import ort_operators
 
 PROVIDERS = ["CPUExecutionProvider"]
@@ -136,9 +136,9 @@ def open_as_it_stands(model: onnx.ModelProto) -> ort.InferenceSession:
 
 def optimized(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph that ONNX Runtime would execute on this machine: fused, channels in blocks."""
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
+    with ScratchFolder() as folder:
         options = session_options()
-        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+        options.optimized_model_filepath = str(folder / "optimized.onnx")
         ort.InferenceSession(model.SerializeToString(), options, PROVIDERS)
         return onnx.load_model_from_string(read_bytes(Path(options.optimized_model_filepath)))
 

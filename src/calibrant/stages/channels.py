@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session
 from calibrant.models.onnx.model import Model, save_model
@@ -65,8 +64,8 @@ def channel_statistics(
         raise EmptyStatisticsError("channels were never seen; calibrate with at least one sample")
     reduced, outputs = with_channel_reductions(model, tensors)
     gathered = {tensor: _Gathered(len(samples)) for tensor in outputs}
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        probed = Path(folder) / model.path.name  # which a runtime names when it refuses
+    with ScratchFolder() as folder:
+        probed = folder / model.path.name  # which a runtime names when it refuses
         save_model(reduced, probed)
         with (
             runtime.open(probed) as session,

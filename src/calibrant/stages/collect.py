@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from calibrant.core.errors import EmptyStatisticsError, NumericsError
 from calibrant.core.machine import return_freed_memory
 from calibrant.core.progress import Advance, Progress, Silent
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.tasks import MODEL, Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics
@@ -74,12 +74,12 @@ def collect_parts(
 
     with (
         ThreadPoolExecutor(1) as background,
-        tempfile.TemporaryDirectory(prefix="calibrant-") as folder,
+        ScratchFolder() as folder,
         ExitStack() as stack,
     ):
         background.submit(_load_kernels)
         sessions = {
-            part: stack.enter_context(_recorded(of, recorders[part], runtime, Path(folder) / part))
+            part: stack.enter_context(_recorded(of, recorders[part], runtime, folder / part))
             for part, of in parts.items()
         }
         watched = {

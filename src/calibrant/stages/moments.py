@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.progress import Progress, Silent
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample
 from calibrant.models.onnx.model import Model, save_model
@@ -41,8 +40,8 @@ def second_moments(
     windows = windows_of(model, nodes, MOST_WEIGHTS)
     chosen = samples[:SAMPLES]
     gathered = {window.node: _Gathered() for window in windows}
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        probed = Path(folder) / model.path.name  # which a runtime names when it refuses
+    with ScratchFolder() as folder:
+        probed = folder / model.path.name  # which a runtime names when it refuses
         save_model(with_outputs(model, [window.tensor for window in windows]), probed)
         with (
             runtime.open(probed) as session,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,6 +21,7 @@ from calibrant.artifacts.arrays import LARGEST, packed, unpacked
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.metrics import Evidence, Metric, Score
 from calibrant.core.reading import read_bytes
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Differences, Evaluated, Look, ResultCache, Task, sole
 from calibrant.core.types import Feeds, Session
 from calibrant.core.writing import write_atomically
@@ -36,7 +36,7 @@ class KeptOutputs:
     """What models gave for their inputs, in a folder for the time being: a quarter of the disk at most."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
         self._lock = threading.Lock()
         self._left = 0
 
@@ -65,9 +65,9 @@ class KeptOutputs:
         """Where a file of this name may be put, for the time being."""
         with self._lock:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="calibrant-kept-")
-                self._left = shutil.disk_usage(self._folder.name).free // _SHARE_OF_DISK
-        return Path(self._folder.name) / name
+                self._folder = ScratchFolder()
+                self._left = shutil.disk_usage(self._folder.path).free // _SHARE_OF_DISK
+        return self._folder.path / name
 
     def _path(self, key: str) -> Path:
         return self.place(f"{key}.npz")

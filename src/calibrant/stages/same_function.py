@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import ModelError
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.types import Feeds, Runtime, Session
 from calibrant.models.onnx.model import Graph, Model, opset_of, save_model, signature_of
 from calibrant.models.onnx.points import activation_tensors, plugins_of
@@ -33,8 +33,8 @@ def require_same_function(model: Model, runtime: Runtime, drive: Callable[[Sessi
     """
     if model.given is None:
         return
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        file = Path(folder) / model.path.name
+    with ScratchFolder() as folder:
+        file = folder / model.path.name
         runs = _runs(model.given, file, runtime, drive)
         names = [output.name or "" for output in model.ir.graph.outputs]
         if _first_difference(names, runs, _replayed(model.ir, file, runtime, runs)) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import ModelError, NothingQuantizedError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import (
     AUTO,
     MODEL,
@@ -248,8 +248,8 @@ def runnable_file(model: Model) -> Iterator[Path]:
     if not needs_a_copy(model):
         yield model.path
         return
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        copy = Path(folder) / model.path.name
+    with ScratchFolder() as folder:
+        copy = folder / model.path.name
         save_model(model.ir, copy)
         yield copy
 

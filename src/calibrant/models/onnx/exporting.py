@@ -12,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from calibrant.core.errors import ModelError, OutputError
 from calibrant.core.progress import Progress
 from calibrant.core.reading import LARGEST_HASHED, require_regular, sha256_of
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.core.writing import copy_atomically
 
@@ -132,8 +132,7 @@ def _program(name: str, path: Path, remedy: str) -> str:
 
 
 def _run(planned: _Export, path: Path, kept: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as name:
-        folder = Path(name)
+    with ScratchFolder() as folder:
         for source in planned.inputs:
             copy_atomically(source, folder / source.name)
         told = _output_of(planned, path, folder)

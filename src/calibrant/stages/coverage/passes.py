@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import NumericsError
 from calibrant.core.progress import Progress
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.tasks import Task
 from calibrant.core.types import Observer, Range, Runtime, Sample, Session, Statistics
@@ -160,8 +159,8 @@ def open_passes(model: Model, tensors: Sequence[str], task: Task, runtime: Runti
     Raises RuntimeFailedError.
     """
     board = _Board()
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-        probed = Path(folder) / model.path.name  # which a runtime names when it refuses
+    with ScratchFolder() as folder:
+        probed = folder / model.path.name  # which a runtime names when it refuses
         save_model(with_outputs(model, tensors), probed)
         with runtime.record(probed, tensors, board.observe) as session:
             yield Passes(model, tensors, task, session, board)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from calibrant.core.clock import Clock
 from calibrant.core.progress import Progress
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import SampleSet
 from calibrant.models.onnx.model import save_model
 from calibrant.models.onnx.qdq import with_qdq
@@ -50,8 +49,8 @@ class Meter:
         if not self._clock.allows(self._longest):
             return None
         plan, started = self._study.plan, self._clock.spent
-        with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-            file = Path(folder) / "candidate.onnx"
+        with ScratchFolder() as folder:
+            file = folder / "candidate.onnx"
             save_model(with_qdq(plan.model, plan.points, encodings, plan.scheme), file)
             opened = partial(self._study.runtime.open, file)
             found = evaluate(opened, self._study.task, self._test.samples, title, self._progress)

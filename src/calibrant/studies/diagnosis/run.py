@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.progress import Progress
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Differences
 from calibrant.core.types import FloatArray
 from calibrant.studies.diagnosis.case import DiagnosisInput
@@ -61,9 +61,9 @@ def diagnose(case: DiagnosisInput, folder: Path, budget: float | None, progress:
     A part that fails is left out with its reason.
     """
     clock = Clock(budget)
-    with tempfile.TemporaryDirectory(prefix="calibrant-") as scratch:
-        evaluator = Evaluator(case.study, Path(scratch), progress)
-        found = _Investigation(case, evaluator, clock, Path(scratch), progress).findings()
+    with ScratchFolder() as scratch:
+        evaluator = Evaluator(case.study, scratch, progress)
+        found = _Investigation(case, evaluator, clock, scratch, progress).findings()
     causes = causes_of(case, str(folder), found.tensors, found.channel_amax, found.sensitivity, found.swap,
                        found.growth)  # fmt: skip
     return Diagnosis(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.metrics import Figure, Score
 from calibrant.core.progress import Silent
+from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Latency, Runtime, Sample
 from calibrant.stages.evaluate import Evaluation, evaluate, predictions_of
@@ -102,8 +102,8 @@ class Measurer:
         if recipe is None:
             yield self._float_model
             return
-        with tempfile.TemporaryDirectory(prefix="calibrant-") as folder:
-            file = Path(folder) / f"{recipe.key}.qdq.onnx"
+        with ScratchFolder() as folder:
+            file = folder / f"{recipe.key}.qdq.onnx"
             self._builder.quantized(recipe).write(file)
             yield file
 
