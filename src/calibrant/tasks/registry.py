@@ -26,6 +26,7 @@ TASKS: Mapping[str, str] = {
     "detection": "calibrant.tasks.detection.definition:DETECTION",
     "classification": "calibrant.tasks.classification:ClassificationDefinition",
     "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
+    "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",
     "outputs": "calibrant.tasks.outputs.definition:OUTPUTS",
 }
 """Where each task's definition is; it is imported when it is asked for."""

@@ -124,7 +124,8 @@ class Findings:
 class DrawnBox:
     """A box on a photograph, in its pixels; ``fate`` is "kept", "moved", "lost" or "gained".
 
-    The label stands on the line ``label_y`` and begins, or with ``ends_at_x`` ends, at ``label_x``.
+    The label stands on the line ``label_y`` and begins, or with ``ends_at_x`` ends, at ``label_x``. corners:
+    drawn instead of the box, where there are any.
     """
 
     x: float
@@ -136,6 +137,12 @@ class DrawnBox:
     label_y: float
     ends_at_x: bool
     fate: str
+    corners: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def points(self) -> str:
+        """The corners as SVG writes them."""
+        return " ".join(f"{x:g},{y:g}" for x, y in self.corners)
 
 
 @dataclass(frozen=True)
