@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from calibrant.reports.html.blocks import Photos, Table
+from calibrant.reports.html.blocks import Photos, Section, Table
+from calibrant.reports.html.page import Page, page_html
 from calibrant.reports.tasks import difference_lines, task_sections
 from calibrant.tasks.classification.differences import (
     ClassAccuracy,
@@ -22,7 +24,15 @@ from calibrant.tasks.recognition.differences import (
     LineDifference,
     RecognitionDifferences,
 )
+from calibrant.tasks.text_detection.differences import (
+    DrawnOutline,
+    GroupRecall,
+    PageDifference,
+    TextDetectionDifferences,
+)
 
+OUTLINE = DrawnOutline(((2.0, 4.0), (62.0, 8.0), (60.0, 28.0), (0.0, 24.0)), 0.8, "lost")
+NEW = replace(OUTLINE, fate="gained")
 FOUND: dict[str, Any] = {
     "recognition": RecognitionDifferences(
         "minmax", 9, 8, 6, 3, 2, 0,
@@ -33,6 +43,10 @@ FOUND: dict[str, Any] = {
     "classification": ClassificationDifferences(
         "minmax", 9, 1, 1, 0, 0.1, (ClassAccuracy("ant", 9, 100.0, 88.9),), (Flip("ant", "ant", "bee", 1),),
         (ImageChange("a.png", "gone/a.png", "ant", "ant", "bee", 0.9, 0.5),),
+    ),
+    "text_detection": TextDetectionDifferences(
+        "minmax", 9, 5, 1, 1, 1, 0.95, (GroupRecall("16 to 32 pixels", 9, 90.0, 80.0),),
+        (PageDifference("a.png", "gone/a.png", 0.4, 1, 1, 0, (OUTLINE,), (NEW,)),),
     ),
     "outputs": OutputsDifferences(
         "minmax", 9, (OutputDifference("y", 2.0, 34.0, "a[0]", 3.0, 99.0),), (SampleDifference("a[0]", 3.0),)
@@ -56,3 +70,22 @@ def test_a_task_tells_what_changed_in_tables_and_pictures(task: str) -> None:
 def test_without_a_diagnosis_nothing_is_told(task: str) -> None:
     material: Any = SimpleNamespace(diagnosis=None, winning=None)
     assert [make(material) for make in task_sections(task)] == [None] * len(task_sections(task))
+
+
+def test_outlines_are_drawn_by_their_corners() -> None:
+    material: Any = SimpleNamespace(
+        diagnosis=SimpleNamespace(differences=(FOUND["text_detection"],)), winning="minmax"
+    )
+    (photos,) = (
+        block
+        for make in task_sections("text_detection")
+        for block in getattr(make(material), "blocks", ())
+        if isinstance(block, Photos)
+    )
+    (lost,), (new,) = photos.photos[0].fp32, photos.photos[0].int8
+    assert lost.points == "2,4 62,8 60,28 0,24"
+    assert (lost.label, new.label) == ("lost", "new")
+    page = Page("k", "t", (), "h", (), (), (Section("images", "Images", (photos,)),), "f", "c")
+    drawn = page_html(page)
+    assert '<polygon class="line" points="2,4 62,8 60,28 0,24"/>' in drawn
+    assert "<rect class=" not in drawn

@@ -59,6 +59,18 @@ def _page(*regions: tuple[NDArray[np.float32], bool], name: str = "a") -> PageSa
     return PageSample(name, Path(name), tuple(Region(outline, "t", ignored) for outline, ignored in regions))
 
 
+def _turned(
+    rng: np.random.Generator,
+    middles: tuple[float, float],
+    widths: tuple[float, float],
+    heights: tuple[float, float],
+) -> NDArray[np.float32]:
+    """A rectangle anywhere, turned by any angle."""
+    x, y = (float(rng.uniform(*middles)) for _ in range(2))
+    size = float(rng.uniform(*widths)), float(rng.uniform(*heights))
+    return np.asarray(cv2.boxPoints(((x, y), size, float(rng.uniform(-90, 90)))), np.float32)
+
+
 ONE, TWO, THREE = (_rectangle(0, top, 100, top + 20) for top in (0, 40, 80))
 
 
@@ -136,8 +148,7 @@ def test_outlines_are_rapidocrs_own_on_any_map() -> None:
     for _ in range(12):
         scores = cv2.GaussianBlur(rng.uniform(0, 0.5, (192, 256)).astype(np.float32), (0, 0), 2)
         for _ in range(6):
-            middle, size = rng.uniform(20, 230, 2), rng.uniform((10, 4), (90, 24))
-            box = cv2.boxPoints((middle, size, rng.uniform(-90, 90)))
+            box = _turned(rng, (20, 230), (10, 90), (4, 24))
             cv2.fillPoly(scores, [box.astype(np.int32)], [float(rng.uniform(0.4, 1))])
         boxes, values = post(scores[None, None], (300, 411))
         found = outlines_in(scores, FAMILIES["rapidocr"], (300, 411))
@@ -146,9 +157,7 @@ def test_outlines_are_rapidocrs_own_on_any_map() -> None:
         seen += len(found)
     assert seen > 25
     for _ in range(50):
-        corners, _ = smallest_rectangle(
-            cv2.boxPoints((rng.uniform(50, 99, 2), rng.uniform(3, 60, 2), rng.uniform(0, 90)))
-        )
+        corners, _ = smallest_rectangle(_turned(rng, (50, 99), (3, 60), (3, 60)))
         offset = clipper.PyclipperOffset()
         offset.AddPath(corners, clipper.JT_ROUND, clipper.ET_CLOSEDPOLYGON)
         around = cv2.contourArea(corners)
@@ -211,8 +220,8 @@ def test_counts_are_the_evaluators_on_any_outlines() -> None:
     for _ in range(40):
         regions = []
         for _ in range(int(rng.integers(1, 6))):
-            box = cv2.boxPoints((rng.uniform(20, 80, 2), rng.uniform(10, 50, 2), rng.uniform(0, 90)))
-            regions.append(Region(box.astype(np.float32), "t", bool(rng.random() < 0.2)))
+            box = _turned(rng, (20, 80), (10, 50), (10, 50))
+            regions.append(Region(box, "t", bool(rng.random() < 0.2)))
         moved = [one.outline + rng.normal(0, 3, (4, 2)).astype(np.float32) for one in regions]
         moved += [rng.uniform(0, 100, (4, 2)).astype(np.float32) for _ in range(2)]
         found = Outlines(np.stack(moved), np.ones(len(moved)))
