@@ -75,8 +75,8 @@ _NOTHING_RECOMMENDED = 4
 
 
 def is_checkpoint(model: Path) -> bool:
-    """Whether MODEL is a checkpoint's folder."""
-    return model.is_dir() and (model / "config.json").is_file()
+    """Whether MODEL is a checkpoint: a folder, or a GGUF file."""
+    return model.suffix == ".gguf" or (model.is_dir() and (model / "config.json").is_file())
 
 
 def is_checkpoint_study(run: Path) -> bool:

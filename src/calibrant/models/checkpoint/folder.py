@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
-from calibrant.core.reading import read_text
+from calibrant.core.reading import read_text, sha256_of
 from calibrant.models.checkpoint.tensors import StoredTensor, header_of
 
 CONFIG, INDEX, SUFFIX = "config.json", "model.safetensors.index.json", ".safetensors"
@@ -20,12 +20,24 @@ _LARGEST_JSON = 256 * 2**20
 class Checkpoint:
     """A model's folder: its configuration, and every tensor with the place where its values lie.
 
-    ``quantization`` is what config.json says of a model that is quantized already.
+    ``quantization`` is what config.json says of a model that is quantized already. folder: of a GGUF file,
+    the file itself; header_sha256 is of what stands in it before the values.
     """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, StoredTensor]
+    header_sha256: str | None = None
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is one file of llama.cpp."""
+        return self.header_sha256 is not None
+
+    @property
+    def config_sha256(self) -> str:
+        """A hash of its configuration."""
+        return self.header_sha256 or sha256_of(self.folder / CONFIG)
 
     @property
     def model_type(self) -> str:
@@ -45,16 +57,22 @@ class Checkpoint:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a path is a folder with a configuration and safetensors in it."""
+    """Whether a path is a folder with a configuration and safetensors in it, or a GGUF file."""
+    if path.suffix == ".gguf":
+        return path.is_file()
     return path.is_dir() and (path / CONFIG).is_file() and any(path.glob(f"*{SUFFIX}"))
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Describe a checkpoint without reading a weight.
+    """Describe a checkpoint, a folder or a GGUF file, without reading a weight.
 
     Raises ModelError in one line: no folder, no configuration, a shard that is missing or damaged, two shards
     with the same tensor.
     """
+    if folder.suffix == ".gguf" and folder.is_file():
+        from calibrant.models.checkpoint.gguf_files import open_gguf
+
+        return open_gguf(folder)
     if not folder.is_dir():
         raise ModelError(f"{folder} is no folder; give the one that holds {CONFIG} and *{SUFFIX}")
     config = _json(folder / CONFIG)

@@ -18,7 +18,7 @@ _ROUTER = re.compile(r"(?:.*\.)?(?:mlp|block_sparse_moe|feed_forward)\.(?:gate|r
 _EMBEDDING = re.compile(r"(?:.*\.)?(?:embed_tokens|wte|position_embedding|pos_embed)")
 _HEAD = re.compile(r"(?:.*\.)?(?:lm_head|output)")
 # How a weight's values lie in a file, by the tensors beside its name.
-_STORED_AS = ("weight", "weight_packed")
+_STORED_AS = ("weight", "weight_packed", "qweight")
 PARTS = (
     "weight",
     "weight_packed",
@@ -28,6 +28,10 @@ PARTS = (
     "weight_shape",
     "weight_global_scale",
     "input_scale",
+    "qweight",
+    "qzeros",
+    "scales",
+    "g_idx",
 )
 
 
@@ -74,7 +78,7 @@ def _layer(module: str, stored: StoredTensor, tensors: Mapping[str, StoredTensor
     place, expert = _BLOCK.fullmatch(module), _EXPERT.fullmatch(module)
     return CheckpointLayer(
         module,
-        _shape(stored),
+        _shape(stored, tensors),
         _role(module, in_block=place is not None, is_expert=expert is not None),
         sum(tensor.bytes for name in _parts(module) if (tensor := tensors.get(name))),
         place["stack"] if place else None,
@@ -83,22 +87,22 @@ def _layer(module: str, stored: StoredTensor, tensors: Mapping[str, StoredTensor
     )
 
 
-def _shape(stored: StoredTensor) -> tuple[int, int]:
-    """Of the weight: a packed one has eight values of four bits in each int32."""
+def _shape(stored: StoredTensor, tensors: Mapping[str, StoredTensor]) -> tuple[int, int]:
+    """Of the weight: a packed one has eight values of four bits in each int32.
+
+    GPTQ's and AWQ's lie as inputs x outputs, packed along the inputs and the outputs.
+    """
     rows, columns = stored.shape
+    module, _, kind = stored.name.rpartition(".")
+    if kind == "qweight":
+        scales = tensors.get(f"{module}.scales")
+        outputs = scales.shape[-1] if scales is not None else columns
+        return outputs, rows * 8 if outputs == columns else rows
     return rows, columns * 8 if stored.name.endswith("weight_packed") and stored.dtype == "I32" else columns
 
 
 def _parts(module: str) -> tuple[str, ...]:
-    kinds = (
-        "weight",
-        "weight_packed",
-        "weight_scale",
-        "weight_scale_inv",
-        "weight_zero_point",
-        "weight_shape",
-    )
-    return tuple(f"{module}.{kind}" for kind in (*kinds, "weight_global_scale", "input_scale"))
+    return tuple(f"{module}.{kind}" for kind in PARTS)
 
 
 def _role(module: str, *, in_block: bool, is_expert: bool) -> str:

@@ -56,7 +56,7 @@ def layout_of(formats: WeightActivation) -> str:
     weights, inputs = formats.weights, formats.activations
     if weights is None:
         return KEPT
-    if weights.element.is_integer and not weights.minimum:
+    if weights.element.is_integer and not weights.minimum and not weights.narrow:
         if inputs is None:
             return PACKED
         if weights.element.bits == 8 and weights.symmetric and isinstance(weights.granularity, PerChannel):
@@ -199,6 +199,8 @@ def dequantized(
         return _of_pairs(arrays)
     if "weight" in arrays:
         return _of_values(arrays)
+    if {"qweight", "qzeros", "scales"} <= arrays.keys():
+        return _of_inputs_by_outputs(arrays, settings or {}, name)
     raise ModelError(f"{name!r} is stored in a way that is not known here: {', '.join(sorted(arrays))}")
 
 
@@ -236,10 +238,54 @@ def _of_values(arrays: Mapping[str, NDArray[Any]]) -> FloatArray:
     if scale is None:
         return values
     step = scale.astype(np.float32)
-    if step.ndim < 2 or 1 in step.shape:
+    if step.size == 1 or step.ndim < 2 or step.shape == (len(values), 1):
         return values * step
     if step.shape[0] == values.shape[0]:
         return values * np.repeat(step, values.shape[1] // step.shape[1], axis=1)
     # DeepSeek's tiles of 128 x 128, smaller ones at the edges.
     tall = np.repeat(step, 128, axis=0)[: values.shape[0]]
     return values * np.repeat(tall, 128, axis=1)[:, : values.shape[1]]
+
+
+_AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+"""Which column each nibble of AWQ's words holds, the lowest first. Source: casper-hansen/AutoAWQ."""
+
+
+def _of_inputs_by_outputs(
+    arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any], name: str
+) -> FloatArray:
+    """GPTQ's and AWQ's layouts, (inputs, outputs), of 4 bits (GPTQ also of 8), transposed.
+
+    GPTQ packs along the inputs, stores zero points less one unless it says ``gptq_v2``, and may give each
+    input its group (``g_idx``). Source: AutoGPTQ/AutoGPTQ, qlinear_cuda_old.
+    """
+    words, scales = arrays["qweight"], arrays["scales"].astype(np.float32)
+    bits = int(settings.get("bits", 4))
+    outputs = scales.shape[-1]
+    is_gptq = words.shape[-1] == outputs
+    if bits not in ((4, 8) if is_gptq else (4,)):
+        raise ModelError(
+            f"{name!r} has {bits} bits in the layout of {'GPTQ' if is_gptq else 'AWQ'}; 4 are read"
+        )
+    each = _WORD // bits
+    if is_gptq:
+        codes = _fields(words, bits).transpose(0, 2, 1).reshape(-1, outputs)
+        zeros = _fields(arrays["qzeros"], bits).reshape(len(scales), -1)[:, :outputs]
+        if settings.get("checkpoint_format", "gptq") != "gptq_v2":
+            zeros = (zeros + 1) & ((1 << bits) - 1)
+    else:
+        columns = np.argsort(_AWQ_ORDER)
+        codes = _fields(words, bits)[..., columns].reshape(len(words), -1)
+        zeros = _fields(arrays["qzeros"], bits)[..., columns].reshape(len(scales), -1)
+    size = -(-len(codes) // len(scales))
+    groups = arrays.get("g_idx", np.arange(len(codes)) // size).astype(np.int64)
+    if each * words.shape[is_gptq ^ 1] < (len(codes) if is_gptq else outputs) or groups.max() >= len(scales):
+        raise ModelError(f"{name!r}: scales of shape {scales.shape} do not fit its {words.shape} words")
+    values = (codes.astype(np.float32) - zeros[groups].astype(np.float32)) * scales[groups]
+    return np.ascontiguousarray(values.T)
+
+
+def _fields(words: NDArray[Any], bits: int) -> NDArray[np.int64]:
+    """Numbers in words of 32 bits, the lowest first, in a last axis of their own."""
+    shifts = np.arange(0, _WORD, bits)
+    return (words.astype(np.int64)[..., None] >> shifts) & ((1 << bits) - 1)

@@ -54,8 +54,12 @@ class Tokenizer:
 
         self._folder = folder
         try:
-            if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
-                self._tokenizer: Any = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+            if folder.is_file():  # of llama.cpp
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                    folder.parent, gguf_file=folder.name, local_files_only=True, trust_remote_code=False
+                )
+            elif (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
+                self._tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
             else:
                 self._tokenizer = AutoTokenizer.from_pretrained(
                     folder, local_files_only=True, trust_remote_code=False

@@ -53,8 +53,27 @@ LARGEST_SHARD = 2**40
 
 
 @dataclass(frozen=True)
+class BlockType:
+    """ggml's blocks: how many values share a scale, and the bytes that they take with it."""
+
+    values: int
+    bytes: int
+
+
+BLOCK_TYPES: Mapping[str, BlockType] = {
+    "Q4_0": BlockType(32, 18),
+    "Q4_1": BlockType(32, 20),
+    "Q8_0": BlockType(32, 34),
+}
+
+
+@dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor's values lie: ``start`` and ``stop`` are bytes from the beginning of ``file``."""
+    """Where a tensor's values lie: ``start`` and ``stop`` are bytes from the beginning of ``file``.
+
+    interleaved_heads: of how many heads llama.cpp has interleaved the rows; None: they are as in
+    transformers.
+    """
 
     name: str
     dtype: str
@@ -62,6 +81,7 @@ class StoredTensor:
     file: Path
     start: int
     stop: int
+    interleaved_heads: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -105,11 +125,17 @@ class TensorReader:
                 f"cannot read {name!r} from {stored.file}: {error}; get the file again"
             ) from error
         self.bytes_read += len(content)
+        if stored.dtype in BLOCK_TYPES:
+            return content.reshape(*shape[:-1], -1)
         return content.view(DTYPES[stored.dtype]).reshape(shape)
 
     def values(self, name: str, rows: slice | None = None) -> FloatArray:
         """A tensor's values as float32. Raises ModelError where one is NaN or infinite."""
-        found = self.raw(name, rows).astype(np.float32)
+        stored = self.tensors[name]
+        raw = self.raw(name, rows)
+        found = values_of_blocks(raw, stored.dtype) if stored.dtype in BLOCK_TYPES else raw.astype(np.float32)
+        if stored.interleaved_heads is not None and rows is None:
+            found = _in_halves(found, stored.interleaved_heads)
         if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
             count = int((~np.isfinite(found)).sum())
             raise ModelError(
@@ -117,6 +143,29 @@ class TensorReader:
                 "get a sound copy of the model"
             )
         return found
+
+
+def values_of_blocks(raw: NDArray[np.uint8], dtype: str) -> FloatArray:
+    """Values of ggml's blocks, float32. raw: ... x bytes of a row."""
+    block = BLOCK_TYPES[dtype]
+    blocks = raw.reshape(-1, block.bytes)
+    scale = np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
+    if dtype == "Q8_0":
+        values = np.ascontiguousarray(blocks[:, 2:]).view(np.int8).astype(np.float32) * scale
+    else:
+        packed = blocks[:, -block.values // 2 :]
+        codes = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32)
+        if dtype == "Q4_0":
+            values = (codes - 8) * scale
+        else:
+            values = codes * scale + np.ascontiguousarray(blocks[:, 2:4]).view(np.float16).astype(np.float32)
+    return np.asarray(values.reshape(*raw.shape[:-1], -1), np.float32)
+
+
+def _in_halves(rows: FloatArray, heads: int) -> FloatArray:
+    """Rows of queries or keys as transformers has them, from halves of a head in turn."""
+    split = rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:])
+    return np.ascontiguousarray(split.swapaxes(1, 2).reshape(rows.shape))
 
 
 def _fill(file: BufferedReader, content: NDArray[np.uint8]) -> None:

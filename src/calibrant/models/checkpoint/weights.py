@@ -12,7 +12,7 @@ from calibrant.core.types import FloatArray
 from calibrant.models.checkpoint.folder import Checkpoint
 from calibrant.models.checkpoint.layers import PARTS
 from calibrant.models.checkpoint.packing import dequantized
-from calibrant.models.checkpoint.tensors import TensorReader
+from calibrant.models.checkpoint.tensors import BLOCK_TYPES, TensorReader
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -34,12 +34,16 @@ class Weights:
         return self._reader.bytes_read
 
     def __contains__(self, name: object) -> bool:
-        return name in self._reader or f"{name}_packed" in self._reader
+        if name in self._reader or f"{name}_packed" in self._reader:
+            return True
+        return f"{str(name).removesuffix('.weight')}.qweight" in self._reader
 
     def values(self, name: str, rows: slice | None = None) -> FloatArray:
         """One tensor, or ``rows`` of its first axis."""
         module = name.removesuffix(".weight")
-        if rows is not None or module == name or not self.is_quantized(module):
+        stored = self._reader.tensors.get(name)
+        is_plain = rows is not None or module == name or not self.is_quantized(module)
+        if is_plain or (stored is not None and stored.dtype in BLOCK_TYPES):
             return self._reader.values(name, rows)
         parts = {part: f"{module}.{part}" for part in PARTS if f"{module}.{part}" in self._reader}
         arrays = {part: self._reader.raw(full) for part, full in parts.items()}
@@ -61,7 +65,9 @@ class Weights:
 
 
 def _weight_settings(quantization: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The weights' entry of the first group of a compressed-tensors configuration."""
+    """The weights' entry of the first group of a compressed-tensors configuration; all of another tool's."""
+    if (quantization or {}).get("quant_method") in ("gptq", "awq"):
+        return quantization
     groups = (quantization or {}).get("config_groups")
     if not isinstance(groups, dict) or not groups:
         return None

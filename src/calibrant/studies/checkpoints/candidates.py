@@ -12,6 +12,7 @@ from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.methods import InputStatistics as MethodStatistics
 from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.caching import BlockCache, CacheStatistics, cache_scales, rounding_cache
+from calibrant.models.checkpoint.gguf_writing import GgufWriter
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.norms import Folded, folded, norm_before
 from calibrant.models.checkpoint.packing import QuantizedLayer
@@ -36,7 +37,7 @@ class Candidate:
         name: str,
         recipes: Mapping[str, Recipe],
         weights: Weights,
-        writer: CheckpointWriter | None = None,
+        writer: CheckpointWriter | GgufWriter | None = None,
         watch: Callable[[str, FloatArray, Encoded], None] | None = None,
     ) -> None:
         self._name, self._recipes, self._weights, self._writer = name, recipes, weights, writer

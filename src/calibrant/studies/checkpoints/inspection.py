@@ -15,6 +15,7 @@ from calibrant.core.format_names import format_named
 from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.folder import Checkpoint, open_checkpoint
 from calibrant.models.checkpoint.layers import EXPERT, QUANTIZABLE, CheckpointLayer, layers_of
+from calibrant.models.checkpoint.tensors import BLOCK_TYPES
 from calibrant.studies.checkpoints.recipes import default_formats, fits, stored_bytes
 
 FORMATS = ("w8a16", "w8a8", "fp8", "w4a16-g128", "w4a16-g64", "w4a16-g32", "w3a16-g32", "nvfp4", "mxfp4")
@@ -151,6 +152,9 @@ def _sizes(checkpoint: Checkpoint, quantized: Sequence[CheckpointLayer]) -> Iter
 
 
 def _stored_as(checkpoint: Checkpoint) -> str | None:
+    if checkpoint.is_gguf:
+        kinds = {tensor.dtype for tensor in checkpoint.tensors.values() if tensor.dtype in BLOCK_TYPES}
+        return f"GGUF, {' and '.join(sorted(kinds)) or 'in float'}"
     told = checkpoint.quantization
     if told is None:
         return None

@@ -22,10 +22,10 @@ from calibrant.core.errors import ModelError
 from calibrant.core.metrics import Figure, Loss
 from calibrant.core.processor import processor_name
 from calibrant.core.progress import Progress
-from calibrant.core.reading import sha256_of
 from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.architecture import Architecture
-from calibrant.models.checkpoint.folder import CONFIG, Checkpoint
+from calibrant.models.checkpoint.folder import Checkpoint
+from calibrant.models.checkpoint.gguf_writing import GgufWriter, can_be_gguf, gguf_type
 from calibrant.models.checkpoint.keeping import StreamKeeper
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.packing import can_be_stored
@@ -62,6 +62,7 @@ _MIXED = 1000
 _PACKAGES = ("calibrant", "numpy", "torch", "transformers", "tokenizers")
 
 
+Writer = CheckpointWriter | GgufWriter
 Chooser = Callable[[Sequence[Contender], Documents, float | None], Choice | None]
 
 
@@ -207,12 +208,13 @@ def _writers(
     layers: Mapping[str, CheckpointLayer],
     out: Path,
     progress: Progress,
-) -> dict[str, CheckpointWriter]:
+) -> dict[str, Writer]:
     """One for each candidate that can be stored, where the disk has room for all of them."""
+    made = {name: _writer_for(plan.checkpoint, each) for name, each in allocations.items() if plan.write}
     storable = {
-        name: {layer: recipe.formats for layer, recipe in each.items()}
-        for name, each in allocations.items()
-        if plan.write and all(can_be_stored(recipe.formats) for recipe in set(each.values()))
+        name: {layer: recipe.formats for layer, recipe in allocations[name].items()}
+        for name, writer in made.items()
+        if writer is not None
     }
     needed = sum(_bytes(plan.checkpoint, allocations[name], layers) for name in storable)
     free = shutil.disk_usage(out).free
@@ -224,12 +226,24 @@ def _writers(
         return {}
     prefix, blocks = architecture.block_prefix, architecture.blocks
     return {
-        name: CheckpointWriter(plan.checkpoint, out / CHECKPOINTS / file_stem(name), formats, prefix, blocks)
+        name: writer(plan.checkpoint, out / CHECKPOINTS / file_stem(name), formats, prefix, blocks)
         for name, formats in storable.items()
+        if (writer := made[name]) is not None
     }
 
 
-def _kept(writers: Mapping[str, CheckpointWriter], chosen: str | None, out: Path) -> dict[str, str]:
+def _writer_for(checkpoint: Checkpoint, allocation: Allocation) -> type[Writer] | None:
+    """GGUF for ggml's formats, else compressed-tensors; None where neither stores it.
+
+    A GGUF file has no tokenizer's files that a folder would need: what is read from one is written as one.
+    """
+    formats = [recipe.formats for recipe in set(allocation.values())]
+    if can_be_gguf(checkpoint) and all(gguf_type(each) for each in formats):
+        return GgufWriter
+    return CheckpointWriter if not checkpoint.is_gguf and all(map(can_be_stored, formats)) else None
+
+
+def _kept(writers: Mapping[str, Writer], chosen: str | None, out: Path) -> dict[str, str]:
     """The chosen candidate's checkpoint, finished; the others' parts are deleted."""
     found = {}
     for name, writer in writers.items():
@@ -340,7 +354,7 @@ def _summary(
     return CheckpointSummary(
         path=str(checkpoint.folder),
         model_type=checkpoint.model_type,
-        config_sha256=sha256_of(checkpoint.folder / CONFIG),
+        config_sha256=checkpoint.config_sha256,
         blocks=architecture.blocks,
         layers=len(layers),
         weights=sum(tensor.size for tensor in checkpoint.tensors.values()),
