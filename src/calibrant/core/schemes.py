@@ -20,7 +20,7 @@ TENSORRT = Scheme(
 )
 
 # What TensorRT runs in INT8 by itself, from a calibration cache, between two convolutions: read off engines
-# of 8.5.1.7 (docs/results-tensorrt.md). Absent, and float, are Reshape, Transpose, Gather, Pad and Softmax.
+# of 8.5.1.7 (docs/results-tensorrt.md). Absent, and float, are Reshape, Transpose, Gather and Softmax.
 TENSORRT_IMPLICIT = Scheme(
     name="tensorrt-implicit",
     activations=QuantSpec("int8", symmetric=True),
@@ -28,7 +28,7 @@ TENSORRT_IMPLICIT = Scheme(
     weight_axis=TENSORRT.weight_axis,
     joined_ops=frozenset({
         "Add", "AveragePool", "BatchNormalization", "Clip", "Concat", "Div", "Elu", "Exp",
-        "GlobalAveragePool", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Pow",
+        "GlobalAveragePool", "HardSigmoid", "HardSwish", "LeakyRelu", "MaxPool", "Mul", "PRelu", "Pad", "Pow",
         "Relu", "Resize", "Sigmoid", "Slice", "Softplus", "Split", "Sub", "Tanh", "Upsample",
     }),
     ties_pooling=True,

@@ -7,10 +7,12 @@ ones it may not be. Read off engines of 8.5.1.7: docs/results-tensorrt.md, and t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import onnx_ir as ir
 
 from calibrant.core.types import Scheme
@@ -27,7 +29,8 @@ _UNARY = frozenset({
 _BINARY = frozenset({"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"})
 _POINTWISE = _UNARY | _BINARY | {"PRelu"}
 # Views: the next layer reads the integers where they lie. Pooling and nearest neighbours choose among them.
-_VIEWS = frozenset({"Identity", "Slice", "Split"})
+# A Pad before a convolution is the convolution's own padding.
+_VIEWS = frozenset({"Identity", "Pad", "Slice", "Split"})
 
 
 _IMAGE_CHANNELS = 4
@@ -126,7 +129,23 @@ class ImplicitNetwork:
         return value is not None and producer in self._weighted and _only_reader(value) is node
 
     def _is_joined(self, node: ir.Node) -> bool:
+        if is_standard(node, "Pad") and not self._is_absorbed(node):
+            return False
         return is_standard(node, *self._scheme.joined_ops) and name_of(node) not in self._excluded
+
+    def _is_absorbed(self, pad: ir.Node) -> bool:
+        """Whether a Pad adds rows and columns of zeros that only quantized convolutions read."""
+        sizes, *value = [constant_tensor(given) for given in pad.inputs[1:3] if given is not None]
+        if sizes is None or pad.attributes.get_string("mode", "constant") != "constant":
+            return False
+        before, after = np.split(sizes.numpy(), 2)
+        adds_zeros = not value or (value[0] is not None and not np.any(value[0].numpy()))
+        readers = [use.node for use in pad.outputs[0].uses()]
+        are_convolutions = all(
+            is_standard(node, *_CONVOLUTIONS) and node in self._weighted for node in readers
+        )
+        in_the_plane = not np.any(before[:2]) and not np.any(after[:2])
+        return bool(readers) and are_convolutions and adds_zeros and in_the_plane
 
     def _integer_readers(self, value: ir.Value) -> list[tuple[ir.Node, int]]:
         """Who reads a value as data; none where nobody reads it in INT8."""
@@ -168,7 +187,13 @@ class ImplicitNetwork:
 
     @cached_property
     def _pointwise_groups(self) -> tuple[_Pointwise, ...]:
-        return tuple(_pointwise_groups(self._graph, self._integer))
+        return tuple(_pointwise_groups(self._graph, self._integer, self._is_taken_in))
+
+    def _is_taken_in(self, node: ir.Node) -> bool:
+        """Whether a convolution computes a pointwise node before any other layer could."""
+        if is_standard(node, *_RECTIFIERS):
+            return self._ends_a_convolution(node)
+        return _is_sum(node) and self._summing(node) is not None
 
     def _merged(self, node: ir.Node) -> Iterator[ir.Value]:
         """A convolution's results that it hands on within its own layer."""
@@ -194,18 +219,22 @@ class ImplicitNetwork:
             return True
         if is_standard(follower, "Add", "Mul") and _constant_operand(follower) is not None:
             return _is_by_channel(follower)
-        return _is_sum(follower) and self._first_addend(follower) is node
+        return _is_sum(follower) and self._summing(follower) is node
 
-    def _first_addend(self, total: ir.Node) -> ir.Node | None:
-        """The convolution that takes in a sum: the first whose result only the sum reads."""
+    def _summing(self, total: ir.Node) -> ir.Node | None:
+        """The convolution that takes in a sum: of those whose results only the sum reads, the one with the
+        most weights, and of equals the first addend's.
+        """
+        found: ir.Node | None = None
         for addend in total.inputs:
             producer = addend.producer() if addend is not None else None
             while producer is not None and is_standard(producer, "BatchNormalization"):
                 producer = producer.inputs[0].producer() if producer.inputs[0] is not None else None
             is_own = addend is not None and _only_reader(addend) is total and not addend.is_graph_output()
             if is_own and producer in self._weighted and is_standard(producer, *_CONVOLUTIONS):
-                return producer
-        return None
+                larger = found is None or _weights(producer) > _weights(found)
+                found = producer if larger else found
+        return found
 
     def _fused_nodes(self) -> Iterator[tuple[ir.Node, ...]]:
         """The nodes of each layer."""
@@ -231,8 +260,10 @@ class _Pointwise:
     external: frozenset[ir.Value]
 
 
-def _pointwise_groups(graph: ir.Graph, integer: Collection[ir.Node]) -> Iterator[_Pointwise]:
-    """A node joins the layer of its readers where they are all in one; a sum of two tensors begins none."""
+def _pointwise_groups(
+    graph: ir.Graph, integer: Collection[ir.Node], is_taken_in: Callable[[ir.Node], bool]
+) -> Iterator[_Pointwise]:
+    """A node joins the layer of its readers where they are all in one, but for what convolutions take in."""
     group: dict[ir.Node, ir.Node] = {}
     for node in reversed(graph):
         if node not in integer or not is_standard(node, *_POINTWISE):
@@ -240,7 +271,7 @@ def _pointwise_groups(graph: ir.Graph, integer: Collection[ir.Node]) -> Iterator
         readers = {use.node for use in node.outputs[0].uses()}
         heads = {group[reader] for reader in readers if reader in group}
         joins = len(heads) == 1 and all(reader in group for reader in readers)
-        if joins and not node.outputs[0].is_graph_output() and not _is_sum(node):
+        if joins and not node.outputs[0].is_graph_output() and not is_taken_in(node):
             group[node] = heads.pop()
         else:
             group[node] = node
@@ -277,6 +308,10 @@ def _weight_shape(node: ir.Node) -> tuple[int, ...]:
     weight = constant_tensor(node.inputs[1])
     assert weight is not None
     return tuple(weight.shape.numpy())
+
+
+def _weights(node: ir.Node) -> int:
+    return math.prod(_weight_shape(node))
 
 
 def _keeps_integers(node: ir.Node) -> bool:
