@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from calibrant.artifacts.store import (
+    SUBFOLDERS,
     output_folder,
     read_json,
     remove,
@@ -14,6 +15,8 @@ from calibrant.artifacts.store import (
     write_json,
 )
 from calibrant.core.errors import DataError, OutputError
+from calibrant.studies import evidence
+from calibrant.studies.optimization import run as optimization
 
 
 def test_a_file_is_replaced_as_a_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -97,3 +100,17 @@ def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot delete"):
         remove(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("name", sorted(SUBFOLDERS))
+def test_a_linked_subfolder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="is a link"), output_folder(tmp_path / "out"):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_every_subfolder_of_a_run_is_looked_at() -> None:
+    assert {evidence.FOLDER, optimization.MEASUREMENTS} <= SUBFOLDERS

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from outcomes import Run
+
+from calibrant.artifacts.arrays import packed, unpacked
 
 
 def trials(folder: Path) -> list[dict[str, Any]]:
@@ -61,3 +66,40 @@ def test_an_error_level_has_limits(study: Run, error: str) -> None:
 def test_racing_can_be_left_out(study: Run, work: Path) -> None:
     assert study("--no-race", "--json").code == 0
     assert json.loads((work / "out" / "study.json").read_text())["settings"]["race_error"] is None
+
+
+def _signed(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest() + content
+
+
+def _changed(content: bytes, change: Callable[[Any], Any]) -> bytes:
+    try:
+        arrays = unpacked(content)
+    except ValueError:  # a prepared image
+        return content[:-1]
+    return packed({name: np.asarray(change(array)) for name, array in arrays.items()})
+
+
+def _shorter(values: Any) -> Any:
+    return values[:-1] if len(np.shape(values) or (0,)) and np.size(values) != 1 else values
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "one less": _shorter,
+    "none": lambda values: np.asarray(values)[..., :0] if np.ndim(values) else values,
+    "one more dimension": lambda values: np.asarray(values)[None],
+    "no numbers": lambda values: np.full(np.shape(values), "text"),
+    "huge": lambda values: np.full_like(values, 2**40) if np.asarray(values).dtype.kind == "i" else values,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whole_entries_of_other_shapes_are_computed_anew(
+    study: Run, work: Path, own_cache: Path, change: Callable[[Any], Any]
+) -> None:
+    assert study(out="a").code == 0
+    for path in [path for path in own_cache.rglob("*") if path.is_file()]:
+        path.write_bytes(_signed(_changed(path.read_bytes()[32:], change)))
+    answer = study(out="b")
+    assert answer.code == 0, answer.err
+    assert trials(work / "a") == trials(work / "b")

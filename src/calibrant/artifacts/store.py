@@ -25,6 +25,9 @@ _LEFTOVER = re.compile(
 STAGED = ".calibrant-staged"
 """The folder in which a run waits until it takes the place of an older one."""
 
+SUBFOLDERS = frozenset({"evidence", "images", "measurements", STAGED})
+"""What a run's folder has within it: written into, and so never a link."""
+
 LARGEST_JSON = 256 * 2**20
 """Bytes; a study.json has some thousands."""
 
@@ -89,13 +92,23 @@ def require_writable(folder: Path) -> Path:
 def occupied(folder: Path) -> Iterator[None]:
     """Be the only one who writes into a folder of results, without what a killed process left half written.
 
-    Raises OutputError where another process is at work in it.
+    Raises OutputError where another process is at work in it, or a folder in it is a link.
     """
     with locked(folder):
+        _require_no_links(folder)
         for path in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name)]:
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         yield
+
+
+def _require_no_links(folder: Path) -> None:
+    for name in sorted(SUBFOLDERS):
+        if (folder / name).is_symlink():
+            raise OutputError(
+                f"{folder / name} is a link, and the run would be written where it leads; delete the "
+                "link, or choose another folder with --out"
+            )
 
 
 @contextmanager

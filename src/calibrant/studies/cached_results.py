@@ -56,14 +56,17 @@ class CachedResults:
     def statistics(
         self, decided_by: Mapping[str, Any] | None, collect: Callable[[], Statistics]
     ) -> Statistics:
-        """Statistics that were kept, or else collected now. decided_by: JSON types; None: not known."""
+        """Statistics that were kept, or else collected now.
+
+        decided_by: JSON types, the ``tensors`` and ``ids`` of samples among them; None: not known.
+        """
         if self._cache is None or decided_by is None:
             return collect()
         key = self._key(decided_by)
         kept = self._arrays(_STATISTICS, key)
         if kept is not None:
             try:
-                return statistics_from(kept)
+                return _statistics_from(kept, decided_by)
             except ValueError:
                 self._cache.remove(_STATISTICS, key)
         statistics = collect()
@@ -77,7 +80,7 @@ class CachedResults:
         kept = self._arrays(_PREDICTIONS, self._key(key))
         try:
             return _predictions_from(kept, self._task) if kept is not None else Predictions()
-        except (KeyError, ValueError, TypeError):
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
             self._cache.remove(_PREDICTIONS, self._key(key))
             return Predictions()
 
@@ -112,9 +115,18 @@ def _arrays_of(predictions: Predictions, found: Mapping[str, NDArray[Any]]) -> d
     }
 
 
+def _statistics_from(arrays: Mapping[str, NDArray[Any]], decided_by: Mapping[str, Any]) -> Statistics:
+    found = statistics_from(arrays)
+    if set(found.tensors) != set(decided_by["tensors"]) or len(found.sample_ids) != len(decided_by["ids"]):
+        raise ValueError("statistics of other tensors or samples")
+    return found
+
+
 def _predictions_from(arrays: dict[str, NDArray[Any]], task: Task) -> Predictions:
     positions, seconds, latency = (arrays.pop(name) for name in ("positions", "seconds", "latency"))
     found = dict(zip(positions.tolist(), task.unpack(arrays), strict=True))
+    if positions.dtype != np.int64 or len(found) != len(positions) or min(found, default=0) < 0:
+        raise ValueError("positions are no places of samples")
     told = json.loads(str(latency))
     return Predictions(found, float(seconds), built(Latency, told) if told else None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, fields
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def kept_frames(profile: InputProfile, frame: Frame, cache: ResultCache) -> Fram
             return fresh(path)  # which says what is wrong
         key = f"{hashlib.sha256(content).hexdigest()} {decided_by}"
         kept = cache.read(_KIND, key)
-        if kept is not None:
+        if kept is not None and len(kept) == _bytes_of(frame):
             return _unpacked(kept, frame)
         found = fresh(path)
         cache.write(_KIND, key, _packed(*found))
@@ -58,12 +58,16 @@ def _fitted(profile: InputProfile, frame: Frame, path: Path) -> FittedImage:
     return framed(read_image(path), profile, frame.height, frame.width)
 
 
+def _bytes_of(frame: Frame) -> int:
+    return 8 * len(fields(Placement)) + 3 * frame.height * frame.width
+
+
 def _packed(pixels: NDArray[np.uint8], where: Placement) -> bytes:
     return np.array(astuple(where), np.int64).tobytes() + pixels.tobytes()
 
 
 def _unpacked(content: bytes, frame: Frame) -> FittedImage:
-    fields = len(Placement.__dataclass_fields__)
-    where = Placement(*np.frombuffer(content, np.int64, fields).tolist())
-    pixels = np.frombuffer(content, np.uint8, offset=8 * fields)
+    count = len(fields(Placement))
+    where = Placement(*np.frombuffer(content, np.int64, count).tolist())
+    pixels = np.frombuffer(content, np.uint8, offset=8 * count)
     return pixels.reshape(frame.height, frame.width, 3), where

@@ -12,6 +12,7 @@ from calibrant.tasks.detection.evidence import joined
 from calibrant.tasks.detection.types import Detections
 
 _SHAPES: Mapping[str, tuple[int, ...]] = {"counts": (), "boxes": (4,), "scores": (), "classes": ()}
+_TYPES = {"counts": np.int64, "boxes": np.float32, "scores": np.float32, "classes": np.int64}
 
 
 def packed(detections: Sequence[Detections]) -> dict[str, NDArray[Any]]:
@@ -26,8 +27,11 @@ def packed(detections: Sequence[Detections]) -> dict[str, NDArray[Any]]:
 
 def unpacked(arrays: Mapping[str, NDArray[Any]]) -> list[Detections]:
     """The detections that :func:`packed` was given. Raises KeyError or ValueError for other arrays."""
-    if any(arrays[name].shape[1:] != shape for name, shape in _SHAPES.items()):
-        raise ValueError("an array has another shape")
+    for name, shape in _SHAPES.items():
+        if arrays[name].shape[1:] != shape or arrays[name].dtype != _TYPES[name] or arrays[name].ndim == 0:
+            raise ValueError("an array has another shape or type")
+    if (arrays["counts"] < 0).any() or arrays["counts"].sum() != len(arrays["boxes"]):
+        raise ValueError("counts and boxes do not fit")
     ends = np.cumsum(arrays["counts"])
     parts = zip(*(np.split(arrays[name], ends[:-1]) for name in ("boxes", "scores", "classes")), strict=True)
     found = [Detections(*part) for part in parts][: len(ends)]

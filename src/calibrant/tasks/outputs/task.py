@@ -81,6 +81,8 @@ class OutputsTask(Task):
         """The outputs that :meth:`pack` was given. Raises KeyError or ValueError for other arrays."""
         found: dict[int, dict[str, NDArray[Any]]] = {}
         for key, values in arrays.items():
+            if values.dtype.kind not in "biuf":
+                raise ValueError(f"{key} holds no numbers")
             number, _, name = key.partition(" ")
             found.setdefault(int(number), {})[name] = values
         return [found[index] for index in range(len(found))]

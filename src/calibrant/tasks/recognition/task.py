@@ -105,7 +105,8 @@ class RecognitionTask(Task):
     def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Sequence[Line]:
         """The lines that :meth:`pack` was given. Raises KeyError or ValueError for other arrays."""
         text, lengths = arrays["text"].tobytes(), arrays["bytes"]
-        if len(lengths) != len(arrays["confidences"]) or lengths.sum() != len(text):
+        is_whole = lengths.dtype.kind in "iu" and (lengths >= 0).all()
+        if not is_whole or len(lengths) != len(arrays["confidences"]) or lengths.sum() != len(text):
             raise ValueError("texts and their lengths do not fit")
         ends = np.cumsum(lengths)
         return [
