@@ -25,7 +25,7 @@ _LEFTOVER = re.compile(
 STAGED = ".calibrant-staged"
 """The folder in which a run waits until it takes the place of an older one."""
 
-SUBFOLDERS = frozenset({"evidence", "images", "measurements", STAGED})
+SUBFOLDERS = frozenset({"evidence", "measurements", STAGED})
 """What a run's folder has within it: written into, and so never a link."""
 
 LARGEST_JSON = 256 * 2**20
