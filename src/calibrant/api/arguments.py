@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from calibrant.calibrators import NamedCalibrator, calibrators_named, distinct
+from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, calibrators_named, distinct
 from calibrant.core.errors import SettingsError
 from calibrant.core.schemes import TENSORRT, scheme_to_deploy
 from calibrant.core.types import Calibrator
 from calibrant.studies.plan import RENAMED, StudySettings, input_shape_of
+from calibrant.studies.request import StudyRequest
 from calibrant.tasks.registry import option_names
 
 PathLike: TypeAlias = str | Path
+_OF_REQUEST = ("task", "family", "limit", "calib_limit", "skip_bad")
+_OF_SETTINGS = tuple(field.name for field in fields(StudySettings) if field.name != "options")
+
 Shape: TypeAlias = str | int | Sequence[int] | None
 Calibrators: TypeAlias = str | Calibrator | Iterable[str | Calibrator] | Mapping[str, Calibrator]
 
@@ -38,6 +43,31 @@ def _entries(item: str | Calibrator) -> tuple[NamedCalibrator, ...]:
     raise SettingsError(
         f"{item!r} is no calibrator; give names or functions (TensorStatistics, QuantSpec) -> Range"
     )
+
+
+def study_request(
+    model: PathLike, calib: PathLike, data: PathLike, arguments: Mapping[str, Any]
+) -> tuple[StudyRequest, tuple[NamedCalibrator, ...]]:
+    """What a study is asked for, and its calibrators.
+
+    arguments: the keyword arguments of study, optimize or plan_study that decide a figure; what is left out
+    has study's default, and what none of these has is an option of the task's. Raises SettingsError.
+    """
+    own = dict(arguments)
+    chosen = chosen_calibrators(own.pop("calibrators", DEFAULT_CALIBRATORS))
+    of_request = {name: own.pop(name) for name in _OF_REQUEST if name in own}
+    if not own.pop("race", True):
+        own["race_error"] = None
+    of_settings = {name: own.pop(name) for name in (*_OF_SETTINGS, "deploy") if name in own}
+    request = StudyRequest(
+        model=str(model),
+        calib=str(calib),
+        data=str(data),
+        calibrators=tuple(calibrator.name for calibrator in chosen),
+        settings=settings_of(own, **of_settings),
+        **of_request,
+    )
+    return request, chosen
 
 
 def node_patterns(exclude: str | Sequence[str]) -> tuple[str, ...]:

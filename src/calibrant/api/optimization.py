@@ -85,26 +85,12 @@ def optimize(
     else:
         if calib is None or data is None:
             raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
-        request = StudyRequest(
-            model=str(model),
-            calib=str(calib),
-            data=str(data),
-            calibrators=tuple(calibrator.name for calibrator in chosen),
-            task=task,
-            family=family,
-            limit=limit,
-            calib_limit=calib_limit,
-            skip_bad=skip_bad,
-            settings=settings_of(
-                options,
-                scheme=scheme,
-                runtime=runtime,
-                exclude=exclude,
-                keep_head_float=keep_head_float,
-                input_shape=input_shape,
-                seed=seed,
-            ),
-        )
+        asked = {
+            **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
+            "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "runtime": runtime,
+            "exclude": exclude, "keep_head_float": keep_head_float, "input_shape": input_shape, "seed": seed,
+        }  # fmt: skip
+        request, chosen = study_request(model, calib, data, asked)
     target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
     require_free(target, request, overwrite)
     study = open_study(request, listener, chosen)

@@ -14,7 +14,7 @@ from calibrant.api.arguments import (
     Shape,
     chosen_calibrators,
     new_run_folder,
-    settings_of,
+    study_request,
 )
 from calibrant.api.optimization import go_on_optimizing
 from calibrant.api.results import RankedStudy, ranked
@@ -116,31 +116,14 @@ def study(
     another finished run in ``out`` is replaced, when the new one is finished. Raises CalibrantError.
     """
     listener = progress or Silent()
-    chosen = chosen_calibrators(calibrators)
-    request = StudyRequest(
-        model=str(model),
-        calib=str(calib),
-        data=str(data),
-        calibrators=tuple(calibrator.name for calibrator in chosen),
-        task=task,
-        family=family,
-        limit=limit,
-        calib_limit=calib_limit,
-        skip_bad=skip_bad,
-        settings=settings_of(
-            options,
-            scheme=scheme,
-            deploy=deploy,
-            runtime=runtime,
-            exclude=exclude,
-            keep_head_float=keep_head_float,
-            input_shape=input_shape,
-            seed=seed,
-            prefer=prefer,
-            max_loss=max_loss,
-            race_error=race_error if race else None,
-        ),
-    )
+    asked = {
+        **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
+        "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "deploy": deploy,
+        "runtime": runtime, "exclude": exclude, "keep_head_float": keep_head_float,
+        "input_shape": input_shape, "seed": seed, "prefer": prefer, "max_loss": max_loss, "race": race,
+        "race_error": race_error,
+    }  # fmt: skip
+    request, chosen = study_request(model, calib, data, asked)
     log, clock = log_at(mlflow), Clock()
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)

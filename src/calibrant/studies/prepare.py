@@ -293,8 +293,10 @@ def prepare_study(
     runtime: Runtime,
     settings: StudySettings,
     progress: Progress | None = None,
+    *,
+    is_dry: bool = False,
 ) -> Study:
-    """Check everything that a study needs and describe it."""
+    """Check everything that a study needs and describe it; is_dry: it will not be run."""
     shape = settings.input_shape or input_shape_in(settings.options)
     settings = replace(settings, input_shape=shape, options=options_to_dict(opened.options))
     definition, listener = opened.definition, progress or Silent()
@@ -310,7 +312,7 @@ def prepare_study(
     task = opened.task(test, settings.runtime)
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
     require_readable(opened, plan, task, calibration.samples[0], collector)
-    if task.needs_reference:
+    if task.needs_reference and not is_dry:
         task = _referring(opened, task, test.samples, runtime)
     data = _data_summary(test, calibration, len(shared))
     return Study(

@@ -111,11 +111,14 @@ def open_study(
     progress: Progress,
     calibrators: Sequence[NamedCalibrator] | None = None,
     runtime: Runtime | None = None,
+    *,
+    is_dry: bool = False,
 ) -> Study:
     """Open and check everything that ``request`` names, before any work.
 
     ``calibrators`` stand for the request's names where functions of the user's are among them, and
-    ``runtime`` for one that is open already. Raises CalibrantError.
+    ``runtime`` for one that is open already. is_dry: it is only described, so a task that refers to the float
+    model is not told all that predicts. Raises CalibrantError.
     """
     settings = request.settings
     chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
@@ -130,4 +133,4 @@ def open_study(
     )
     test = opened.test_set(request.data, Reading(request.limit, request.skip_bad))
     calibration = opened.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))
-    return prepare_study(opened, calibration, test, chosen, engine, settings, progress)
+    return prepare_study(opened, calibration, test, chosen, engine, settings, progress, is_dry=is_dry)

@@ -1,0 +1,107 @@
+"""What commands would do and take: nothing is run but a few samples, and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from calibrant.api.arguments import PathLike, new_run_folder, study_request
+from calibrant.api.calibration_coverage import opened_coverage
+from calibrant.api.optimization import opened_optimization
+from calibrant.api.sweeps import plan_sweep, runs_of
+from calibrant.core.progress import Progress, Silent
+from calibrant.studies.estimate import (
+    Estimate,
+    coverage_estimate,
+    optimization_estimate,
+    study_estimate,
+    total_estimate,
+)
+from calibrant.studies.memory import allowed_bytes, within_memory
+from calibrant.studies.optimization.budget import seconds_of
+from calibrant.studies.replacing import require_free
+from calibrant.studies.request import open_study
+
+# Arguments of study and optimize that change nothing of what has to be done.
+_HOW = ("executor", "mlflow", "overwrite")
+
+
+def plan_study(
+    model: PathLike,
+    calib: PathLike,
+    data: PathLike,
+    *,
+    out: PathLike | None = None,
+    cache: bool = True,
+    diagnose_budget: float | None = None,
+    max_memory: str | None = None,
+    progress: Progress | None = None,
+    **arguments: Any,
+) -> Estimate:
+    """What ``study`` with these arguments would do, and the time, memory and disk that it would take.
+
+    Everything that study checks before it begins is checked here. Raises CalibrantError as study does.
+    """
+    listener = progress or Silent()
+    overwrite = bool(arguments.get("overwrite"))
+    asked = {name: value for name, value in arguments.items() if name not in _HOW}
+    request, chosen = study_request(model, calib, data, asked)
+    target = Path(out) if out is not None else new_run_folder(Path(model).stem)
+    require_free(target, request, overwrite)
+    study = open_study(request, listener, chosen, is_dry=True)
+    study = within_memory(study, allowed_bytes(max_memory), listener)
+    return study_estimate(study, str(target), diagnosis=diagnose_budget, cached=cache)
+
+
+def plan_optimization(
+    model: PathLike,
+    calib: PathLike | None = None,
+    data: PathLike | None = None,
+    *,
+    budget: str = "10m",
+    progress: Progress | None = None,
+    **arguments: Any,
+) -> Estimate:
+    """As plan_study, of ``optimize``."""
+    study, target = opened_optimization(model, calib, data, arguments, progress or Silent(), is_dry=True)
+    return optimization_estimate(study, str(target), seconds_of(budget))
+
+
+def plan_coverage(
+    model: PathLike,
+    calib: PathLike,
+    *,
+    out: PathLike | None = None,
+    progress: Progress | None = None,
+    **arguments: Any,
+) -> Estimate:
+    """As plan_study, of ``coverage``."""
+    study = opened_coverage(model, calib, arguments, progress or Silent())
+    target = Path(out) if out is not None else new_run_folder(f"{Path(model).stem}-coverage")
+    return coverage_estimate(study, str(target))
+
+
+def estimate_sweep(
+    file: PathLike,
+    *,
+    out: PathLike | None = None,
+    trust: PathLike | None = None,
+    cache: bool = True,
+    diagnose_budget: float | None = 0.0,
+    progress: Progress | None = None,
+) -> Estimate:
+    """As plan_study, of the runs that a ``sweep`` still has to do."""
+    listener = progress or Silent()
+    to_do = {row.run for row in plan_sweep(file, out=out, trust=trust) if row.recommended is None}
+    folder, runs = runs_of(file, out, trust)
+    parts = (
+        study_estimate(
+            open_study(run.request, listener, is_dry=True),
+            str(folder / run.name),
+            diagnosis=diagnose_budget,
+            cached=cache,
+        )
+        for run in runs
+        if run.name in to_do
+    )
+    return total_estimate(parts, str(folder))
