@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from calibrant.api.inspection import inspect as inspect
     from calibrant.api.optimization import apply_recipe as apply_recipe
     from calibrant.api.optimization import optimize as optimize
+    from calibrant.api.planning import estimate_sweep as estimate_sweep
+    from calibrant.api.planning import plan_coverage as plan_coverage
+    from calibrant.api.planning import plan_optimization as plan_optimization
+    from calibrant.api.planning import plan_study as plan_study
     from calibrant.api.reports import report as report
     from calibrant.api.runs import add_runs as add_runs
     from calibrant.api.runs import best_runs as best_runs
@@ -56,6 +60,10 @@ _HOMES = {
     "inspect": "calibrant.api.inspection",
     "apply_recipe": "calibrant.api.optimization",
     "optimize": "calibrant.api.optimization",
+    "estimate_sweep": "calibrant.api.planning",
+    "plan_coverage": "calibrant.api.planning",
+    "plan_optimization": "calibrant.api.planning",
+    "plan_study": "calibrant.api.planning",
     "report": "calibrant.api.reports",
     "add_runs": "calibrant.api.runs",
     "best_runs": "calibrant.api.runs",

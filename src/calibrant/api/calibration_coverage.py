@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ from calibrant.api.arguments import (
     Calibrators,
     PathLike,
     Shape,
-    chosen_calibrators,
     new_run_folder,
-    settings_of,
+    study_request,
 )
 from calibrant.artifacts.store import output_folder
 from calibrant.calibrators import DEFAULT_CALIBRATORS
@@ -20,7 +19,7 @@ from calibrant.core.durations import seconds_of
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
-from calibrant.studies.coverage.prepare import CoverageSettings, open_coverage_study
+from calibrant.studies.coverage.prepare import CoverageSettings, CoverageStudy, open_coverage_study
 from calibrant.studies.coverage.result import CoverageResult
 from calibrant.studies.coverage.run import run_coverage
 
@@ -58,33 +57,42 @@ def coverage(
     report again where that is a study's folder. Raises CalibrantError.
     """
     listener = progress or Silent()
-    study = open_coverage_study(
-        Path(model),
-        str(calib),
-        Path(data) if data is not None else None,
-        str(pool) if pool is not None else None,
-        chosen_calibrators(calibrators),
-        CoverageSettings(
-            settings_of(
-                options,
-                scheme=scheme,
-                exclude=exclude,
-                keep_head_float=keep_head_float,
-                input_shape=input_shape,
-                seed=seed,
-            ),
-            shuffles,
-            seconds_of(budget, may_be_zero=True),
-        ),
-        task,
-        family,
-        (limit, calib_limit),
-        skip_bad,
-        listener,
-    )
+    asked = {
+        **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
+        "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "exclude": exclude,
+        "keep_head_float": keep_head_float, "input_shape": input_shape, "seed": seed,
+    }  # fmt: skip
+    study = opened_coverage(model, calib, data, pool, shuffles, budget, asked, listener)
     with output_folder(
         Path(out) if out is not None else new_run_folder(f"{Path(model).stem}-coverage")
     ) as folder:
         result = run_coverage(study, folder, listener)
         accompany(folder, listener)
     return result
+
+
+def opened_coverage(
+    model: PathLike,
+    calib: PathLike,
+    data: PathLike | None,
+    pool: PathLike | None,
+    shuffles: int,
+    budget: float | str,
+    arguments: Mapping[str, Any],
+    progress: Progress,
+) -> CoverageStudy:
+    """What coverage is asked for, opened and checked. arguments: of study_request. Raises CalibrantError."""
+    request, chosen = study_request(model, calib, data or "", arguments)
+    return open_coverage_study(
+        Path(model),
+        str(calib),
+        Path(data) if data is not None else None,
+        str(pool) if pool is not None else None,
+        chosen,
+        CoverageSettings(request.settings, shuffles, seconds_of(budget, may_be_zero=True)),
+        request.task,
+        request.family,
+        (request.limit, request.calib_limit),
+        request.skip_bad,
+        progress,
+    )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from calibrant.studies.checkpoints.coverage import CheckpointCoverage
     from calibrant.studies.checkpoints.diagnosis import CheckpointDiagnosis
     from calibrant.studies.checkpoints.run import CheckpointStudyPlan
+    from calibrant.studies.estimate import Estimate
 
 MOST_TOKENS = 2048
 
@@ -245,6 +246,42 @@ def cover_checkpoint(
     target = Path(out) if out is not None else new_run_folder(f"{folder.resolve().name}-coverage")
     with output_folder(target) as made:
         return cover(checkpoint, texts, device, made, progress or Silent())
+
+
+def plan_checkpoint(
+    model: PathLike,
+    calib: str,
+    data: str,
+    *,
+    out: PathLike | None = None,
+    methods: str | None = None,
+    formats: str | None = None,
+    calibrators: Calibrators = "minmax",
+    candidates: Mapping[str, PathLike] | None = None,
+    limit: int | None = None,
+    calib_limit: int | None = None,
+    tokens: int = MOST_TOKENS,
+    seed: int = 0,
+    write: bool = True,
+    is_optimization: bool = False,
+    progress: Progress | None = None,
+    **others: Any,
+) -> Estimate:
+    """What study_checkpoint, or optimize_checkpoint, would do and take; nothing is written.
+
+    others: their arguments that change nothing of that. Raises CalibrantError as they do.
+    """
+    with _needing_llm():
+        from calibrant.studies.checkpoints.estimate import checkpoint_estimate
+    del progress, others
+    folder = Path(model)
+    if is_optimization:
+        methods, formats = methods or "mse+gptq", formats or mixed_formats(folder)
+    plan = _plan(
+        folder, calib, data, methods, formats, calibrators, candidates, limit, calib_limit, tokens, seed
+    )
+    plan = replace(plan, write=write)
+    return checkpoint_estimate(plan, str(_target(model, out, plan)), is_optimization=is_optimization)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from calibrant.api.arguments import (
     Shape,
     chosen_calibrators,
     new_run_folder,
-    settings_of,
+    study_request,
 )
 from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
@@ -77,21 +77,13 @@ def optimize(
     listener = progress or Silent()
     log = log_at(mlflow)
     seconds, share = seconds_of(budget), _share(least_int8)
-    chosen = chosen_calibrators(calibrators)
-    if Path(model).is_dir():
-        request = read_request(Path(model))
-        require_word(request, f"{Path(model) / REQUEST}", runtime, chosen)
-        chosen = known_calibrators(request.calibrators, chosen)
-    else:
-        if calib is None or data is None:
-            raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
-        asked = {
-            **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
-            "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "runtime": runtime,
-            "exclude": exclude, "keep_head_float": keep_head_float, "input_shape": input_shape, "seed": seed,
-        }  # fmt: skip
-        request, chosen = study_request(model, calib, data, asked)
-    target = Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
+    asked = {
+        **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
+        "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "runtime": runtime,
+        "exclude": exclude, "keep_head_float": keep_head_float, "input_shape": input_shape, "seed": seed,
+    }  # fmt: skip
+    request, chosen = optimization_request(model, calib, data, asked)
+    target = optimization_folder(request, out)
     require_free(target, request, overwrite)
     study = open_study(request, listener, chosen)
     goal = Goal(_allowed(max_loss, max_drop, study.task.metric), share, seed)
@@ -103,6 +95,28 @@ def optimize(
         write_json(Path(model) / RESULT, result.to_dict())
         accompany(Path(model), listener)
     return result
+
+
+def optimization_request(
+    model: PathLike, calib: PathLike | None, data: PathLike | None, arguments: Mapping[str, Any]
+) -> tuple[StudyRequest, tuple[NamedCalibrator, ...]]:
+    """What is to be optimized: a model, or what a study's folder says. arguments: as for study_request.
+
+    Raises SettingsError, and DataError for a folder without a request.
+    """
+    if Path(model).is_dir():
+        request = read_request(Path(model))
+        chosen = chosen_calibrators(arguments.get("calibrators", DEFAULT_CALIBRATORS))
+        require_word(request, f"{Path(model) / REQUEST}", arguments.get("runtime"), chosen)
+        return request, known_calibrators(request.calibrators, chosen)
+    if calib is None or data is None:
+        raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
+    return study_request(model, calib, data, arguments)
+
+
+def optimization_folder(request: StudyRequest, out: PathLike | None) -> Path:
+    """Where an optimization writes."""
+    return Path(out) if out is not None else new_run_folder(f"{Path(request.model).stem}-optimized")
 
 
 def go_on_optimizing(

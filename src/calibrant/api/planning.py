@@ -7,8 +7,9 @@ from typing import Any
 
 from calibrant.api.arguments import PathLike, new_run_folder, study_request
 from calibrant.api.calibration_coverage import opened_coverage
-from calibrant.api.optimization import opened_optimization
+from calibrant.api.optimization import optimization_folder, optimization_request
 from calibrant.api.sweeps import plan_sweep, runs_of
+from calibrant.core.durations import seconds_of
 from calibrant.core.progress import Progress, Silent
 from calibrant.studies.estimate import (
     Estimate,
@@ -18,12 +19,12 @@ from calibrant.studies.estimate import (
     total_estimate,
 )
 from calibrant.studies.memory import allowed_bytes, within_memory
-from calibrant.studies.optimization.budget import seconds_of
 from calibrant.studies.replacing import require_free
 from calibrant.studies.request import open_study
 
 # Arguments of study and optimize that change nothing of what has to be done.
 _HOW = ("executor", "mlflow", "overwrite")
+_GOAL = ("max_loss", "max_drop", "least_int8")
 
 
 def plan_study(
@@ -58,12 +59,17 @@ def plan_optimization(
     calib: PathLike | None = None,
     data: PathLike | None = None,
     *,
+    out: PathLike | None = None,
     budget: str = "10m",
     progress: Progress | None = None,
     **arguments: Any,
 ) -> Estimate:
     """As plan_study, of ``optimize``."""
-    study, target = opened_optimization(model, calib, data, arguments, progress or Silent(), is_dry=True)
+    asked = {name: value for name, value in arguments.items() if name not in (*_HOW, *_GOAL)}
+    request, chosen = optimization_request(model, calib, data, asked)
+    target = optimization_folder(request, out)
+    require_free(target, request, bool(arguments.get("overwrite")))
+    study = open_study(request, progress or Silent(), chosen, is_dry=True)
     return optimization_estimate(study, str(target), seconds_of(budget))
 
 
@@ -71,12 +77,16 @@ def plan_coverage(
     model: PathLike,
     calib: PathLike,
     *,
+    data: PathLike | None = None,
+    pool: PathLike | None = None,
     out: PathLike | None = None,
+    shuffles: int = 5,
+    budget: float | str = 300.0,
     progress: Progress | None = None,
     **arguments: Any,
 ) -> Estimate:
     """As plan_study, of ``coverage``."""
-    study = opened_coverage(model, calib, arguments, progress or Silent())
+    study = opened_coverage(model, calib, data, pool, shuffles, budget, arguments, progress or Silent())
     target = Path(out) if out is not None else new_run_folder(f"{Path(model).stem}-coverage")
     return coverage_estimate(study, str(target))
 

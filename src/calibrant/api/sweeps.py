@@ -75,6 +75,14 @@ def plan_sweep(
     return _so_far(read_sweep(source, _is_trusted(source, trust)), _folder(source, out))
 
 
+def runs_of(
+    file: PathLike, out: PathLike | None = None, trust: PathLike | None = None
+) -> tuple[Path, Sequence[SweepRun]]:
+    """The folder of a sweep, and its runs. Raises as sweep."""
+    source = Path(file)
+    return _folder(source, out), read_sweep(source, _is_trusted(source, trust))
+
+
 def _is_trusted(source: Path, trust: PathLike | None) -> bool:
     """Whether the user has named this very file. Raises SettingsError where he has named another."""
     if trust is None:

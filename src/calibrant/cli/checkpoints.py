@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from calibrant.cli.options import options
-from calibrant.cli.output import is_terminal, print_json, progress_of, say
+from calibrant.cli.output import is_terminal, print_json, progress_of, say, show_estimate
 
 
 def _named_folders(
@@ -116,15 +117,21 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Study a checkpoint and show the ranking."""
     from calibrant.api import checkpoints
 
-    _measure(
-        checkpoints.study_checkpoint, settings, (*_SHARED, "calibrators", "max_loss", "max_memory"), as_json
-    )
+    taken = (*_SHARED, "calibrators", "max_loss", "max_memory")
+    if settings.pop("dry_run", False):
+        show_estimate(_worked(checkpoints.plan_checkpoint, settings, taken, as_json), as_json)
+        return
+    _measure(checkpoints.study_checkpoint, settings, taken, as_json)
 
 
 def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Allocate a checkpoint's bits and show what was measured."""
     from calibrant.api import checkpoints
 
+    if settings.pop("dry_run", False):
+        work = partial(checkpoints.plan_checkpoint, is_optimization=True)
+        show_estimate(_worked(work, settings, _SHARED, as_json), as_json)
+        return
     _measure(checkpoints.optimize_checkpoint, settings, _SHARED, as_json)
 
 

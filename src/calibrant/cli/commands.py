@@ -23,6 +23,7 @@ from calibrant.cli.options import (
     CALIBRATORS,
     DATA,
     DEPLOY,
+    DRY_RUN,
     EXECUTOR,
     FAMILY,
     INPUT,
@@ -37,7 +38,7 @@ from calibrant.cli.options import (
     optional_seconds,
     options,
 )
-from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say, show_estimate
 from calibrant.cli.task_options import INPUT_SHAPE, TASK, TaskCommand
 from calibrant.demo import FIRST, KINDS
 
@@ -66,18 +67,22 @@ ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
     metavar="AMOUNT",
     help="Recommend nothing that loses more, in the metric's unit (of checkpoints: KL); else exit code 4.",
 )
-@options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, OVERWRITE)
+@options(RACE, CACHE, EXECUTOR, MAX_MEMORY, MLFLOW, OVERWRITE, DRY_RUN)
 @options(DEPLOY)
 @click.option("--diagnose-budget", callback=optional_seconds, metavar="TIME",
               help="Time to find causes; 0: none [default: a fifth of the study's].")  # fmt: skip
-def study(as_json: bool, **settings: Any) -> None:
+def study(as_json: bool, dry_run: bool, **settings: Any) -> None:
     """Measure every calibrator on MODEL and recommend one."""
     if is_checkpoint(settings["model"]):
-        study_checkpoint(settings, as_json)
+        study_checkpoint(settings | {"dry_run": dry_run}, as_json)
         return
     from calibrant import api
 
     with progress_of(quiet=as_json) as progress:
+        if dry_run:
+            plan = api.plan_study(progress=progress, **given(without_recipes(settings)))
+            show_estimate(plan, as_json)
+            return
         result = api.study(progress=progress, **given(without_recipes(settings)))
     _show_study(result, as_json)
 

@@ -12,13 +12,14 @@ from calibrant.cli.checkpoints import REACH, cover_checkpoint, is_checkpoint, wi
 from calibrant.cli.options import (
     CALIB,
     CALIBRATORS,
+    DRY_RUN,
     INPUT,
     JSON,
     PLACEMENT,
     options,
     seconds_of,
 )
-from calibrant.cli.output import given, is_terminal, print_json, progress_of
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, show_estimate
 from calibrant.cli.task_options import TaskCommand
 
 
@@ -30,7 +31,7 @@ from calibrant.cli.task_options import TaskCommand
               help="Labelled test set to compare with, and to measure on.")  # fmt: skip
 @click.option("--pool", metavar="SAMPLES",
               help="Samples to choose from, as for --calib [default: those of --calib].")  # fmt: skip
-@options(CALIBRATORS, INPUT, PLACEMENT, REACH, JSON)
+@options(CALIBRATORS, INPUT, PLACEMENT, REACH, DRY_RUN, JSON)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test samples.")
 @click.option("--shuffles", type=click.IntRange(min=2), default=5, show_default=True,
               help="Random orders of the calibration set.")  # fmt: skip
@@ -40,7 +41,9 @@ from calibrant.cli.task_options import TaskCommand
               help="Folder to write [default: runs/MODEL-coverage-TIME].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the first shuffle.")  # fmt: skip
-def coverage(as_json: bool, model: Path | None, model_option: Path | None, **settings: Any) -> None:
+def coverage(
+    as_json: bool, dry_run: bool, model: Path | None, model_option: Path | None, **settings: Any
+) -> None:
     """Examine the calibration samples of MODEL: do they represent, how many are enough, which ones.
 
     Of a checkpoint (a folder with config.json and safetensors): which experts they reach.
@@ -48,6 +51,8 @@ def coverage(as_json: bool, model: Path | None, model_option: Path | None, **set
     from calibrant import api
 
     if model is not None and is_checkpoint(model):
+        if dry_run:
+            raise click.UsageError("--dry-run does not apply to the coverage of checkpoints; leave it out.")
         cover_checkpoint({**settings, "model": model, "model_option": model_option}, as_json)
         return
     settings = without_recipes(settings)
@@ -55,6 +60,9 @@ def coverage(as_json: bool, model: Path | None, model_option: Path | None, **set
     if len(given_models) != 1:
         raise click.UsageError("Give one model: calibrant coverage MODEL --calib SAMPLES.")
     with progress_of(quiet=as_json) as progress:
+        if dry_run:
+            show_estimate(api.plan_coverage(given_models[0], progress=progress, **given(settings)), as_json)
+            return
         result = api.coverage(given_models[0], progress=progress, **given(settings))
     if as_json:
         print_json({"out": result.out, **result.to_dict()})

@@ -9,8 +9,18 @@ from typing import Any
 import click
 
 from calibrant.cli.checkpoints import BUDGETS, is_checkpoint, optimize_checkpoint, without_recipes
-from calibrant.cli.options import CALIBRATORS, INPUT, JSON, MLFLOW, OVERWRITE, PLACEMENT, SCORING, options
-from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
+from calibrant.cli.options import (
+    CALIBRATORS,
+    DRY_RUN,
+    INPUT,
+    JSON,
+    MLFLOW,
+    OVERWRITE,
+    PLACEMENT,
+    SCORING,
+    options,
+)
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say, show_estimate
 from calibrant.cli.task_options import TaskCommand
 
 NOTHING_TO_RECOMMEND = 4
@@ -30,23 +40,28 @@ NOTHING_TO_RECOMMEND = 4
               metavar="PERCENT", help="Least share of the multiply-accumulates in INT8.")  # fmt: skip
 @click.option("--recipe", type=click.Path(path_type=Path), default=None,
               help="Follow this recipe instead of searching; needs no labels.")  # fmt: skip
-@options(BUDGETS, CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, JSON)
+@options(BUDGETS, CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, DRY_RUN, JSON)
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder to write [default: runs/MODEL-optimized-TIME].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Seed of the split and of the search.")  # fmt: skip
-def optimize(as_json: bool, recipe: Path | None, **settings: Any) -> None:
+def optimize(as_json: bool, dry_run: bool, recipe: Path | None, **settings: Any) -> None:
     """Find the best quantized MODEL: mend it in float, mix ranges, spare few layers.
 
     With the folder of a study (RUN) its model, data and settings are taken.
     """
     from calibrant import api
 
+    if dry_run and recipe is not None:
+        raise click.UsageError("--dry-run says what a search takes; with --recipe there is none.")
     if is_checkpoint(settings["model"]):
-        optimize_checkpoint(settings | {"recipe": recipe}, as_json)
+        optimize_checkpoint(settings | {"recipe": recipe, "dry_run": dry_run}, as_json)
         return
     wanted = given(without_recipes(settings))
     with progress_of(quiet=as_json) as progress:
+        if dry_run and recipe is None:
+            show_estimate(api.plan_optimization(progress=progress, **wanted), as_json)
+            return
         if recipe is not None:
             _follow(recipe, wanted, as_json, progress)
             return

@@ -96,6 +96,10 @@ EXECUTOR = click.option(
 MLFLOW = click.option(
     "--mlflow", metavar="URI", help="Log to this MLflow too: http://HOST:PORT or sqlite:///FILE."
 )
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True,
+    help="Say what would be done, and the time, memory and disk it takes; do nothing.",
+)  # fmt: skip
 OVERWRITE = click.option(
     "--overwrite", is_flag=True, help="Replace another finished run in the folder, once the new one is there."
 )

@@ -31,6 +31,14 @@ def print_json(content: Mapping[str, Any]) -> None:
     click.echo("".join(map(_json_sign, text)) if not text.replace("\n", "").isprintable() else text)
 
 
+def show_estimate(found: Any, as_json: bool) -> None:
+    """Print what a command would do and take."""
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        say("\n".join(found.lines()))
+
+
 def _json_sign(sign: str) -> str:
     """A sign of JSON text; what a terminal would obey as JSON's own escape, which reads back as it was."""
     if sign.isprintable() or sign in "\n\N{NO-BREAK SPACE}":

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from calibrant.cli.options import CACHE, EXECUTOR, JSON, OVERWRITE, optional_seconds, options
-from calibrant.cli.output import is_terminal, print_json, progress_of
+from calibrant.cli.output import is_terminal, print_json, progress_of, show_estimate
 
 SOME_FAILED = 1
 
@@ -17,7 +17,11 @@ SOME_FAILED = 1
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/FILE's name].")
-@click.option("--dry-run", is_flag=True, help="List what would run, and what is there already.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="List what would run, what is there already, and what that takes.",
+)
 @options(EXECUTOR, CACHE, OVERWRITE)
 @click.option("--diagnose-budget", callback=optional_seconds, default="0", show_default=True, metavar="TIME",
               help="Time to find causes, in each run.")  # fmt: skip
@@ -35,7 +39,12 @@ def sweep(
     from calibrant import api
 
     if dry_run:
-        _show_plan(api.plan_sweep(file, out=out, trust=trust), as_json)
+        with progress_of(quiet=as_json) as progress:
+            found = api.estimate_sweep(
+                file, out=out, trust=trust, cache=settings["cache"],
+                diagnose_budget=settings["diagnose_budget"], progress=progress,
+            )  # fmt: skip
+        _show_plan(api.plan_sweep(file, out=out, trust=trust), found, as_json)
         return
     with progress_of(quiet=as_json) as progress:
         result = api.sweep(file, out=out, trust=trust, progress=progress, **settings)
@@ -50,12 +59,13 @@ def sweep(
         sys.exit(SOME_FAILED)
 
 
-def _show_plan(rows: Any, as_json: bool) -> None:
+def _show_plan(rows: Any, found: Any, as_json: bool) -> None:
     if as_json:
         runs = [{"run": row.run, "is_done": row.recommended is not None} for row in rows]
-        print_json({"runs": runs})
+        print_json({"runs": runs, **found.to_dict()})
         return
     from calibrant.reports.sweep import print_plan
     from calibrant.reports.terminal import console_for
 
     print_plan(rows, console_for(is_terminal(sys.stdout)))
+    show_estimate(found, as_json)

@@ -35,7 +35,7 @@ def print_plan(rows: Sequence[Row], console: Console) -> None:
         table.add_row(*map(Text, (state, row.run, row.model, row.dataset, row.scheme, row.runtime)))
     console.print(table)
     to_do = sum(row.recommended is None for row in rows)
-    console.print(Text(f"{to_do} of {len(rows)} runs are to do; nothing was run."))
+    console.print(Text(f"{to_do} of {len(rows)} runs are to do."))
 
 
 def sweep_markdown(result: SweepResult) -> str:

@@ -21,6 +21,7 @@ from calibrant.runtimes import REFERENCE
 from calibrant.stages.evaluate import predictions_of
 from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.coverage.prepare import CoverageStudy
+from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY
 from calibrant.studies.memory import ParallelRuntime, memory_need
 from calibrant.studies.prepare import runnable_file
 from calibrant.studies.run import Study
@@ -72,7 +73,11 @@ def told_seconds(seconds: float) -> str:
 
 
 def study_estimate(
-    study: Study, out: str, diagnosis_share: float = 0.2, diagnosis: float | None = None, *, cached: bool = True
+    study: Study,
+    out: str,
+    diagnosis: float | None = None,
+    *,
+    cached: bool = True,
 ) -> Estimate:
     """Of a study. diagnosis: seconds for it; None: a share of the study's own time.
 
@@ -80,16 +85,15 @@ def study_estimate(
     """
     words, count = study.task.words, len(study.calibrators)
     rate = _seconds_a_sample(study)
-    own = (
-        rate * (_COLLECTING * len(study.calibration) + (1 + _CANDIDATE * count) * len(study.test))
-        + _SEARCHING_SECONDS * len(study.plan.tensors)
-    )
-    later = diagnosis_share * own if diagnosis is None else diagnosis
+    own = rate * (
+        _COLLECTING * len(study.calibration) + (1 + _CANDIDATE * count) * len(study.test)
+    ) + _SEARCHING_SECONDS * len(study.plan.tensors)
+    later = SHARE_OF_STUDY * own if diagnosis is None else diagnosis
     steps = (
         f"collect statistics of {len(study.plan.tensors)} tensors on {words.counted(len(study.calibration))}",
-        f"write {count} candidates: {', '.join(named.name for named in study.calibrators)}",
-        f"measure {study.task.metric.words} of the float model and of each on {words.counted(len(study.test))} "
-        f"({study.runtime.name})",
+        f"write candidates: {', '.join(named.name for named in study.calibrators)}",
+        f"measure {study.task.metric.words} of the float model and of each candidate on "
+        f"{words.counted(len(study.test))} ({study.runtime.name})",
         *(["say why candidates lose"] if later else []),
     )
     evidence = _evidence_bytes(study)
@@ -196,7 +200,7 @@ def _memory(study: Study) -> int:
 
 
 def _seconds_a_sample(study: Study) -> float:
-    """Of the float model, on the runtime that measures, or on the reference where another has to build first."""
+    """Of the float model, on the reference runtime where another has to build first."""
     runtime = study.runtime if study.runtime.name == REFERENCE else study.collector
     with runnable_file(study.plan.model) as file, runtime.open(file) as session:
         return _rate(session, study.task, study.test or study.calibration)
@@ -211,4 +215,3 @@ def _rate(session: Session, task: Task, samples: Sequence[Any]) -> float:
     for _ in predictions_of(session, task, timed):
         pass
     return (time.perf_counter() - begun) / len(timed)
-

@@ -163,3 +163,20 @@ def test_a_real_difference_is_told_and_needs_no_more_documents() -> None:
     chosen = choose([bad, good], documents)
     assert chosen is not None
     assert (chosen.name, chosen.tied) == ("good", ())
+
+
+def test_a_dry_run_says_what_a_study_takes_and_writes_nothing(
+    model: Path, texts: tuple[str, str], tmp_path: Path
+) -> None:
+    asked = (model, "--calib", texts[0], "--data", texts[1], "--methods", "rtn", "--formats", "w8a16,w8a8")
+    code, printed = run("study", *asked, "--out", tmp_path / "run", "--dry-run", "--json")
+    assert code == 0
+    assert not list(tmp_path.iterdir())
+    told = json.loads(printed)
+    study_checkpoint(model, *texts, methods="rtn", formats="w8a16,w8a8", out=tmp_path / "run")
+    used = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert 0 < used <= told["disk"]
+    code, printed = run("optimize", *asked, "--bits", 6, "--out", tmp_path / "best", "--dry-run")
+    assert code == 0
+    assert "twice: rtn:w8a16, rtn:w8a8" in printed
+    assert not (tmp_path / "best").exists()

@@ -243,6 +243,12 @@ def _writer_for(checkpoint: Checkpoint, allocation: Allocation) -> type[Writer] 
     return CheckpointWriter if not checkpoint.is_gguf and all(map(can_be_stored, formats)) else None
 
 
+def candidate_bytes(plan: CheckpointStudyPlan, layers: Mapping[str, CheckpointLayer]) -> int:
+    """What the checkpoints of all candidates take while they are written side by side."""
+    allocations = {recipe.name: dict.fromkeys(layers, recipe) for recipe in plan.recipes} | dict(plan.mixed)
+    return sum(_bytes(plan.checkpoint, each, layers) for each in allocations.values())
+
+
 def _kept(writers: Mapping[str, Writer], chosen: str | None, out: Path) -> dict[str, str]:
     """The chosen candidate's checkpoint, finished; the others' parts are deleted."""
     found = {}
