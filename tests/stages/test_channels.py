@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,3 +77,15 @@ def test_what_is_no_number_is_named_with_its_sample(model: Model, bad: float) ->
 def test_without_samples_nothing_is_known(model: Model) -> None:
     with pytest.raises(EmptyStatisticsError, match="at least one sample"):
         found(model, [])
+
+
+def test_what_is_as_long_as_its_sample_has_no_channels(tmp_path: Path) -> None:
+    """A recognizer's steps lie along axis 1, and a wide line has more of them."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "t", 4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m")
+    given = [Values(str(steps), np.ones((1, steps, 4), np.float32)) for steps in (3, 3, 5)]
+    runtime = runtime_named("onnxruntime:workers=1")
+    opened = load_model(tmp_path / "m")
+    assert channel_statistics(opened, ["x"], Feeding(), runtime, given) == {}
+    assert list(channel_statistics(opened, ["x"], Feeding(), runtime, given[:2])) == ["x"]

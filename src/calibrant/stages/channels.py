@@ -57,8 +57,9 @@ def channel_statistics(
     """Run the float model over ``samples`` and gather what every channel of ``tensors`` reaches.
 
     Memory is a few numbers a channel for every hundred samples; the result does not depend on the number of
-    threads. Raises EmptyStatisticsError without samples, SettingsError for a tensor without channels, and
-    NumericsError naming tensor and sample when a value is NaN or infinite.
+    threads. A tensor with as many "channels" as its sample is long has none, and is left out. Raises
+    EmptyStatisticsError without samples, SettingsError for a tensor without channels, and NumericsError
+    naming tensor and sample when a value is NaN or infinite.
     """
     if not samples:
         raise EmptyStatisticsError("channels were never seen; calibrate with at least one sample")
@@ -73,8 +74,9 @@ def channel_statistics(
         ):
             runs = in_order(lambda sample: _runs(session, task, sample), samples, workers_of(session))
             for sample, seen in zip(samples, runs, strict=True):
-                for tensor, names in outputs.items():
-                    _add(gathered[tensor], tensor, sample.id, names, seen)
+                for tensor in list(gathered):
+                    if not _added(gathered[tensor], tensor, sample.id, outputs[tensor], seen):
+                        del gathered[tensor]
                 advance()
     return {tensor: found.statistics() for tensor, found in gathered.items()}
 
@@ -86,9 +88,12 @@ def _runs(session: Session, task: Task, sample: Sample) -> list[Feeds]:
     return seen
 
 
-def _add(
+def _added(
     gathered: _Gathered, tensor: str, sample_id: str, names: ChannelOutputs, runs: Sequence[Feeds]
-) -> None:
+) -> bool:
+    """Whether a sample has as many channels as those before, and was added to them."""
+    if len({run[names.high].shape for run in runs}) > 1:
+        return False
     high, low, mean = (
         np.stack([np.asarray(run[name], np.float32) for run in runs])
         for name in (names.high, names.low, names.mean)
@@ -99,7 +104,7 @@ def _add(
             f"tensor {tensor!r} for sample {sample_id!r}: values are NaN or infinite; "
             "check the model in float and the input profile (calibrant inspect)"
         )
-    gathered.add(sample_id, low.min(axis=0), high.max(axis=0), mean.mean(axis=0, dtype=np.float64))
+    return gathered.add(sample_id, low.min(axis=0), high.max(axis=0), mean.mean(axis=0, dtype=np.float64))
 
 
 class _Gathered:
@@ -116,8 +121,11 @@ class _Gathered:
         self._amax: FloatArray = np.zeros(0, np.float32)
         self._peaks: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def add(self, sample_id: str, low: FloatArray, high: FloatArray, mean: NDArray[np.float64]) -> None:
+    def add(self, sample_id: str, low: FloatArray, high: FloatArray, mean: NDArray[np.float64]) -> bool:
+        """Add a sample; False: it has another number of channels."""
         magnitude = np.maximum(np.abs(low), np.abs(high))
+        if self._samples and magnitude.shape != self._amax.shape:
+            return False
         if not self._samples:
             self._lows, self._highs = low[None], high[None]
             self._mean, self._amax = mean.copy(), magnitude
@@ -129,6 +137,7 @@ class _Gathered:
             self._mean, self._amax = self._mean + mean, np.maximum(self._amax, magnitude)
         self._samples.append(sample_id)
         self._sample_amax.append(float(magnitude.max(initial=0.0)))
+        return True
 
     def statistics(self) -> ChannelStatistics:
         return ChannelStatistics(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from calibrant.core.errors import ClassMismatchError, DataError, ModelError, SettingsError
 from calibrant.core.tasks import MODEL, Evaluated, Reading
@@ -17,11 +19,12 @@ from calibrant.tasks.classification.classes import class_names, match_classes
 from calibrant.tasks.classification.definition import ClassificationOptions
 from calibrant.tasks.classification.labels import open_labels
 from calibrant.tasks.classification.preprocess import prepared
-from calibrant.tasks.classification.profile import FAMILIES, Preparation, read_preparation
+from calibrant.tasks.classification.profile import FAMILIES, Preparation, preparation_in, read_preparation
 from calibrant.tasks.classification.task import ClassificationTask, probabilities_of
 from calibrant.tasks.classification.types import ClassScores, LabelledImage
 from label_files import write_image
 
+GOLDENS = json.loads(Path(__file__).with_name("prepared_by_others.json").read_text("utf-8"))
 DEFINITION = ClassificationDefinition()
 DEFAULTS = ClassificationOptions()
 
@@ -243,3 +246,25 @@ def test_differences_name_the_classes_that_change(tmp_path: Path) -> None:
     }  # fmt: skip
     assert told.classes[0].name == "ant"
     assert "2 that were right are wrong" in told.sentence()
+
+
+def _picture(height: int, width: int) -> NDArray[np.uint8]:
+    """The image of the goldens, BGR: stripes that no two ways of resizing make the same."""
+    y, x, channel = np.ogrid[:height, :width, :3]
+    return ((x * x // 37 + y * y // 53 + channel * 80 + (x * y) // 61 * 5) % 256).astype(np.uint8)
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=lambda golden: golden["by"].split()[0])
+def test_inputs_are_those_of_the_libraries_that_train(golden: dict[str, Any]) -> None:
+    """prepared_by_others.json: 48 values and the mean of tensors made by the libraries that it names."""
+    told = golden["preparation"]
+    preparation = FAMILIES[told] if isinstance(told, str) else preparation_in({"pretrained_cfg": told})
+    tensor = prepared(_picture(*golden["image"]), preparation, *golden["input"])[0]
+    rows, columns = (np.linspace(0, side - 1, 4).astype(int) for side in golden["input"])
+    assert tensor[:, rows][:, :, columns].ravel() == pytest.approx(golden["values"], abs=2e-5)
+    assert tensor.mean(dtype=np.float64) == pytest.approx(golden["mean"], abs=2e-6)
+
+
+def test_a_way_to_crop_that_is_not_known_is_refused() -> None:
+    with pytest.raises(SettingsError, match="crop_mode 'border'"):
+        preparation_in({"pretrained_cfg": {"crop_pct": 0.9, "crop_mode": "border"}})

@@ -16,7 +16,6 @@ from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Task
 from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics
-from calibrant.models.onnx.cost import costs
 from calibrant.models.onnx.model import save_model
 from calibrant.models.onnx.movement import value_sources
 from calibrant.models.onnx.points import pooling_ties, quant_points
@@ -39,6 +38,7 @@ from calibrant.models.onnx.walk import name_of
 from calibrant.stages.calibrate import encodings_from, ranges_from
 from calibrant.stages.channels import ChannelStatistics, channel_statistics
 from calibrant.stages.collect import collect
+from calibrant.stages.costs import costs_of_sample
 from calibrant.stages.moments import second_moments
 from calibrant.stages.optimization.ranges import blended
 from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
@@ -178,8 +178,9 @@ class ModelBuilder:
 
     @cached_property
     def macs(self) -> Mapping[str, int]:
-        """Multiply-accumulates of every convolution and matrix product, by node; 0 where unknown."""
-        return {cost.node: cost.macs or 0 for cost in costs(self._plan.model)}
+        """Multiply-accumulates of every convolution and matrix product, by node, for a calibration sample."""
+        found = costs_of_sample(self._plan.model, self._task, self._collector, self._calibration[0])
+        return {cost.node: cost.macs or 0 for cost in found}
 
     @cached_property
     def quantized_macs(self) -> Mapping[str, int]:

@@ -33,7 +33,10 @@ def prepared(image: NDArray[np.uint8], preparation: Preparation, height: int, wi
 def _fitted(image: NDArray[np.uint8], preparation: Preparation, height: int, width: int) -> NDArray[Any]:
     if not preparation.crop_share:
         return _resized(image, (width, height), preparation.interpolation)
-    wide, high = _shorter_side(image, preparation, height, width)
+    if preparation.fit == "stretched" or (preparation.fit == "square" and height != width):
+        wide, high = (int(side / preparation.crop_share) for side in (width, height))
+    else:
+        wide, high = _shorter_side(image, preparation, height, width)
     return _middle(_resized(image, (wide, high), preparation.interpolation), height, width)
 
 

@@ -18,13 +18,19 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "lanczos", "opencv-linear", "opencv-lanczos")
 """Pillow's, which smooth where they shrink, and OpenCV's, which do not."""
 
+FITS = ("shorter", "stretched", "square")
+
+_TIMM_FITS = {"center": "shorter", "squash": "stretched"}
+
 
 @dataclass(frozen=True)
 class Preparation:
     """From an image to (pixel / 255 - mean) / std, three channels.
 
     crop_share: the input's shorter side as a share of the side to which the image's shorter side is resized
-    before the middle is cut out; 0: the whole image is stretched to the input. rgb: red comes first.
+    before the middle is cut out; 0: the whole image is stretched to the input. rgb: red comes first. fit: the
+    "shorter" side is resized, the shape kept; or the image is "stretched"; or stretched where the input is no
+    "square".
     """
 
     crop_share: float = 0.875
@@ -32,8 +38,11 @@ class Preparation:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     rgb: bool = True
+    fit: str = "shorter"
 
     def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise SettingsError(f"images are not fitted as '{self.fit}'; use one of {', '.join(FITS)}")
         if self.interpolation not in INTERPOLATIONS:
             raise SettingsError(
                 f"images are not resized by '{self.interpolation}'; use one of {', '.join(INTERPOLATIONS)}"
@@ -49,8 +58,8 @@ FAMILIES: Mapping[str, Preparation] = {
     "torchvision": Preparation(),
     # timm.data.create_transform's defaults: bicubic, crop_pct 0.875
     "timm": Preparation(interpolation="bicubic"),
-    # ultralytics.data.augment.classify_transforms: shorter side, centre crop, no mean
-    "ultralytics": Preparation(1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    # ultralytics.data.augment.classify_transforms: shorter side, centre crop, no mean; no square: stretched
+    "ultralytics": Preparation(1.0, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), fit="square"),
     # PaddleClas's ResizeImage(resize_short=256), CropImage(224) as RapidAI runs it on images of OpenCV
     "paddleclas": Preparation(interpolation="opencv-lanczos", rgb=False),
     # PaddleOCR's and many others': the image is stretched, (x - 0.5) / 0.5
@@ -83,13 +92,19 @@ def preparation_in(content: Mapping[str, Any]) -> Preparation:
     found = content.get("pretrained_cfg", content)
     if "image_mean" in found:
         return _of_transformers(found)
-    start = FAMILIES["timm"]
+    start, mode = FAMILIES["timm"], str(found.get("crop_mode") or "center")
+    if mode not in _TIMM_FITS:
+        raise SettingsError(
+            f"timm's crop_mode '{mode}' is not known here; prepare arrays (.npz), or use one of "
+            f"{', '.join(_TIMM_FITS)}"
+        )
     return replace(
         start,
         crop_share=float(found.get("crop_pct", start.crop_share)),
         interpolation=str(found.get("interpolation", start.interpolation)),
         mean=_three(found.get("mean", start.mean)),
         std=_three(found.get("std", start.std)),
+        fit=_TIMM_FITS[mode],
     )
 
 
