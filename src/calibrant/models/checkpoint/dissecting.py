@@ -24,6 +24,7 @@ from calibrant.models.checkpoint.observing import InputObserver
 from calibrant.models.checkpoint.sensitivity import units_of
 from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
 from calibrant.models.checkpoint.streaming import (
+    Floats,
     Quantizing,
     advance,
     groups_of,
@@ -129,7 +130,7 @@ class _Dissection:
             cached if self._wanted.caches else None,
         )  # fmt: skip
         observer.forget_last()
-        floats = {name: product.weight.data for name, product in block.products.items()}
+        floats = Floats.of(block)
         cache = self._candidate.cache(
             block.name, cached.statistics, is_latent=self._architecture.caches_latent
         )
@@ -168,7 +169,7 @@ class _Dissection:
             restore(block, floats)
         cache_alone = 0.0 if cache is None else error(self._crossed(block, number, self._entering, cache))
         products = tuple(
-            _product_loss(name, floats[name], quantized[name], observer.statistics(leader))
+            _product_loss(name, floats.tensors[name], quantized[name], observer.statistics(leader))
             for leader, names in groups
             for name in names
         )

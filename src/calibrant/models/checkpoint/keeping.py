@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from calibrant.models.checkpoint.tensors import TensorReader, header_of, tensors
 
 STATE = "state.json"
 _BATCH = "batch"
+_FIRST_RATE = 5e8
+"""Bytes a second that a disk is thought to write until it is known."""
+_SHARE = 0.1
 _LARGEST_STATE = 256 * 2**20
 
 
@@ -44,6 +48,11 @@ class DiskStream:
         self._old, self._new, self._batches, self._device = old, new, batches, device
         self._written: set[int] = set()
 
+    @property
+    def bytes(self) -> int:
+        """Of its files."""
+        return sum(path.stat().st_size for path in self._old.glob(f"*{SUFFIX}"))
+
     def __len__(self) -> int:
         return self._batches
 
@@ -60,7 +69,7 @@ def save_batch(folder: Path, index: int, batch: torch.Tensor) -> None:
     path = folder / f"{index}{SUFFIX}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, tensors_bytes({_BATCH: batch.cpu().numpy()}))
+        write_atomically(path, tensors_bytes({_BATCH: batch.cpu().numpy()}), durably=False)
     except OSError as error:
         raise cannot_write(path, error, "choose a folder with more room with --out") from error
 
@@ -88,6 +97,21 @@ class StreamKeeper:
 
     def __init__(self, folder: Path, fingerprint: str, *, in_memory: bool) -> None:
         self.folder, self._fingerprint, self.in_memory = folder, fingerprint, in_memory
+        self._rate, self._kept_at = _FIRST_RATE, time.perf_counter()
+        self._due_bytes = 0
+
+    def is_due(self, size: int) -> bool:
+        """Whether ``size`` bytes are to be kept now: on disk they are; else where that takes a tenth of the time.
+
+        Where the disk has no room for them twice nothing is kept.
+        """
+        self._due_bytes = size
+        if not self.in_memory:
+            return True
+        if (time.perf_counter() - self._kept_at) * _SHARE < size / self._rate:
+            return False
+        existing = next(parent for parent in (self.folder, *self.folder.parents) if parent.is_dir())
+        return shutil.disk_usage(existing).free > 2 * size
 
     def progressed(self) -> Progressed | None:
         """What there is to go on from; None: nothing."""
@@ -107,8 +131,10 @@ class StreamKeeper:
         """Where the streams are that enter a block."""
         return self.folder / f"before-{block:05d}"
 
-    def commit(self, next_block: int, notes: Mapping[str, Any]) -> None:
-        """All streams that enter ``next_block`` are there: forget those before."""
+    def commit(self, next_block: int, notes: Mapping[str, Any], seconds: float) -> None:
+        """All streams that enter ``next_block`` are there: forget those before. seconds: what that took."""
+        self._rate = max(1.0, self._due_bytes / max(seconds, 1e-6))
+        self._kept_at = time.perf_counter()
         content = {"fingerprint": self._fingerprint, "next_block": next_block, "notes": dict(notes)}
         try:
             write_atomically(self.folder / STATE, json.dumps(content).encode())
@@ -121,6 +147,11 @@ class StreamKeeper:
     def forget(self) -> None:
         """The work is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def bytes_of(stream: Stream) -> int:
+    """What a stream takes, in memory or on disk."""
+    return stream.bytes if isinstance(stream, DiskStream) else sum(each.nbytes for each in batches_in(stream))
 
 
 def batches_in(stream: Stream | Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:

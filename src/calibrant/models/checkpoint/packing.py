@@ -110,6 +110,9 @@ def packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.int32]:
     """Rows of numbers below ``2**bits`` in words of 32 bits, densely."""
     rows, columns = codes.shape
     words = -(-columns * bits // _WORD)
+    if bits == 4 and columns % (_WORD // bits) == 0:
+        pairs = codes.reshape(rows, -1, 2)
+        return np.ascontiguousarray(pairs[..., 0] | (pairs[..., 1] << 4)).view("<i4")
     each = np.unpackbits(codes[..., None], axis=-1, count=bits, bitorder="little").reshape(rows, -1)
     full = np.zeros((rows, words * _WORD), np.uint8)
     full[:, : columns * bits] = each
@@ -122,9 +125,14 @@ def unpacked(words: NDArray[np.int32], bits: int, columns: int) -> NDArray[np.ui
         raise ModelError(
             f"{words.shape[1]} words hold no {columns} numbers of {bits} bits; get the file again"
         )
-    each = np.unpackbits(
-        np.ascontiguousarray(words).view(np.uint8), axis=-1, count=columns * bits, bitorder="little"
-    )
+    octets = np.ascontiguousarray(words).view(np.uint8)
+    if bits == 8:
+        return octets[:, :columns].copy()
+    if bits == 4:
+        found = np.empty((len(words), 2 * octets.shape[1]), np.uint8)
+        found[:, ::2], found[:, 1::2] = octets & 15, octets >> 4
+        return found[:, :columns]
+    each = np.unpackbits(octets, axis=-1, count=columns * bits, bitorder="little")
     padded = np.zeros((len(words), columns, 8), np.uint8)
     padded[..., :bits] = each.reshape(len(words), columns, bits)
     return np.packbits(padded, axis=-1, bitorder="little")[..., 0]

@@ -18,6 +18,7 @@ from calibrant.models.checkpoint.batches import batches_of
 from calibrant.models.checkpoint.observing import InputObserver
 from calibrant.models.checkpoint.statistics import Wanted
 from calibrant.models.checkpoint.streaming import (
+    Floats,
     Group,
     Quantizing,
     advance,
@@ -62,7 +63,7 @@ def sensitivities(
             observer.forget_last()
             leaving = list(entering)
             advance(architecture, block, number, testing, leaving)
-            floats = {name: product.weight.data for name, product in block.products.items()}
+            floats = Floats.of(block)
             for members in units_of(groups_of(block, observer)):
                 errors = {}
                 for candidate in candidates:

@@ -7,7 +7,7 @@ and weights go with the block; what stays is one stream for each candidate.
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from calibrant.core.errors import NumericsError
+from calibrant.core.machine import usable_cores
 from calibrant.core.progress import Progress
 from calibrant.core.types import FloatArray
 from calibrant.models.checkpoint.architecture import Architecture, Block
@@ -30,6 +31,7 @@ from calibrant.models.checkpoint.keeping import (
     Stream,
     StreamKeeper,
     batches_in,
+    bytes_of,
     load_batch,
     save_batch,
 )
@@ -248,10 +250,10 @@ class _Study:
         return DiskStream(folder, new, batches, self._architecture.device)
 
     def _keep(self, streams: Streams) -> None:
-        """Have everything on disk that the next block needs."""
-        if self._keeper is None:
+        """Have everything on disk that the next block needs, where that takes a small part of the time."""
+        if self._keeper is None or not self._keeper.is_due(sum(map(bytes_of, streams.by_name.values()))):
             return
-        block = streams.next_block
+        block, begun = streams.next_block, time.perf_counter()
         for place, name in enumerate(self._names):
             folder = self._keeper.before(block) / str(place)
             if self._keeper.in_memory:
@@ -266,6 +268,7 @@ class _Study:
                 "calibration_routing": _lists(self._calibration_routing.by_document),
                 "routing": _lists(self._routing.by_document),
             },
+            time.perf_counter() - begun,
         )
 
     def _cross_block(self, number: int, streams: Streams) -> None:
@@ -277,7 +280,7 @@ class _Study:
         )  # fmt: skip
         observer.forget_last()
         advance(self._architecture, block, number, self._test, streams.reference, None, self._routing)
-        floats = {name: product.weight.data for name, product in block.products.items()}
+        floats = Floats.of(block)
         for candidate in self._candidates:
             put(candidate, block, observer, floats)
             cache = candidate.cache(block.name, cached.statistics, is_latent=self._architecture.caches_latent)
@@ -298,17 +301,31 @@ Group = tuple[str, tuple[str, ...]]
 """Products that read the same inputs, behind the first of them, by which their statistics are known."""
 
 
-def restore(block: Block, floats: Mapping[str, torch.Tensor]) -> None:
+@dataclass(frozen=True)
+class Floats:
+    """A block's float weights, where it is computed and as arrays; on a CPU these are the same memory."""
+
+    tensors: Mapping[str, torch.Tensor]
+    arrays: Mapping[str, FloatArray]
+
+    @staticmethod
+    def of(block: Block) -> Floats:
+        """As the block has them now."""
+        tensors = {name: product.weight.data for name, product in block.products.items()}
+        return Floats(tensors, {name: weight.cpu().numpy() for name, weight in tensors.items()})
+
+
+def restore(block: Block, floats: Floats) -> None:
     """Give all products their float weights again."""
     for name, product in block.products.items():
-        product.weight.data, product.round_inputs = floats[name], None
+        product.weight.data, product.round_inputs = floats.tensors[name], None
 
 
 def put(
     candidate: Quantizing,
     block: Block,
     observer: InputObserver,
-    floats: Mapping[str, torch.Tensor],
+    floats: Floats,
     groups: Sequence[Group] | None = None,
 ) -> None:
     """Give a block the candidate's weights; products that it leaves out get their float ones again.
@@ -318,13 +335,13 @@ def put(
     """
     restore(block, floats)
     wanted = groups_of(block, observer) if groups is None else groups
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         quantized = pool.map(lambda group: _quantized(candidate, group, observer, floats), wanted)
         for found in quantized:
             for name, made in found.items():
                 product = block.products[name]
                 if made.weight is not None:
-                    product.weight.data = torch.from_numpy(made.weight).to(floats[name].device)
+                    product.weight.data = torch.from_numpy(made.weight).to(floats.tensors[name].device)
                 product.round_inputs = made.round_inputs
 
 
@@ -332,16 +349,16 @@ def _quantized(
     candidate: Quantizing,
     group: Group,
     observer: InputObserver,
-    floats: Mapping[str, torch.Tensor],
+    floats: Floats,
 ) -> Mapping[str, QuantizedProduct]:
     leader, names = group
-    weights = {name: floats[name].cpu().numpy() for name in names}
+    weights = {name: floats.arrays[name] for name in names}
     return candidate.quantize(weights, observer.statistics(leader))
 
 
-def _threads() -> int:
+def threads() -> int:
     """Half of the cores: linear algebra inside of a method has threads of its own."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    return max(1, usable_cores() // 2)
 
 
 def groups_of(block: Block, observer: InputObserver) -> list[Group]:

@@ -11,7 +11,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Loss
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.sensitivity import GroupCost
-from calibrant.studies.checkpoints.recipes import Recipe, stored_bytes
+from calibrant.studies.checkpoints.recipes import Recipe, formats_fit, stored_bytes
 from calibrant.studies.checkpoints.verdict import Choice, Contender, Documents
 from calibrant.tasks.generation.evidence import DIVERGENCE
 
@@ -59,7 +59,12 @@ def shortlist(
 
 def allocation_bytes(allocation: Allocation, layers: Mapping[str, CheckpointLayer]) -> int:
     """Of the layers, as they are stored."""
-    return sum(stored_bytes(recipe.formats.weights, layers[name]) for name, recipe in allocation.items())
+    return sum(
+        stored_bytes(
+            recipe.formats.weights if formats_fit(recipe.formats, layers[name].shape) else None, layers[name]
+        )
+        for name, recipe in allocation.items()
+    )
 
 
 def _allocated(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibrant.core.formats import Encoded, Format, Grid, PerBlock, PerChannel, decode, grid_between
+from calibrant.core.formats import Encoded, Format, Grid, PerBlock, PerChannel, grid_between
 from calibrant.core.types import FloatArray, QuantSpec
 from calibrant.methods import InputStatistics as MethodStatistics
 from calibrant.methods.registry import SumOfParts
@@ -21,7 +21,8 @@ from calibrant.models.checkpoint.statistics import InputStatistics
 from calibrant.models.checkpoint.streaming import QuantizedProduct
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
-from calibrant.studies.checkpoints.recipes import Recipe, fits
+from calibrant.studies.checkpoints.recipes import Recipe, formats_fit
+from calibrant.studies.checkpoints.rows import decoded_by_rows, encoded_by_rows
 
 
 class Candidate:
@@ -83,8 +84,8 @@ class Candidate:
             self._writer.finish_block(number)
 
     def _fits(self, name: str, weight: FloatArray) -> bool:
-        chosen = self._recipes[name].formats.weights if name in self._recipes else None
-        return chosen is not None and fits(chosen, (weight.shape[0], weight.shape[1]))
+        chosen = self._recipes[name].formats if name in self._recipes else None
+        return chosen is not None and formats_fit(chosen, (weight.shape[0], weight.shape[1]))
 
     def _method(self, recipe: Recipe, statistics: InputStatistics | None, norm: str | None) -> SumOfParts:
         """The recipe's, without what cannot be done here.
@@ -99,7 +100,7 @@ class Candidate:
     def _product(
         self, name: str, encoded: Encoded, statistics: InputStatistics | None, fold: Folded | None
     ) -> QuantizedProduct:
-        stored = decode(encoded)
+        stored = decoded_by_rows(encoded)
         ratio = None if fold is None else fold.ratio
         grid, rounding = self._inputs(self._recipes[name], statistics, ratio)
         if self._writer is not None:
@@ -157,6 +158,8 @@ def _encoded(
         stacked = method(np.concatenate(list(weights.values())), chosen, seen)
         return _split(stacked.encoded, weights), stacked.input_scale
     plain = replace(method, transform=None)
+    if method.rounding is None and isinstance(chosen.granularity, PerChannel | PerBlock):
+        return {name: encoded_by_rows(plain, weight, chosen, seen) for name, weight in weights.items()}, None
     return {name: plain(weight, chosen, seen).encoded for name, weight in weights.items()}, None
 
 

@@ -107,6 +107,14 @@ def fits(format: Format, shape: tuple[int, int]) -> bool:  # noqa: A002
     return not isinstance(format.granularity, PerBlock) or shape[1] % format.granularity.size == 0
 
 
+def formats_fit(formats: WeightActivation, shape: tuple[int, int]) -> bool:
+    """Whether a layer can have these formats: whether blocks of its weight and of its inputs divide these."""
+    if formats.weights is None:
+        return False
+    inputs = formats.activations
+    return fits(formats.weights, shape) and (inputs is None or fits(inputs, shape))
+
+
 def stored_bytes(format: Format | None, layer: CheckpointLayer) -> int:  # noqa: A002
     """Bytes that a layer takes in a format, with scales and zero points; None, or no fit: as it is now."""
     if format is None or not fits(format, layer.shape):

@@ -36,7 +36,7 @@ from calibrant.studies.checkpoints.allocation import Allocation, allocation_byte
 from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.foreign import ForeignCandidate
-from calibrant.studies.checkpoints.recipes import Recipe, file_stem, fits, wanted_by
+from calibrant.studies.checkpoints.recipes import Recipe, file_stem, formats_fit, wanted_by
 from calibrant.studies.checkpoints.resources import (
     UNFINISHED,
     estimate_memory,
@@ -312,7 +312,7 @@ def _entrant(
         tuple(
             layer
             for layer, recipe in allocation.items()
-            if recipe.formats.weights is not None and not fits(recipe.formats.weights, layers[layer].shape)
+            if recipe.formats.weights is not None and not formats_fit(recipe.formats, layers[layer].shape)
         ),
     )
 
