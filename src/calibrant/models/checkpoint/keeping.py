@@ -101,7 +101,7 @@ class StreamKeeper:
         self._due_bytes = 0
 
     def is_due(self, size: int) -> bool:
-        """Whether ``size`` bytes are to be kept now: on disk they are; else where that takes a tenth of the time.
+        """Whether to keep ``size`` bytes now: always on disk, else where it takes a tenth of the time.
 
         Where the disk has no room for them twice nothing is kept.
         """
