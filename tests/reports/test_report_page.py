@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_run import Names, made_run
+from made_run import Names, made_run, made_study
 
 from calibrant.artifacts.store import read_json, write_json
 from calibrant.core.errors import DataError
 from calibrant.core.printable import printable_lines
 from calibrant.reports.html.page import _script_safe, report_html
 from calibrant.reports.material import load_material
+from calibrant.studies.run import RESULT
 
 EVERY_SECTION = [
     "ranking", "causes", "swap", "tensors", "growth", "detections", "images", "coverage", "optimization",
@@ -245,3 +246,15 @@ def test_a_file_of_another_version_is_named(name: str, tmp_path: Path) -> None:
     write_json(tmp_path / name, {"schema_version": 99})
     with pytest.raises(DataError, match=rf"{name} has schema version 99, not 1 or 2; "):
         load_material(tmp_path)
+
+
+def test_exact_twins_are_one_row_and_what_to_run_next_is_a_sentence(tmp_path: Path) -> None:
+    study = made_study(tmp_path, Names())
+    twin = replace(study.trial("minmax"), calibrator="entropy", same_as="minmax")
+    advice = ("this is a lot: more than 3.0 points", "calibrant optimize RUN: a model that loses less")
+    study = replace(study, trials=(*study.trials, twin), advice=advice)
+    folder = made_run(tmp_path / "run")
+    write_json(folder / RESULT, study.to_dict())
+    text = Parsed(page_of(folder)).text
+    assert "minmax = entropy" in text
+    assert "This is a lot: more than 3.0 points." in text

@@ -36,7 +36,7 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     for differences in found.differences:
         for line in difference_lines(found.task, differences):
             console.print(escape(line))
-    for left in found.left_out:
+    for left in found.left_out_in_words:
         console.print(f"[dim]left out: {escape(left)}[/dim]")
 
 

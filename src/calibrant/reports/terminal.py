@@ -92,7 +92,7 @@ def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str |
 
 
 def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
-    metric, name = result.metric, _named(result, trial)
+    metric, name = result.metric, result.name_with_twins(trial)
     empty = [""] * len(result.definition.columns)
     if trial.status == "failed":
         return ["", Text(name), "failed", *empty, "", "", ""]
@@ -100,7 +100,7 @@ def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
         after = f"after {result.definition.words.counted(trial.samples or 0)}"
         return ["", Text(name, style="dim"), "worse", *empty, *_lost(trial, metric), after]
     chosen = result.recommended.calibrator if result.recommended else None
-    is_chosen = chosen in {trial.calibrator, *_twins(result, trial)}
+    is_chosen = chosen in {trial.calibrator, *result.twins(trial)}
     return [
         Text("*" if is_chosen else "", style="bold green"),
         Text(name, style="bold green" if is_chosen else ""),
@@ -109,15 +109,6 @@ def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
         *_lost(trial, metric),
         bar,
     ]
-
-
-def _named(result: StudyResult, trial: Trial) -> str:
-    """A candidate with those that made the very same model."""
-    return " = ".join([trial.calibrator, *_twins(result, trial)])
-
-
-def _twins(result: StudyResult, trial: Trial) -> list[str]:
-    return [other.calibrator for other in result.trials if other.same_as == trial.calibrator]
 
 
 def _lost(trial: Trial, metric: Metric) -> tuple[str, str]:
@@ -187,7 +178,7 @@ def _figure(value: float | None, metric: Metric) -> str:
 def _bar_width(result: StudyResult, console: Console) -> int:
     """How long a full bar is; 0 where the terminal is too narrow for one."""
     shown = [trial for trial in result.trials if not trial.same_as]
-    names = max(len("calibrator"), *(len(_named(result, trial)) for trial in shown))
+    names = max(len("calibrator"), *(len(result.name_with_twins(trial)) for trial in shown))
     room = min(_BAR_WIDTH, console.width - names - _FIGURES_WIDTH)
     return room if room >= _SHORTEST_BAR else 0
 

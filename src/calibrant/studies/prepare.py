@@ -301,7 +301,8 @@ def prepare_study(
     settings = replace(settings, input_shape=shape, options=options_to_dict(opened.options))
     definition, listener = opened.definition, progress or Silent()
     shared = definition.in_both(calibration, test)
-    warnings = [*test.warnings, *calibration.warnings, *_on_shared(shared, test, definition)]
+    found = (*test.warnings, *calibration.warnings, *_on_shared(shared, test, definition))
+    warnings = [*dict.fromkeys(found)]  # both sets may say the same of the model that reads them
     plan = quant_plan(opened, settings)
     _require_runnable(plan.scheme, runtime)
     warnings += on_scheme(plan.scheme, runtime)

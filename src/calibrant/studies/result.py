@@ -248,6 +248,14 @@ class StudyResult:
         folder = shlex.quote(self.out)
         return tuple(re.sub(rf"\b{RUN}\b", lambda _: folder, line) for line in self.advice)
 
+    def twins(self, trial: Trial) -> tuple[str, ...]:
+        """The calibrators that made the very same model as this trial's."""
+        return tuple(other.calibrator for other in self.trials if other.same_as == trial.calibrator)
+
+    def name_with_twins(self, trial: Trial) -> str:
+        """A trial's calibrator with its twins: "entropy2 = entropy"."""
+        return " = ".join((trial.calibrator, *self.twins(trial)))
+
     @property
     def was_measured(self) -> bool:
         """Whether any candidate has a score or was stopped."""

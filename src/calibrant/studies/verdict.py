@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from calibrant.calibrators import NamedCalibrator
-from calibrant.core.metrics import Loss, Metric
+from calibrant.core.metrics import MAXIMIZE, Loss, Metric
 from calibrant.stages.evaluate import Evaluation
 from calibrant.stages.recommend import (
     PairedBootstrap,
@@ -152,11 +152,17 @@ def _next(lost: Loss | None, value: float, metric: Metric) -> tuple[str, ...]:
     if lost is None or not lost.value > metric.a_lot(value) > 0:
         return ()
     return (
-        f"this is a lot: more than a tenth of the float model's {metric.text(metric.in_unit(value))} "
-        f"{metric.words}",
+        f"this is a lot: more than {_a_tenth(value, metric)}",
         f"calibrant diagnose {RUN}: why it is lost",
         f"calibrant optimize {RUN}: a model that loses less",
     )
+
+
+def _a_tenth(value: float, metric: Metric) -> str:
+    """What a loss was held against, in words."""
+    if metric.direction == MAXIMIZE and metric.span is None:
+        return f"a tenth of the float model's {metric.text(metric.in_unit(value))} {metric.words}"
+    return f"{metric.amount(metric.a_lot(value))}, a tenth of the scale of {metric.words}"
 
 
 def _optimize(most: float) -> str:

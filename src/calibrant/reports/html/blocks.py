@@ -125,7 +125,7 @@ class DrawnBox:
     """A box on a photograph, in its pixels; ``fate`` is "kept", "moved", "lost" or "gained".
 
     The label stands on the line ``label_y`` and begins, or with ``ends_at_x`` ends, at ``label_x``. corners:
-    drawn instead of the box, where there are any.
+    drawn instead of the box, where there are any. title: what is told of the box where it is pointed at.
     """
 
     x: float
@@ -138,6 +138,7 @@ class DrawnBox:
     ends_at_x: bool
     fate: str
     corners: tuple[tuple[float, float], ...] = ()
+    title: str = ""
 
     @property
     def points(self) -> str:

@@ -17,6 +17,8 @@ from calibrant.core.short_repr import ShortRepr
 from calibrant.studies.schema_1 import FIRST_TASK
 
 SCHEMA_VERSION = 2
+NO_TIME = ": no time left"
+"""How what the budget did not reach ends in ``left_out``."""
 READABLE = (1, SCHEMA_VERSION)
 
 # --- tensors: what a range does to the values seen --------------------------------------------------
@@ -289,6 +291,13 @@ class Diagnosis(ShortRepr):
     seconds: Mapping[str, float]
     metric: Metric
     task: str = FIRST_TASK
+
+    @property
+    def left_out_in_words(self) -> tuple[str, ...]:
+        """What was left out, a line each; all that there was no time for in one."""
+        no_time = [words.removesuffix(NO_TIME) for words in self.left_out if words.endswith(NO_TIME)]
+        others = [words for words in self.left_out if not words.endswith(NO_TIME)]
+        return (*others, *([f"no time was left for {'; '.join(no_time)}"] if no_time else []))
 
     def tensor(self, name: str) -> TensorDiagnosis | None:
         """What is known of one tensor; None where it is not quantized."""

@@ -23,6 +23,7 @@ from calibrant.studies.diagnosis.layers import (
     with_rests,
 )
 from calibrant.studies.diagnosis.result import (
+    NO_TIME,
     Diagnosis,
     NoiseGrowth,
     Sensitivity,
@@ -39,6 +40,10 @@ _RANGES, _PEAKS, _GROWTH, _ALONE, _DIFFERENCES, _SWAP, _REST, _DROPS, _WINNERS_G
     "layers by themselves", "predictions against FP32", "the swap test", "all but one layer",
     "the worst layers by the metric", "where the winner's error grows",
 )  # fmt: skip
+
+
+_OF_TWO = (_SWAP, _WINNERS_GROWTH)
+"""Parts that need a second candidate."""
 
 
 @dataclass
@@ -112,12 +117,13 @@ class _Investigation:
             (_WINNERS_GROWTH, self._winners_growth, 0),
         )
         for name, work, runs in parts:
-            self._do(name, work, runs)
+            if self._case.is_compared or name not in _OF_TWO:
+                self._do(name, work, runs)
         return self._found
 
     def _do(self, name: str, work: Callable[[], None], runs: int) -> None:
         if not self._clock.allows(runs * self._seconds_a_run):
-            self._leave_out(f"{name}: no time left")
+            self._leave_out(f"{name}{NO_TIME}")
             return
         with self._clock.part(name):
             try:
@@ -167,7 +173,7 @@ class _Investigation:
         fp32 = self._laboratory.fp32()
         for trial in self._case.held:
             if not self._clock.allows():
-                self._leave_out(f"{_DIFFERENCES} of {trial.calibrator}: no time left")
+                self._leave_out(f"{_DIFFERENCES} of {trial.calibrator}{NO_TIME}")
                 return
             scored = self._laboratory.scored(trial.calibrator, trial.encodings)
             found = task.differences(trial.calibrator, self._case.study.test, fp32, scored)
@@ -177,8 +183,6 @@ class _Investigation:
 
     def _swap(self) -> None:
         case = self._case
-        if not case.is_compared:
-            return
         tester = SwapTester(case, self._found.tensors, self._laboratory, self._clock)
         if not tester.has_gap:
             self._leave_out(

@@ -124,9 +124,10 @@ class OptimizationResult(ShortRepr):
         """What the search won over the best calibrator alone, or that the budget bought nothing."""
         single, gain = self.best_single.recipe.get("calibrator", "calibrator"), self.gain_over_single
         if self.is_single:
+            models = f"{self.models_measured} measured model{'s' if self.models_measured != 1 else ''}"
             return (
-                f"The budget bought nothing: after {self.seconds:.0f} s and {self.models_measured} measured "
-                f"models nothing is better than {single} alone; a longer --budget may find something."
+                f"The budget bought nothing: after {self.seconds:.0f} s and {models}, nothing is better than "
+                f"{single} alone; a longer --budget may find something."
             )
         amount = f"{self.metric.amount(abs(gain.value))} (95 % interval {gain.interval(self.metric)})"
         verb = "worse" if gain.value < 0 else "better"

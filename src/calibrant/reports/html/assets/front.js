@@ -10,7 +10,7 @@ report.plots.front = ({ rows, fp32, x, y }, width) => {
     marginBottom: 40,
     style: report.style,
     x: {
-      label: x, labelAnchor: "center", labelArrow: "none", tickFormat: "~g",
+      label: x, labelAnchor: "center", labelArrow: "none", tickFormat: "~r",
       domain: [Math.min(90, ...rows.map((row) => row.x - 2)), 101],
     },
     y: { label: `↑ ${y}`, labelArrow: "none", grid: true, nice: true },

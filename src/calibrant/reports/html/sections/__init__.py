@@ -13,7 +13,7 @@ from calibrant.reports.html.sections.parts import parts
 from calibrant.reports.html.sections.provenance import provenance
 from calibrant.reports.html.sections.ranking import ranking
 from calibrant.reports.html.sections.swap import swap
-from calibrant.reports.html.sections.tensors import all_tensors, telling_tensors
+from calibrant.reports.html.sections.tensors import all_tensors, differing_tensors
 from calibrant.reports.material import Material
 from calibrant.reports.tasks import task_sections
 
@@ -25,7 +25,7 @@ def _of_the_task(material: Material) -> Iterator[Section]:
             yield section
 
 
-_FIRST = (parts, ranking, causes, swap, telling_tensors, growth)
+_FIRST = (parts, ranking, causes, swap, differing_tensors, growth)
 _LAST = (coverage, optimization, all_tensors, provenance)
 
 

@@ -31,9 +31,9 @@ def _with_diagnosis(material: Material) -> tuple[Block, ...]:
         told: set[str] = set()
         blocks.append(Findings(tuple(_finding(cause, material.metric, told) for cause in found.causes)))
     else:
-        blocks.append(Paragraph("No cause was found that the evidence would carry."))
+        blocks.append(Paragraph("The evidence supports no particular cause."))
     if found.left_out:
-        blocks.append(Paragraph(f"Left out: {'; '.join(found.left_out)}.", is_note=True))
+        blocks.append(Paragraph(f"Left out: {'; '.join(found.left_out_in_words)}.", is_note=True))
     return tuple(blocks)
 
 

@@ -42,7 +42,7 @@ def coverage(material: Material) -> Section | None:
 def _representation(found: Representation | None) -> list[Block]:
     if found is None:
         return []
-    told = f"Held against the {found.compared_with} samples it {_VERDICTS[found.verdict]}."
+    told = f"Compared with the {found.compared_with} samples, the calibration set {_VERDICTS[found.verdict]}."
     return [Paragraph(" ".join([told, *found.reasons])), _tensor_table(found)]
 
 

@@ -56,7 +56,7 @@ def _growth_plot(curves: list[NoiseGrowth], material: Material) -> Plot:
         "growth",
         {"lines": lines, "x": "quantized layer, in the network's order", "y": "SQNR (dB)"},
         alt=_growth_told(curves),
-        keys=(*keys_of(material), Key("steep", "steepest falls")),
+        keys=(*keys_of(material, [curve.calibrator for curve in curves]), Key("steep", "steepest falls")),
         table=_growth_table(curves),
     )
 

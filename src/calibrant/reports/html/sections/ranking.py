@@ -20,14 +20,23 @@ def ranking(material: Material) -> Section | None:
         blocks.append(_plot(material))
     failures = [f"`{trial.calibrator}` failed: {trial.reason}" for trial in material.failed]
     blocks += [Paragraph(failure) for failure in failures]
-    blocks += [Paragraph(line, is_note=True) for line in material.study.next_steps]
+    blocks += [Paragraph(_capital(line)) for line in material.study.next_steps]
     blocks += [Paragraph(f"Note: {warning}", is_note=True) for warning in material.study.warnings]
     return Section("ranking", "Ranking", tuple(blocks)) if blocks else None
 
 
+def _capital(line: str) -> str:
+    """A line as a sentence; a command with what it is for, set as code."""
+    command, _, purpose = line.partition(": ")
+    if line.startswith("calibrant ") and purpose:
+        return f"`{command}`: {purpose}."
+    return f"{line[:1].upper()}{line[1:]}."
+
+
 def _plot(material: Material) -> Plot:
     metric = material.metric
-    compared = [(trial, trial.loss) for trial in (*material.measured, *material.stopped) if trial.loss]
+    distinct = [trial for trial in (*material.measured, *material.stopped) if not trial.same_as]
+    compared = [(trial, trial.loss) for trial in distinct if trial.loss]
     rows = [_row(trial, lost, material) for trial, lost in compared]
     return Plot(
         "ranking",
@@ -50,7 +59,7 @@ def _row(trial: Trial, lost: Loss, material: Material) -> dict[str, Any]:
     metric = material.metric
     value = trial.score.value if trial.score else None
     return {
-        "name": trial.calibrator,
+        "name": material.study.name_with_twins(trial),
         "drop": lost.value,
         "low": lost.low,
         "high": lost.high,
@@ -102,14 +111,19 @@ def _table(material: Material) -> Table:
         *(_number(baseline.figures[name], metric) for name in names),
     ]
     float_row = (Cell("FP32"), *own, *[Cell(NOTHING)] * 3, *last)
-    rows = tuple(_cells(trial, names, metric, samples) for trial in (*material.measured, *material.stopped))
+    rows = tuple(
+        _cells(material.study.name_with_twins(trial), trial, names, metric, samples)
+        for trial in (*material.measured, *material.stopped)
+        if not trial.same_as
+    )
     numbers = (*titles, f"ms per {material.words.sample}", material.words.samples)
     columns = (Column("calibrator"), *(Column(title, "number") for title in numbers))
     return Table(f"All figures{_in_unit(metric)}", columns, (float_row, *rows))
 
 
-def _cells(trial: Trial, names: Sequence[str], metric: Metric, all_samples: int) -> tuple[Cell, ...]:
-    name = f"{trial.calibrator} (same as {trial.same_as})" if trial.same_as else trial.calibrator
+def _cells(
+    name: str, trial: Trial, names: Sequence[str], metric: Metric, all_samples: int
+) -> tuple[Cell, ...]:
     lost = trial.loss
     losses = [
         _number(value, metric) for value in ((lost.value, lost.low, lost.high) if lost else (None,) * 3)

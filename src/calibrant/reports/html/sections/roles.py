@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from calibrant.reports.html.blocks import Key
 from calibrant.reports.material import Material
 
@@ -14,12 +16,18 @@ def role_of(calibrator: str, material: Material) -> str:
     return roles.get(calibrator, OTHER)
 
 
-def keys_of(material: Material, *, with_float: bool = False, with_others: bool = False) -> tuple[Key, ...]:
-    """What the marks mean, for those that occur."""
+def keys_of(
+    material: Material,
+    drawn: Collection[str],
+    *,
+    with_float: bool = False,
+    with_others: bool = False,
+) -> tuple[Key, ...]:
+    """What the marks mean, for the candidates that are ``drawn``."""
     named = [
         (FP32, "FP32" if with_float else None),
-        (WINNING, material.winning),
-        (LOSING, material.losing),
+        (WINNING, material.winning if material.winning in drawn else None),
+        (LOSING, material.losing if material.losing in drawn else None),
         (OTHER, "other candidates" if with_others else None),
     ]
     return tuple(Key(mark, text) for mark, text in named if text is not None)

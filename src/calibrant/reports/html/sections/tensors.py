@@ -1,4 +1,4 @@
-"""Tensors: the histograms of the telling ones with every threshold, and a table of all."""
+"""Tensors: the histograms of those that differ most with every threshold, and a table of all."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from calibrant.reports.material import Material
 from calibrant.reports.words import NOTHING, decibel, figure, percent
 from calibrant.studies.diagnosis.result import Diagnosis, RangeError, TensorDiagnosis
 
-_TELLING = 8
+_MOST_SHOWN = 8
 _MOST_ROWS = 4000
 """So many rows of the table of all tensors are about one megabyte."""
 
 
-def telling_tensors(material: Material) -> Section | None:
+def differing_tensors(material: Material) -> Section | None:
     """Histograms of the tensors that explain most; None where the run kept no statistics."""
-    names = _telling_names(material)
+    names = _names_of_differing(material)
     if not names:
         return None
     why = (
-        "The tensors that the causes and the swap test name"
+        "The tensors that the causes name"
         if material.diagnosis
         else f"The tensors on which {material.losing} and {material.winning} disagree most"
     )
@@ -34,7 +34,7 @@ def telling_tensors(material: Material) -> Section | None:
         "below it where every candidate clips."
     )
     plots = (_plot(name, material) for name in names)
-    return Section("tensors", "Telling tensors", (Paragraph(told), *plots))
+    return Section("tensors", "Tensors that differ most", (Paragraph(told), *plots))
 
 
 def _plot(tensor: str, material: Material) -> Plot:
@@ -55,12 +55,12 @@ def range_of(encoding: Encoding) -> Range:
     return Range((lowest - zero) * scale, (spec.qmax - zero) * scale)
 
 
-def _telling_names(material: Material) -> list[str]:
+def _names_of_differing(material: Material) -> list[str]:
     if material.statistics is None or not material.encodings:
         return []
     named = _from_diagnosis(material.diagnosis) if material.diagnosis else _most_disputed(material)
     known = (name for name in dict.fromkeys(named) if name in material.statistics.tensors)
-    return [name for _, name in zip(range(_TELLING), known, strict=False)]
+    return [name for _, name in zip(range(_MOST_SHOWN), known, strict=False)]
 
 
 def _from_diagnosis(found: Diagnosis) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _most_disputed(material: Material) -> list[str]:
         for tensor in losing.keys() & winning.keys()
     }
     disputed = sorted((tensor for tensor in ratios if ratios[tensor] > 0), key=lambda t: (-ratios[t], t))
-    return disputed[: _TELLING - 2]
+    return disputed[: _MOST_SHOWN - 2]
 
 
 def all_tensors(material: Material) -> Section | None:

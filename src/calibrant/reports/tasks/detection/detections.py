@@ -59,7 +59,7 @@ def _plot(found: Sequence[DetectionDifferences], kind: str, title: str, material
         {"rows": rows, "label": "AP50-95 (points)"},
         alt="; ".join(row["tip"].replace("\n", ", ") for row in rows[:5]),
         title=title,
-        keys=keys_of(material, with_float=True),
+        keys=keys_of(material, [each.calibrator for each in found], with_float=True),
         table=_table(found, groups, kind),
     )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from calibrant.reports.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
 from calibrant.reports.material import Material
+from calibrant.reports.tasks.labels import placed_labels
 from calibrant.reports.tasks.pictures import LONGEST_SIDE, Budget, small_copy
 from calibrant.tasks.detection.differences import Box, DetectionDifferences, ImageDifference
 
 _IMAGES = 6
-_LEFT_PART = 0.6
-"""Boxes that begin further right have their label end at their right side, so that it stays in the image."""
 _NOTES = {"lost": "lost: ", "gained": "new: "}
 
 
@@ -28,7 +27,8 @@ def images(material: Material) -> Section | None:
     told = (
         f"Boxes with a score of {threshold:.2f} or more, FP32's best threshold. A solid line is a box that "
         "both models have; dashes mark one that FP32 has and INT8 lost, a double line one that only "
-        "INT8 has, and dots one that moved."
+        "INT8 has, and dots one that moved. Where boxes are crowded some have no label; pointing at one "
+        "shows it."
     )
     return Section("images", "The images that changed most", (Paragraph(told), *blocks))
 
@@ -49,8 +49,8 @@ def _photo(image: ImageDifference, budget: Budget) -> Photo:
         width=width,
         height=height,
         source=budget.take(small) if small else None,
-        fp32=tuple(_drawn(box, scale, width) for box in _changed_last(image.fp32)),
-        int8=tuple(_drawn(box, scale, width) for box in _changed_last(image.int8)),
+        fp32=_labelled(image.fp32, scale, width, height),
+        int8=_labelled(image.int8, scale, width, height),
     )
 
 
@@ -66,17 +66,20 @@ def _frame_of(boxes: tuple[Box, ...]) -> tuple[int, int, float]:
     return max(1, round(right * scale)), max(1, round(bottom * scale)), scale
 
 
-def _drawn(box: Box, scale: float, width: int) -> DrawnBox:
+def _labelled(boxes: tuple[Box, ...], scale: float, width: int, height: int) -> tuple[DrawnBox, ...]:
+    return placed_labels([_drawn(box, scale) for box in _changed_last(boxes)], width, height)
+
+
+def _drawn(box: Box, scale: float) -> DrawnBox:
     left, top, right, bottom = (round(corner * scale, 1) for corner in (box.x1, box.y1, box.x2, box.y2))
-    is_at_right = left > _LEFT_PART * width
     return DrawnBox(
         x=left,
         y=top,
         width=round(max(right - left, 0.0), 1),
         height=round(max(bottom - top, 0.0), 1),
         label=f"{_NOTES.get(box.fate, '')}{box.label} {box.score:.2f}",
-        label_x=min(right, width - 2.0) if is_at_right else max(left, 2.0),
-        label_y=max(top - 3, 11.0),
-        ends_at_x=is_at_right,
+        label_x=left,
+        label_y=top,
+        ends_at_x=False,
         fate=box.fate,
     )

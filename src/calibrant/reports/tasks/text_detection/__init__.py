@@ -17,6 +17,7 @@ from calibrant.reports.html.blocks import (
     Table,
 )
 from calibrant.reports.material import Material
+from calibrant.reports.tasks.labels import placed_labels
 from calibrant.reports.tasks.pictures import LONGEST_SIDE, Budget, small_copy, winner_first
 from calibrant.tasks.text_detection.differences import (
     DrawnOutline,
@@ -92,14 +93,16 @@ def _photo(image: PageDifference, budget: Budget) -> Photo:
     corners = [corner for one in (*image.reference, *image.candidate) for corner in one.corners]
     right, bottom = (max([corner[axis] for corner in corners], default=1.0) for axis in (0, 1))
     scale = small.scale if small else min(1.0, LONGEST_SIDE / max(right, bottom, 1.0))
+    width = small.width if small else max(1, round(right * scale))
+    height = small.height if small else max(1, round(bottom * scale))
     return Photo(
         name=image.image,
         summary=f"{image.lost} lost, {image.gained} new, {image.moved} moved",
-        width=small.width if small else max(1, round(right * scale)),
-        height=small.height if small else max(1, round(bottom * scale)),
+        width=width,
+        height=height,
         source=budget.take(small) if small else None,
-        fp32=tuple(_drawn(one, scale) for one in image.reference),
-        int8=tuple(_drawn(one, scale) for one in image.candidate),
+        fp32=placed_labels([_drawn(one, scale) for one in image.reference], width, height),
+        int8=placed_labels([_drawn(one, scale) for one in image.candidate], width, height),
     )
 
 
