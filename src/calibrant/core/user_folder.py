@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -19,4 +20,12 @@ def user_data_folder() -> Path:
 
 def _system_folder(variable: str, on_windows: str, below_home: str) -> Path:
     base = os.environ.get(variable) or os.environ.get(on_windows)
-    return (Path(base) if base else Path.home() / below_home) / "calibrant"
+    return (Path(base) if base else _home() / below_home) / "calibrant"
+
+
+def _home() -> Path:
+    """The user's home; a container may run as a user who has none, and then the temporary folder stands in."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())

@@ -37,7 +37,12 @@ def store_url() -> URL:
     if not given:
         return _of_file(user_data_folder() / FILE)
     if "://" not in given:
-        return _of_file(Path(given).expanduser())
+        try:
+            return _of_file(Path(given).expanduser())
+        except RuntimeError as error:
+            raise StoreError(
+                f"{VARIABLE} names the home of a user whom this machine lacks: {given}"
+            ) from error
     if given.count("@") > 1:
         raise StoreError(f"{VARIABLE} holds more than one @; write the password's own as %40")
     try:
