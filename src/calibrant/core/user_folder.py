@@ -24,7 +24,7 @@ def _system_folder(variable: str, on_windows: str, below_home: str) -> Path:
 
 
 def _home() -> Path:
-    """The user's home; a container may run as a user who has none, and then the temporary folder stands in."""
+    """The user's home; where a container's user has none, the temporary folder."""
     try:
         return Path.home()
     except RuntimeError:
