@@ -11,6 +11,7 @@ import pytest
 from outcomes import Outcome, Run
 from toy_detector import write_images
 
+from calibrant.core.errors import OutputError
 from calibrant.studies.optimization.measure import Measurer
 
 
@@ -168,3 +169,27 @@ def test_a_float_model_that_finds_nothing_is_not_optimized(optimize: Run, work: 
 
 def test_a_model_alone_lacks_its_data(run: Run) -> None:
     assert "--calib and --data" in run("optimize", "m.onnx").error
+
+
+def test_what_fails_while_files_are_written_leaves_the_old_ones(
+    optimize: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert optimize().code == 0
+    before = {path.name: path.read_bytes() for path in (work / "best").glob("optimi*")}
+
+    def full(*_: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("calibrant.studies.optimization.deliver.write_recipe", full)
+    assert optimize("--overwrite", "--seed", "1").code == 2
+    assert {path.name: path.read_bytes() for path in (work / "best").glob("optimi*")} == before
+    assert not list((work / "best").glob(".calibrant-*"))
+
+
+def test_resume_spends_what_is_left_of_the_budget(optimize: Run, run: Run, work: Path) -> None:
+    assert optimize().code == 0
+    goal = json.loads((work / "best" / "goal.json").read_text())
+    assert 0 < goal["spent"] < 60
+    (work / "best" / "goal.json").write_text(json.dumps({**goal, "spent": 59.9}))
+    assert run("resume", "best").code == 0
+    assert content_of(work / "best")["seconds"] >= 59.9

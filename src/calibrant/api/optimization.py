@@ -132,7 +132,7 @@ def go_on_optimizing(
     """
     asked = read_goal(folder)
     study = open_study(request, progress, known_calibrators(request.calibrators, chosen))
-    result = run_optimization(study, asked.goal, Clock(asked.seconds), folder, progress)
+    result = run_optimization(study, asked.goal, Clock(asked.seconds, before=asked.spent), folder, progress)
     record_run(folder, progress)
     log_run(log, folder, progress)
     return result

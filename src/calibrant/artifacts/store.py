@@ -102,6 +102,30 @@ def occupied(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def written_together(folder: Path, last: str, of_old: Iterable[str] = ()) -> Iterator[Path]:
+    """A place in ``folder`` for files that take their names there together, when all of them are written.
+
+    last: the file that says that the others are there. of_old: names that go where nothing new takes them.
+    What fails half way leaves what was there before. Raises OutputError.
+    """
+    staged = folder / STAGED
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        staged.mkdir()
+        yield staged
+        new = [path.relative_to(staged) for path in staged.rglob("*") if path.is_file()]
+        for name in sorted(new, key=lambda name: (name.as_posix() == last, name)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).replace(folder / name)
+        for old in set(of_old) - {name.as_posix() for name in new}:
+            remove(folder / old)
+    except OSError as error:
+        raise cannot_write(folder / last, error, "choose another folder with --out") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
 def _require_no_links(folder: Path) -> None:
     for name in sorted(SUBFOLDERS):
         if (folder / name).is_symlink():

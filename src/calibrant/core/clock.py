@@ -8,10 +8,16 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Runs from its making. budget: seconds; None: no limit. now: seconds from any beginning."""
+    """Runs from its making.
 
-    def __init__(self, budget: float | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self.budget, self._now, self._begun = budget, now, now()
+    budget: seconds; None: no limit. now: seconds from any beginning. before: seconds that were spent
+    earlier.
+    """
+
+    def __init__(
+        self, budget: float | None = None, now: Callable[[], float] = time.monotonic, before: float = 0.0
+    ) -> None:
+        self.budget, self._now, self._begun = budget, now, now() - before
         self.seconds: dict[str, float] = {}
 
     @property

@@ -40,9 +40,7 @@ def store_url() -> URL:
         try:
             return _of_file(Path(given).expanduser())
         except RuntimeError as error:
-            raise StoreError(
-                f"{VARIABLE} names the home of a user who is not here: {given}"
-            ) from error
+            raise StoreError(f"{VARIABLE} names the home of a user who is not here: {given}") from error
     if given.count("@") > 1:
         raise StoreError(f"{VARIABLE} holds more than one @; write the password's own as %40")
     try:

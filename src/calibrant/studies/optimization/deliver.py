@@ -17,6 +17,9 @@ from calibrant.targets.tensorrt.cache import dumps
 
 STEM = "optimized"
 RECIPE = f"{STEM}.recipe.yaml"
+CACHE, FLOAT_MODEL = f"{STEM}.cache", f"{STEM}.float.onnx"
+OPTIONAL = (CACHE, FLOAT_MODEL, f"{FLOAT_MODEL}.data", f"{STEM}.qdq.onnx.data")
+"""What some optimizations write and others do not."""
 
 
 def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles:
@@ -37,7 +40,7 @@ def deliver(recipe: RecipeFile, made: Quantized, out: Path) -> OptimizationFiles
 
 
 def _cache(recipe: Recipe, made: Quantized, out: Path) -> dict[str, str]:
-    names = {"cache": f"{STEM}.cache", "float_model": f"{STEM}.float.onnx"}
+    names = {"cache": CACHE, "float_model": FLOAT_MODEL}
     if not made.plan.scheme.has_caches or recipe.exclude:
         for name in names.values():
             remove(out / name)

@@ -17,15 +17,17 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class AskedFor:
-    """A goal, and the seconds that the search may take; None: no limit."""
+    """A goal, the seconds that the search may take (None: no limit), and those that it has taken so far."""
 
     goal: Goal
     seconds: float | None
+    spent: float = 0.0
 
 
 def write_goal(goal: Goal, budget: Clock, folder: Path) -> None:
-    """Keep what was asked for. Raises OutputError."""
-    write_json(folder / GOAL, {"schema_version": SCHEMA_VERSION, **asdict(AskedFor(goal, budget.budget))})
+    """Keep what was asked for, and how far it is. Raises OutputError."""
+    asked = AskedFor(goal, budget.budget, round(budget.spent, 1))
+    write_json(folder / GOAL, {"schema_version": SCHEMA_VERSION, **asdict(asked)})
 
 
 def read_goal(folder: Path) -> AskedFor:

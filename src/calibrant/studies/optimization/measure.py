@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -64,7 +64,9 @@ class Measurer:
         samples: Samples,
         folder: Path,
         identity: str,
+        on_kept: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_kept = on_kept
         self._builder, self._float_model, self._task = builder, float_model, task
         self._runtime, self._samples = runtime, samples
         self._folder, self._identity = folder, identity
@@ -120,6 +122,7 @@ class Measurer:
 
     def _keep(self, name: str, content: Mapping[str, Any]) -> None:
         write_json(self._folder / f"{name}.json", {"identity": self._identity, **content})
+        self._on_kept()
 
     def _kept_measurement(self, name: str, found: Evaluation) -> PartEvaluation:
         latency = _median(found.latency)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from calibrant.artifacts.store import write_json
+from calibrant.artifacts.store import write_json, written_together
 from calibrant.core.clock import Clock
 from calibrant.core.errors import BaselineError, SettingsError
 from calibrant.core.metrics import Loss
@@ -17,7 +18,7 @@ from calibrant.stages.optimization.choice import ScoredRecipe, pareto_front
 from calibrant.stages.optimization.recipe import NOWHERE, Recipe
 from calibrant.stages.recommend import PairedBootstrap, doubt_of_baseline
 from calibrant.studies.environment import environment
-from calibrant.studies.optimization.deliver import deliver
+from calibrant.studies.optimization.deliver import OPTIONAL, deliver
 from calibrant.studies.optimization.goal import write_goal
 from calibrant.studies.optimization.measure import (
     REPORT,
@@ -63,20 +64,30 @@ def run_optimization(
         )
     with ExitStack() as stack:
         float_model = stack.enter_context(fixed_float_model(study, out))
-        write_goal(goal, budget, out)
+        progress_is_kept = partial(write_goal, goal, budget, out)
+        progress_is_kept()
         samples = _samples(study, goal.seed)
         builder = ModelBuilder(
             study.plan, task, study.collector, study.calibration, study.calibrators, progress
         )
         measurer = Measurer(
-            builder, float_model, task, study.runtime, samples, out / MEASUREMENTS, _identity(study, goal)
+            builder,
+            float_model,
+            task,
+            study.runtime,
+            samples,
+            out / MEASUREMENTS,
+            _identity(study, goal),
+            progress_is_kept,
         )
         _require_baseline(study, measurer)
         search = Search(builder, measurer, goal, budget, progress, len(samples.select))
         findings = search.run()
         report = _Report(builder, measurer, len(samples.report), goal, progress)
-        result = _result(study, goal, budget, out, search.best(findings), findings, report)
-    write_json(out / RESULT, result.to_dict())
+        with written_together(out, last=RESULT, of_old=OPTIONAL) as place:
+            result = _result(study, goal, budget, place, search.best(findings), findings, report)
+            result = replace(result, out=str(out))
+            write_json(place / RESULT, result.to_dict())
     return result
 
 
