@@ -27,6 +27,7 @@ TASKS: Mapping[str, str] = {
     "classification": "calibrant.tasks.classification:ClassificationDefinition",
     "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
     "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",
+    "speech": "calibrant.tasks.speech:SpeechDefinition",
     "outputs": "calibrant.tasks.outputs.definition:OUTPUTS",
 }
 """Where each task's definition is; it is imported when it is asked for."""

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError, ModelError, SettingsError
+from calibrant.tasks.media.texts import Normalisation, edits_between
 from calibrant.tasks.recognition.characters import Characters, characters_in, read_characters
 from calibrant.tasks.recognition.ctc import best_path
 from calibrant.tasks.recognition.preprocess import LineInput, prepared
-from calibrant.tasks.recognition.text import Normalisation, edits_between
 
 TABLE = ("", "a", "b", " ")
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from calibrant.core.tasks import Evaluated
+from calibrant.tasks.media.texts import Normalisation, edits_between
 from calibrant.tasks.recognition.differences import (
     Confusion,
     GroupErrors,
@@ -13,7 +14,6 @@ from calibrant.tasks.recognition.differences import (
     RecognitionDifferences,
 )
 from calibrant.tasks.recognition.kinds import BANDS, KINDS, band_of, kind_of
-from calibrant.tasks.recognition.text import Normalisation, edits_between
 from calibrant.tasks.recognition.types import LineSample
 
 MOST_LINES, MOST_CONFUSIONS = 24, 12

@@ -17,17 +17,17 @@ from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.tasks.media.appearance import BRIGHTNESS_BANDS, SAME_PICTURE_BITS
 from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
 from calibrant.tasks.media.contents import contents_sha256
+from calibrant.tasks.media.edits import EditCounts
 from calibrant.tasks.media.files import is_file
 from calibrant.tasks.media.inputs import ImageTensor, only_image_input
+from calibrant.tasks.media.texts import STEPS, Normalisation
 from calibrant.tasks.recognition.characters import Characters, characters_in, read_characters
 from calibrant.tasks.recognition.differences import RecognitionDifferences
-from calibrant.tasks.recognition.evidence import LineEdits
 from calibrant.tasks.recognition.kinds import BANDS, KINDS
 from calibrant.tasks.recognition.labels import FORMATS, lmdb, open_labels
 from calibrant.tasks.recognition.preprocess import LineInput
 from calibrant.tasks.recognition.score import CER
 from calibrant.tasks.recognition.task import NAME, WORDS, Reader, RecognitionTask
-from calibrant.tasks.recognition.text import STEPS, Normalisation
 from calibrant.tasks.recognition.types import LineSample
 
 FAMILY = "ctc"
@@ -163,9 +163,9 @@ class RecognitionDefinition(TaskDefinition):
             )
         )
 
-    def evidence_from(self, arrays: Mapping[str, NDArray[Any]]) -> LineEdits:
+    def evidence_from(self, arrays: Mapping[str, NDArray[Any]]) -> EditCounts:
         """What a run kept of every line."""
-        return LineEdits.from_arrays(arrays)
+        return EditCounts.from_arrays(arrays)
 
     def in_both(self, calibration: SampleSet, test: SampleSet) -> tuple[str, ...]:
         """Test images with the same bytes as a calibration image."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from calibrant.core.metrics import MINIMIZE, Figure, Metric, Score
-from calibrant.tasks.recognition.evidence import LineEdits
-from calibrant.tasks.recognition.text import Edits, Normalisation, edits_between
+from calibrant.tasks.media.edits import EditCounts
+from calibrant.tasks.media.texts import Edits, Normalisation, edits_between
 from calibrant.tasks.recognition.types import Line, LineSample
 
 CER = Metric("cer", "CER", direction=MINIMIZE, floor=0.9)
@@ -23,9 +23,11 @@ def edits_of(samples: Sequence[LineSample], lines: Sequence[Line], normalise: No
     ]
 
 
-def evidence_of(samples: Sequence[LineSample], edits: Sequence[Edits], normalise: Normalisation) -> LineEdits:
+def evidence_of(
+    samples: Sequence[LineSample], edits: Sequence[Edits], normalise: Normalisation
+) -> EditCounts:
     """The evidence that these edits are."""
-    return LineEdits(
+    return EditCounts(
         np.array([edit.count for edit in edits], np.int64),
         np.array([len(normalise(sample.text)) for sample in samples], np.int64),
     )

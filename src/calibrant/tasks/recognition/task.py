@@ -16,18 +16,18 @@ from calibrant.core.tasks import Evaluated, Look, Task, Words, sole
 from calibrant.core.types import Feeds, Session
 from calibrant.tasks.media.appearance import appearance_of
 from calibrant.tasks.media.contents import content_digest
+from calibrant.tasks.media.edits import EditCounts
 from calibrant.tasks.media.images import read_image
 from calibrant.tasks.media.inputs import ImageTensor
 from calibrant.tasks.media.samples import CalibrationSample, array_that_fits
+from calibrant.tasks.media.texts import Normalisation, edits_between
 from calibrant.tasks.recognition.characters import Characters
 from calibrant.tasks.recognition.comparing import differences_between
 from calibrant.tasks.recognition.ctc import best_path
 from calibrant.tasks.recognition.differences import RecognitionDifferences
-from calibrant.tasks.recognition.evidence import LineEdits
 from calibrant.tasks.recognition.kinds import band_of, kinds_in
 from calibrant.tasks.recognition.preprocess import LineInput, prepared
 from calibrant.tasks.recognition.score import CER, edits_of, evidence_of, score
-from calibrant.tasks.recognition.text import Normalisation, edits_between
 from calibrant.tasks.recognition.types import Line, LineSample
 
 NAME = "recognition"
@@ -81,7 +81,7 @@ class RecognitionTask(Task):
         """The character error rate, and what else is told of lines."""
         return score(samples, predictions, self._reader.normalise)
 
-    def evidence(self, samples: Sequence[LineSample], predictions: Sequence[Line]) -> LineEdits:
+    def evidence(self, samples: Sequence[LineSample], predictions: Sequence[Line]) -> EditCounts:
         """The evidence of that score alone."""
         normalise = self._reader.normalise
         return evidence_of(samples, edits_of(samples, predictions, normalise), normalise)

@@ -13,8 +13,8 @@ from calibrant.core.types import IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class LineEdits:
-    """Edits that each line needs, and how many characters are written there."""
+class EditCounts:
+    """Edits that each line needs, and how many characters (or words) are written there."""
 
     edits: NDArray[np.int64]  # (N,)
     characters: NDArray[np.int64]  # (N,)
@@ -38,7 +38,7 @@ class LineEdits:
         return {"edits": self.edits, "characters": self.characters}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LineEdits:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> EditCounts:
         """What :meth:`to_arrays` gave. Raises KeyError or ValueError for other arrays."""
         edits, characters = (_counts(arrays[name]) for name in ("edits", "characters"))
         if edits.shape != characters.shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +18,7 @@ _STEPS: Mapping[str, Callable[[str], str]] = {
     "no-spaces": lambda text: re.sub(r"\s+", "", text),
     "one-space": lambda text: re.sub(r"\s+", " ", text).strip(),
     "letters-digits": lambda text: "".join(character for character in text if character.isalnum()),
+    "words": lambda text: " ".join(re.findall(r"[\w']+", text)),
 }
 
 STEPS = (NO_STEP, *_STEPS)
@@ -28,7 +29,8 @@ class Normalisation:
     """What is done to both texts, in order, before they are compared; ``name`` is how users give it.
 
     Steps: ``nfkc`` (full-width forms are their plain ones), ``casefold``, ``no-spaces``, ``one-space`` (runs
-    of white space are one space), ``letters-digits`` (all else is left out); ``none`` changes nothing.
+    of white space are one space), ``letters-digits`` (all else is left out), ``words`` (of letters, digits
+    and apostrophes, with one space between them); ``none`` changes nothing.
     """
 
     name: str = NO_STEP
@@ -54,7 +56,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Edits:
-    """The fewest edits that turn what was read into what is written there, by kind, in code points."""
+    """The fewest edits, of characters or words, that turn what was read into what is written, by kind."""
 
     substituted: int
     missed: int
@@ -67,8 +69,8 @@ class Edits:
 
 
 @lru_cache(1 << 16)  # a study scores the same pairs again and again
-def edits_between(written: str, found: str) -> Edits:
-    """The edits between the text of a line and what was read."""
+def edits_between(written: Sequence[Hashable], found: Sequence[Hashable]) -> Edits:
+    """The edits between what is written and what was read: texts, or tuples of words."""
     if written == found:
         return Edits(0, 0, 0)
     from rapidfuzz.distance import Levenshtein
