@@ -79,9 +79,7 @@ class Ctc:
     output: str
     blank: int
 
-    def hear(
-        self, sessions: Mapping[str, Session], values: FloatArray, follow: Sequence[int] | None = None
-    ) -> Heard:
+    def hear(self, sessions: Mapping[str, Session], values: FloatArray, follow: Heard | None = None) -> Heard:
         """The best path of one clip; it follows nothing, as no step is told what was said before."""
         del follow
         return Heard(best_path(sole(sessions).run(self.front.feeds(values))[self.output][0], self.blank))

@@ -33,6 +33,7 @@ from calibrant.tasks.speech.score import BANDS, CHARACTER, WER, WORD, Comparison
 from calibrant.tasks.speech.task import (
     LEVELS,
     NAME,
+    NO_TOKENS,
     PACES,
     WORDS,
     Listening,
@@ -279,7 +280,7 @@ def _whisper(
 def _prompt(tokens: Tokens | None, language: str) -> tuple[tuple[int, ...], int, int]:
     """What decoding begins with, the token that ends it, and the first that is no text."""
     if tokens is None:
-        return (0,), 0, 0  # which is refused as soon as something is read
+        raise ModelError(NO_TOKENS)
     begin, end = tokens.number("<|startoftranscript|>"), tokens.number("<|endoftext|>")
     if begin is None or end is None:
         # Whisper's own files of tokens list text alone; what follows has fixed places.

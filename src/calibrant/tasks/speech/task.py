@@ -25,6 +25,9 @@ from calibrant.tasks.speech.types import Clip, Heard, Transcript
 NAME = "speech"
 WORDS = Words("clip", "clips", "word", "words")
 RATE = 16_000
+NO_TOKENS = (
+    "nothing says what the model's tokens are; put tokens.txt or tokenizer.json beside it, or give --tokens"
+)
 
 _LONGEST_TEXT = 1024
 """Characters; what :attr:`SpeechTask.prediction_bytes` counts with."""
@@ -33,9 +36,7 @@ _LONGEST_TEXT = 1024
 class Recognizer(Protocol):
     """A family's way from samples at 16 kHz to tokens."""
 
-    def hear(
-        self, sessions: Mapping[str, Session], values: FloatArray, follow: Sequence[int] | None = None
-    ) -> Heard:
+    def hear(self, sessions: Mapping[str, Session], values: FloatArray, follow: Heard | None = None) -> Heard:
         """Decode one clip, and lead the model along the tokens that it is to follow."""
         ...
 
@@ -86,7 +87,7 @@ class SpeechTask(Task):
     def _hear(self, sessions: Mapping[str, Session], clip: Clip) -> tuple[float, Heard]:
         sound = read_sound(clip.path, RATE)
         known = self._references.get(clip.id) if self._listening.is_led else None
-        follow = known.heard.tokens if known else None
+        follow = known.heard if known else None
         return sound.seconds, self._listening.recognizer.hear(sessions, sound.values, follow)
 
     def interpret(self, raw: tuple[float, Heard], sample: Clip) -> Transcript:
@@ -94,10 +95,7 @@ class SpeechTask(Task):
         del sample
         seconds, heard = raw
         if self._listening.tokens is None:
-            raise ModelError(
-                "nothing says what the model's tokens are; put tokens.txt or tokenizer.json beside it, "
-                "or give --tokens"
-            )
+            raise ModelError(NO_TOKENS)
         return Transcript(self._listening.tokens.text(heard.tokens), seconds, heard)
 
     def check(self, raw: tuple[float, Heard], sample: Clip) -> None:

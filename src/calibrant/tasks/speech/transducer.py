@@ -32,7 +32,7 @@ class Stateless:
     context: int
     blank: int
 
-    def hear(self, sessions: Sessions, values: FloatArray, follow: Sequence[int] | None = None) -> Heard:
+    def hear(self, sessions: Sessions, values: FloatArray, follow: Heard | None = None) -> Heard:
         """Decode one clip greedily."""
         del follow
         encoded = _first(sessions[ENCODER].run(self.front.feeds(values)))[0]  # (T, C)
@@ -73,7 +73,7 @@ class Stateful:
         """The last of the vocabulary."""
         return self.vocabulary - 1
 
-    def hear(self, sessions: Sessions, values: FloatArray, follow: Sequence[int] | None = None) -> Heard:
+    def hear(self, sessions: Sessions, values: FloatArray, follow: Heard | None = None) -> Heard:
         """Decode one clip greedily."""
         del follow
         encoded = _first(sessions[ENCODER].run(self.front.feeds(values)))  # (1, C, T)

@@ -128,7 +128,7 @@ class Whisper:
     end: int
     allowed: int
 
-    def hear(self, sessions: Sessions, values: FloatArray, follow: Sequence[int] | None = None) -> Heard:
+    def hear(self, sessions: Sessions, values: FloatArray, follow: Heard | None = None) -> Heard:
         """Decode one clip greedily. follow: what the float model heard, along which it is led as well."""
         encoded = sessions[ENCODER].run({self.input: whisper_mel(values, self.bins, self.samples)})
         step = self.decoder.begin(sessions, encoded)
@@ -141,10 +141,10 @@ class Whisper:
         heard = Heard(tuple(found), is_runaway=token != self.end)
         return heard if follow is None else self._led(heard, self.decoder.begin(sessions, encoded), follow)
 
-    def _led(self, heard: Heard, step: Step, follow: Sequence[int]) -> Heard:
-        wanted = [*follow, self.end]
-        given: list[Sequence[int]] = [self.prompt, *([token] for token in follow)]
-        same = sum(self._best(step(tokens)) == next_ for tokens, next_ in zip(given, wanted, strict=True))
+    def _led(self, heard: Heard, step: Step, follow: Heard) -> Heard:
+        wanted = [*follow.tokens, *(() if follow.is_runaway else (self.end,))]
+        given: list[Sequence[int]] = [self.prompt, *([token] for token in follow.tokens)]
+        same = sum(self._best(step(tokens)) == next_ for tokens, next_ in zip(given, wanted, strict=False))
         return Heard(heard.tokens, heard.is_runaway, same, len(wanted))
 
     def _best(self, scores: NDArray[Any]) -> int:
