@@ -45,12 +45,29 @@ def test_a_study_collects_on_onnx_runtime_and_measures_on_tensorrt(study: Run, w
     assert content["environment"]["device"] == "Stand-in GPU"
     minmax, clipped = content["trials"]
     assert (value(minmax), value(clipped)) == (100, 0)
+    (half,) = content["other_floats"]  # TensorRT 8 has no BF16
+    assert (half["name"], value(half), half["loss"]["value"]) == ("fp16", 100, 0)
+    assert any(line.split()[:2] == ["FP16", "100.0"] for line in answer.out.splitlines())
+    assert "FP16 " in answer.out.partition("Latency, ms")[2]
+    low, high = half["latency"]["spread_ms"]
+    assert low <= high
+    assert " on Stand-in GPU: " in answer.out
     for measured in (content["baseline"], minmax, clipped):
         assert measured["latency"]["device_median_ms"] > 0
         assert measured["latency"]["build_seconds"] >= 0
     model = onnx.load(work / "out" / "minmax.qdq.onnx")
     stored = [i for i in model.graph.initializer if i.data_type == onnx.TensorProto.INT8 and len(i.dims) > 1]
     assert stored == []  # TensorRT 8 takes a weight as float with a Q/DQ pair
+
+
+def test_the_float_model_is_measured_in_what_this_tensorrt_has_or_in_fp32_alone(
+    study: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_VERSION", "10.3.0")
+    assert study("--runtime", "tensorrt").code == 0
+    assert [other["name"] for other in study_json(work / "out")["other_floats"]] == ["fp16", "bf16"]
+    assert study("--runtime", "tensorrt:beside=none", "--overwrite").code == 0
+    assert "other_floats" not in study_json(work / "out")
 
 
 def test_tensorrts_own_calibrator_can_be_measured(study: Run, work: Path) -> None:
@@ -158,7 +175,7 @@ def test_an_executor_gives_the_same_engines_and_trials(study: Run, work: Path, o
     options = ("--runtime", "tensorrt:int8=calibrate", "--no-cache")
     assert study(*options, calibrators="minmax,entropy2", out="alone").code == 0
     built = sorted(path.name for path in own_cache.rglob("*.plan"))
-    assert len(built) == 3  # of the float model and of two candidates
+    assert len(built) == 4  # of the float model in FP32 and in FP16, and of two candidates
     for path in own_cache.rglob("*.plan"):
         path.unlink()
     assert study(*options, "--executor", "local:1", calibrators="minmax,entropy2", out="shared").code == 0

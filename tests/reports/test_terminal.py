@@ -10,11 +10,13 @@ import pytest
 from rich.console import Console
 
 from calibrant.core.metrics import Loss
+from calibrant.core.types import Latency
 from calibrant.reports.terminal import print_study
 from calibrant.studies.result import (
     Baseline,
     DataSummary,
     ModelSummary,
+    OtherFloat,
     Recommended,
     ScoreValue,
     StudyResult,
@@ -48,6 +50,15 @@ RESULT = StudyResult(
     recommended=Recommended("minmax", "it loses 1.0 points", ("entropy2",), -0.01),
     calibration_seconds=1.0,
 )
+
+
+def latency(low: float, median: float, high: float) -> Latency:
+    return Latency(2 * median, 3 * median, 200, median, high, spread_ms=(low, high))
+
+
+def timed(own: Latency | None, *others: OtherFloat) -> StudyResult:
+    trials = [replace(trial, latency=own) if trial.score else trial for trial in RESULT.trials]
+    return replace(RESULT, trials=tuple(trials), other_floats=others, environment={"device": "GPU"})
 
 
 def printed(width: int, encoding: str = "utf-8", result: StudyResult = RESULT) -> list[str]:
@@ -129,3 +140,34 @@ def test_figures_are_whole_in_terminals_of_any_width(width: int) -> None:
 
 def test_a_terminal_without_unicode_gets_plain_bars() -> None:
     assert "##########" in "\n".join(printed(100, "ascii"))
+
+
+HALF = OtherFloat("fp16", **scored(30.0), loss=Loss(0.0, -0.1, 0.1), latency=latency(0.5, 0.52, 0.54))
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (
+            latency(0.3, 0.39, 0.4),
+            "INT8 pays on GPU: 25 % less time (0.39 ms (0.30 to 0.40) for minmax, 0.52 ms (0.50 to 0.54) in "
+            "FP16); they lose 1.0 and 0.0",
+        ),
+        (latency(0.48, 0.51, 0.53), "INT8 does not pay on GPU: minmax is no quicker than FP16 ("),
+        (latency(0.6, 0.62, 0.63), "INT8 does not pay on GPU: minmax is slower than FP16 ("),
+    ],
+)
+def test_int8_pays_where_it_is_quicker_than_fp16_beyond_what_both_vary(own: Latency, told: str) -> None:
+    lines = printed(200, result=timed(own, HALF))
+    (line,) = [line for line in lines if line.startswith("INT8 ")]
+    assert line.startswith(told)
+    assert line.endswith("; deploy FP16") == ("does not" in told)
+    assert any(line.split()[:4] == ["FP16", "30.0", "40.0", "0.0"] for line in lines)
+
+
+def test_nothing_is_said_of_int8_where_floats_were_not_timed() -> None:
+    failed = OtherFloat("fp16", reason="it built no engine")
+    lines = printed(120, result=timed(latency(0.3, 0.4, 0.5), failed))
+    assert not [line for line in lines if line.startswith("INT8 ")]
+    assert "FP16 failed: it built no engine" in lines
+    assert not [line for line in printed(120) if line.startswith("INT8 ")]

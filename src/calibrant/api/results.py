@@ -75,6 +75,10 @@ class RankedStudy(StudyResult):
     def _rows(self) -> list[tuple[str, ...]]:
         metric = self.metric
         rows: list[tuple[str, ...]] = [("", "FP32", metric.text(self.baseline.score.value), "", "")]
+        for other in self.other_floats:
+            value = metric.text(other.score.value) if other.score else "failed"
+            lost = (metric.text(other.loss.value), other.loss.interval(metric)) if other.loss else ("", "")
+            rows.append(("", other.name.upper(), value, *lost))
         for trial in self.ranking:
             is_chosen = self.recommended is not None and trial.calibrator == self.recommended.calibrator
             score = metric.text(trial.value) if trial.status == "ok" else trial.status

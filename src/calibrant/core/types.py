@@ -244,7 +244,9 @@ class Latency:
 
     From the arrays in host memory to the results there; ``device_*`` is the accelerator's own computing.
     ``build_seconds`` is what it took to build the model for this runtime; None: nothing is built.
-    ``build_warnings`` is what the runtime warned of meanwhile, one line a kind.
+    ``build_warnings`` is what the runtime warned of meanwhile, one line a kind. ``spread_ms``: the runs are
+    cut into five, one after the other, and these are the lowest and the highest of the five medians (on the
+    device, where that is known): differences within it mean nothing.
     """
 
     median_ms: float
@@ -254,6 +256,7 @@ class Latency:
     device_p99_ms: float | None = None
     build_seconds: float | None = None
     build_warnings: tuple[str, ...] = ()
+    spread_ms: tuple[float, float] | None = None
 
 
 @runtime_checkable
@@ -293,6 +296,20 @@ class RuntimeWithDevice(Protocol):
     @property
     def device(self) -> str:
         """The device's name, as its driver tells it."""
+        ...
+
+
+@runtime_checkable
+class RuntimeWithPrecisions(Protocol):
+    """A runtime that may run a float model in other types than FP32, which results show beside INT8."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Their names, e.g. fp16."""
+        ...
+
+    def in_precision(self, precision: str) -> Runtime:
+        """The same runtime, where layers in float may use one of these."""
         ...
 
 

@@ -69,6 +69,12 @@ def _ranking(material: Material) -> Iterator[str]:
         *(shown(baseline.figures.get(name), metric) for name in columns),
     ]
     yield f"| | FP32 | {' | '.join(figures)} | | |"
+    for other in material.study.other_floats:
+        values = [other.score.value if other.score else None, *map(other.figures.get, columns)]
+        lost = other.loss
+        losses = [shown(lost.value, metric), interval(lost.low, lost.high, metric)] if lost else ["", ""]
+        cells = [*(shown(value, metric) for value in values), *losses]
+        yield f"| | {other.name.upper()} | {' | '.join(cells)} |"
     chosen = material.recommended
     for trial in material.measured:
         yield _row(trial, material, is_chosen=trial is chosen)

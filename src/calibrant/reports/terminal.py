@@ -16,7 +16,8 @@ from calibrant.core.printable import printable_lines
 from calibrant.reports.material import REPORT
 from calibrant.reports.parts import TITLES, part_rows, parts_in_words
 from calibrant.reports.tables import plain_table
-from calibrant.studies.result import StudyResult, Trial
+from calibrant.studies.other_floats import worth_of_int8
+from calibrant.studies.result import OtherFloat, StudyResult, Trial
 
 _BAR_WIDTH, _SHORTEST_BAR = 20, 8
 _FIGURES_WIDTH = 45  # of all columns but the names and the bar, with the space between them
@@ -47,9 +48,14 @@ def print_study(result: StudyResult, console: Console) -> None:
     for trial in result.ranking:
         if trial.status == "failed" and trial.reason:
             console.print(f"[red]{escape(trial.calibrator)} failed:[/red] {escape(trial.reason)}")
+    for other in result.other_floats:
+        if other.reason:
+            console.print(f"[red]{other.name.upper()} failed:[/red] {escape(other.reason)}")
     if result.baseline.latency and result.baseline.latency.device_median_ms is not None:
         console.print(_latencies(result))
     console.print(_verdict(result))
+    if worth := worth_of_int8(result):
+        console.print(Text(worth))
     for line in result.next_steps:
         console.print(Text(f"  {line}", style="yellow"))
     console.print(_deploy(result))
@@ -86,9 +92,19 @@ def _rows(result: StudyResult, bar_width: int, mark: str) -> Iterator[list[str |
     columns = tuple(result.definition.columns)
     figures = [_figure(baseline.figures.get(name), metric) for name in columns]
     yield ["", "FP32", metric.text(baseline.score.value), *figures, "", "", mark * bar_width]
+    for other in result.other_floats:
+        yield _float_row(other, result)
     for trial in result.ranking:
         if not trial.same_as:
             yield _row(result, trial, mark * _filled(trial, result, bar_width))
+
+
+def _float_row(other: OtherFloat, result: StudyResult) -> list[str | Text]:
+    metric = result.metric
+    figures = [_figure(other.figures.get(name), metric) for name in result.definition.columns]
+    score = metric.text(other.score.value) if other.score else "failed"
+    lost = (metric.text(other.loss.value), other.loss.interval(metric)) if other.loss else ("", "")
+    return ["", other.name.upper(), score, *figures, *lost, ""]
 
 
 def _row(result: StudyResult, trial: Trial, bar: str) -> list[str | Text]:
@@ -117,7 +133,11 @@ def _lost(trial: Trial, metric: Metric) -> tuple[str, str]:
 
 def _latencies(result: StudyResult) -> Text:
     """Median latency of every model, where a device did the computing."""
-    measured = [("FP32", result.baseline.latency), *((t.calibrator, t.latency) for t in result.ranking)]
+    measured = [
+        ("FP32", result.baseline.latency),
+        *((other.name.upper(), other.latency) for other in result.other_floats),
+        *((t.calibrator, t.latency) for t in result.ranking),
+    ]
     parts = (
         f"{name} {latency.median_ms:.2f} ({latency.device_median_ms:.2f})"
         for name, latency in measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calibrant.reports.material import Material
 from calibrant.reports.words import interval, shown
+from calibrant.studies.other_floats import worth_of_int8
 
 
 def headline(material: Material) -> str:
@@ -22,8 +23,14 @@ def verdict(material: Material) -> tuple[str, ...]:
         return (*why_not, *(f"{trial.calibrator}: {trial.reason}." for trial in material.failed[:3]))
     first = _sentence(chosen.reason)
     if material.diagnosis is not None and material.diagnosis.verdict:
-        return (first, *material.diagnosis.verdict[:2])
-    return (first, *_of_the_losing(material), *_held_out(chosen.held_out_loss, material))
+        return (first, *_worth(material), *material.diagnosis.verdict[:2])
+    rest = (*_of_the_losing(material), *_held_out(chosen.held_out_loss, material))
+    return (first, *_worth(material), *rest)
+
+
+def _worth(material: Material) -> tuple[str, ...]:
+    worth = worth_of_int8(material.study)
+    return (_sentence(worth),) if worth else ()
 
 
 def _sentence(text: str) -> str:

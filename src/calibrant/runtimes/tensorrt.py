@@ -6,6 +6,7 @@ TensorRT's own calibration caches and its kernel timings are kept by content has
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrant.core.closing import ClosesOnExit
 from calibrant.core.errors import OutputError, RuntimeFailedError, SettingsError
@@ -36,12 +38,14 @@ from calibrant.runtimes.worker_process import WorkerFailedError, WorkerProcess
 
 EXPLICIT, CACHE, CALIBRATE = "explicit", "cache", "calibrate"
 THOROUGH, QUICK = "thorough", "quick"
+ALL, NONE = "all", "none"
 WARMUP_RUNS = 20
 
 _START_SECONDS = 120.0
 _RUN_SECONDS = 300.0
 _PATIENCE_SECONDS = 60.0
 _LONGEST_WARNING = 400
+_PARTS = 5
 # "Missing scale and zero-point for tensor X, expect fall back ...": X may hold spaces, but no comma.
 _A_NAME = re.compile(r"(?<= tensor )[^,]+")
 _WORKER = Path(__file__).with_name("tensorrt_worker") / "__init__.py"
@@ -70,12 +74,13 @@ class Implicit:
 class TensorRT:
     """Runs models with TensorRT.
 
-    python: the interpreter that has TensorRT. precision: what the layers in float may use, ``fp32`` or
-    ``fp16`` (never TF32). int8: how a study's candidates are quantized: ``explicit`` (the Q/DQ model),
-    ``cache`` (the float model with Calibrant's calibration cache) or ``calibrate`` (TensorRT's own
-    calibrator); the latter two up to TensorRT 10. effort: ``thorough`` times kernels to choose among them,
-    ``quick`` leaves that to TensorRT's heuristics. timeout: seconds that a build may take. folder: where
-    engines are kept. device: the GPU's number.
+    python: the interpreter that has TensorRT. precision: what the layers in float may use, ``fp32``, ``fp16``
+    or ``bf16`` (never TF32). beside: where that is FP32, in which others a study measures the float model,
+    too: ``all`` that this TensorRT has, or ``none``. int8: how a study's candidates are quantized:
+    ``explicit`` (the Q/DQ model), ``cache`` (the float model with Calibrant's calibration cache) or
+    ``calibrate`` (TensorRT's own calibrator); the latter two up to TensorRT 10. effort: ``thorough`` times
+    kernels to choose among them, ``quick`` leaves that to TensorRT's heuristics. timeout: seconds that a
+    build may take. folder: where engines are kept. device: the GPU's number.
     """
 
     name = "tensorrt"
@@ -90,12 +95,14 @@ class TensorRT:
         device: int | None = None,
         progress: Progress | None = None,
         effort: str = THOROUGH,
+        beside: str = ALL,
     ) -> None:
         self._command = (python, "-c", _START, str(_WORKER))
         self._python, self._precision, self._int8, self._timeout = python, precision, int8, timeout
         self._folder, self._device = folder or user_cache_folder(), device
-        self._progress, self._effort = progress or Silent(), effort
+        self._progress, self._effort, self._beside = progress or Silent(), effort, beside
         self._known: dict[str, str] | None = None
+        self._precisions: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -116,6 +123,19 @@ class TensorRT:
     def calibrates_itself(self) -> bool:
         """Whether TensorRT's own calibrators choose the scales."""
         return self._int8 == CALIBRATE
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What the float model may run in beside FP32; none where the user chose otherwise."""
+        if self._beside == NONE or self._precision != "fp32":
+            return ()
+        return self._precisions if self._about else ()
+
+    def in_precision(self, precision: str) -> TensorRT:
+        """The same TensorRT, whose layers in float may use ``precision``."""
+        other = copy.copy(self)
+        other._precision = precision
+        return other
 
     def open(self, model: Path) -> TensorRTSession:
         """Build the engine of an ONNX file, or take it from the cache, and load it.
@@ -255,6 +275,7 @@ class TensorRT:
                 "install Calibrant again"
             )
         worker.name = f"TensorRT {about['tensorrt']}"
+        self._precisions = tuple(map(str, about["precisions"]))
         return {key: str(about[key]) for key in ("tensorrt", "python", "device", "compute")}
 
     @property
@@ -329,6 +350,7 @@ class TensorRTSession(ClosesOnExit):
             device_p99_ms=float(np.percentile(device, 99)),
             build_seconds=self.build_seconds,
             build_warnings=self.build_warnings,
+            spread_ms=_spread(device),
         )
 
     def close(self) -> None:
@@ -345,15 +367,21 @@ class TensorRTSession(ClosesOnExit):
         return self._worker.ask(request, feeds, doing=doing, seconds=_RUN_SECONDS)
 
 
+def _spread(times: NDArray[np.float64]) -> tuple[float, float]:
+    medians = [float(np.median(part)) for part in np.array_split(times, _PARTS)]
+    return min(medians), max(medians)
+
+
 def _load(worker: WorkerProcess, plan: Path, name: str) -> None:
     worker.ask({"kind": "open", "plan": str(plan.absolute())}, doing=f"opening {name}", seconds=_RUN_SECONDS)
 
 
 OPTIONS: dict[str, Callable[[str], Any]] = {
     "python": str,
-    "precision": one_of("fp32", "fp16"),
+    "precision": one_of("fp32", "fp16", "bf16"),
     "int8": one_of(EXPLICIT, CACHE, CALIBRATE),
     "effort": one_of(THOROUGH, QUICK),
+    "beside": one_of(ALL, NONE),
     "timeout": float,
     "folder": Path,
     "device": int,

@@ -96,6 +96,29 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class OtherFloat:
+    """The float model in another type than FP32, e.g. fp16: what INT8 has to beat.
+
+    ``loss`` is against the baseline. Without a score it could not be measured, for ``reason``.
+    """
+
+    name: str
+    score: ScoreValue | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    loss: Loss | None = None
+    latency: Latency | None = None
+    reason: str | None = None
+
+    def to_dict(self, metric: Metric) -> dict[str, Any]:
+        """The model as study.json holds it."""
+        return {
+            **asdict(self),
+            "loss": self.loss and loss_to_dict(self.loss, metric),
+            "latency": rounded_latency(self.latency),
+        }
+
+
+@dataclass(frozen=True)
 class TrialFiles:
     """Files to deploy, relative to the run's folder.
 
@@ -202,7 +225,8 @@ class StudyResult:
 
     ``unrecommended`` says why nothing can be recommended although something was measured. ``advice``: what to
     run next, one line each; :data:`RUN` stands for the folder. ``parts``: those of a model of several files,
-    in the order in which data flows; a candidate of one is called ``part/calibrator``.
+    in the order in which data flows; a candidate of one is called ``part/calibrator``. ``other_floats``: the
+    float model in what else the runtime has.
     """
 
     out: str
@@ -221,6 +245,7 @@ class StudyResult:
     unrecommended: str | None = None
     advice: tuple[str, ...] = ()
     parts: tuple[PartSummary, ...] = ()
+    other_floats: tuple[OtherFloat, ...] = ()
 
     @property
     def ranking(self) -> tuple[Trial, ...]:
@@ -267,7 +292,7 @@ class StudyResult:
         return {
             "schema_version": SCHEMA_VERSION,
             "units": f"scores and losses: {self.metric.unit or 'as they are'}; latency: milliseconds",
-            **{name: content[name] for name in content if name not in ("out", "parts")},
+            **{name: content[name] for name in content if name not in ("out", "parts", "other_floats")},
             "model": self.model.to_dict(),
             "baseline": self.baseline.to_dict(),
             "trials": [trial.to_dict(self.metric) for trial in self.trials],
@@ -275,7 +300,11 @@ class StudyResult:
             and {**asdict(self.recommended), "tied": list(self.recommended.tied)},
             "warnings": list(self.warnings),
             "advice": list(self.advice),
-            **({"parts": [part.to_dict(self.metric) for part in self.parts]} if self.parts else {}),
+            **{
+                name: [one.to_dict(self.metric) for one in several]
+                for name, several in (("parts", self.parts), ("other_floats", self.other_floats))
+                if several
+            },
         }
 
     @classmethod

@@ -32,6 +32,7 @@ from calibrant.studies.candidates import QuantPlan, write_candidates
 from calibrant.studies.deploy import format_for, observed_model
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
+from calibrant.studies.other_floats import measured_floats
 from calibrant.studies.plan import StudySettings, TrialContext
 from calibrant.studies.result import Baseline, DataSummary, ModelSummary, ScoreValue, StudyResult, figures_of
 from calibrant.studies.run_files import written_files
@@ -122,6 +123,7 @@ def run_study(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
     trials, measured = run_trials(_deployment(study), candidates, baseline, evaluator, study.settings, out)
+    others = measured_floats(study.runtime, study.float_model, study.context, evaluator, baseline)
     found = (*found, *remarks.on_builds(baseline.latency, trials))
     result = StudyResult(
         out=str(out),
@@ -143,6 +145,7 @@ def run_study(
         calibration_seconds=round(collecting + writing, 3),
         warnings=(*study.warnings, *found),
         task=study.task.name,
+        other_floats=others,
     )
     finished = with_verdict(result, study.calibrators, study.settings, baseline, measured)
     content = json_bytes(finished.to_dict())

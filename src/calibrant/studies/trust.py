@@ -31,7 +31,9 @@ DATA_ONLY = frozenset(
 """Fields that name files to be read as data, or nothing outside of Calibrant."""
 
 # What a runtime may be told by a file; anything else (python=, folder=) names a program or a place.
-_HARMLESS_OPTIONS = frozenset({"workers", "qdq", "precision", "int8", "effort", "timeout", "device"})
+_HARMLESS_OPTIONS = frozenset(
+    {"workers", "qdq", "precision", "int8", "effort", "timeout", "device", "beside"}
+)
 
 
 def require_word(

@@ -133,6 +133,8 @@ class BuilderFlag(enum.Enum):
     if not _STRONGLY_TYPED_ONLY:
         INT8 = 1
         FP16 = 2
+        if _MAJOR >= 10:
+            BF16 = 4
     if _MAJOR < 10:
         ENABLE_TACTIC_HEURISTIC = 3
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .messages import Channel
 
 QUICK = "quick"
+PRECISIONS = ("fp16", "bf16")
 _HEURISTIC_LEVEL = 2  # what took the place of TensorRT 8.5's flag, by NVIDIA's documentation
 
 
@@ -62,7 +63,7 @@ def _parsed(trt: Any, builder: Any, logger: Any, path: str) -> Any:
 
 
 def _configure(trt: Any, config: Any, network: Any, precision: str, calibrator: Any) -> None:
-    """Never TF32; INT8 where the network or a calibrator asks for it; FP16 where the user does.
+    """Never TF32; INT8 where the network or a calibrator asks for it; FP16 or BF16 where the user does.
 
     Each kernel is timed once: accuracy does not depend on it, and building takes half the time.
     """
@@ -72,9 +73,10 @@ def _configure(trt: Any, config: Any, network: Any, precision: str, calibrator: 
         config.min_timing_iterations = 1
     if hasattr(flags, "TF32"):
         config.clear_flag(flags.TF32)
-    if precision == "fp16":
-        require(flags, "FP16", "its networks run in the types they are written in; give it an FP16 model")
-        config.set_flag(flags.FP16)
+    if precision in PRECISIONS:
+        name = precision.upper()
+        require(flags, name, f"its networks run in the types they are written in; give it an {name} model")
+        config.set_flag(getattr(flags, name))
     quantized = any(network.get_layer(i).type == trt.LayerType.QUANTIZE for i in range(network.num_layers))
     if (quantized or calibrator is not None) and hasattr(flags, "INT8"):
         config.set_flag(flags.INT8)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .build import build
+from .build import PRECISIONS, build
 from .cuda import Cuda
 from .engine import Engine
 from .failures import TensorRTError
@@ -59,7 +59,8 @@ class Service:
         self._logger = make_logger(tensorrt, self._channel)
         tensorrt.init_libnvinfer_plugins(self._logger, "")
         versions = {"tensorrt": tensorrt.__version__, "python": platform.python_version()}
-        return {"protocol": PROTOCOL, **versions, **self._cuda.describe()}, {}
+        precisions = [name for name in PRECISIONS if hasattr(tensorrt.BuilderFlag, name.upper())]
+        return {"protocol": PROTOCOL, "precisions": precisions, **versions, **self._cuda.describe()}, {}
 
     def _build(
         self, request: Mapping[str, Any], _: Mapping[str, Any]

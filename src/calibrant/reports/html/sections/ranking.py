@@ -10,7 +10,7 @@ from calibrant.core.types import Latency
 from calibrant.reports.html.blocks import Block, Cell, Column, Key, Paragraph, Plot, Section, Table
 from calibrant.reports.material import Material
 from calibrant.reports.words import NOTHING, figure, interval, shown
-from calibrant.studies.result import Trial
+from calibrant.studies.result import OtherFloat, Trial
 
 
 def ranking(material: Material) -> Section | None:
@@ -116,9 +116,18 @@ def _table(material: Material) -> Table:
         for trial in (*material.measured, *material.stopped)
         if not trial.same_as
     )
+    others = tuple(_float_cells(other, names, metric, samples) for other in material.study.other_floats)
     numbers = (*titles, f"ms per {material.words.sample}", material.words.samples)
     columns = (Column("calibrator"), *(Column(title, "number") for title in numbers))
-    return Table(f"All figures{_in_unit(metric)}", columns, (float_row, *rows))
+    return Table(f"All figures{_in_unit(metric)}", columns, (float_row, *others, *rows))
+
+
+def _float_cells(other: OtherFloat, names: Sequence[str], metric: Metric, samples: int) -> tuple[Cell, ...]:
+    lost = other.loss
+    values = [other.score.value if other.score else None, *map(other.figures.get, names)]
+    losses = (lost.value, lost.low, lost.high) if lost else (None,) * 3
+    numbers = [_number(value, metric) for value in (*values, *losses)]
+    return Cell(other.name.upper()), *numbers, _latency(other.latency), Cell(str(samples), samples)
 
 
 def _cells(
