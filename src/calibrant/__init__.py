@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         sweep,
     )
     from calibrant.core.errors import CalibrantError
+    from calibrant.core.own_metric import metric
     from calibrant.core.statistics import TensorStatistics
     from calibrant.core.types import QuantSpec, Range
 
@@ -49,6 +50,7 @@ _HOMES = {
     "QuantSpec": "calibrant.core.types",
     "Range": "calibrant.core.types",
     "TensorStatistics": "calibrant.core.statistics",
+    "metric": "calibrant.core.own_metric",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "list_runs",
+    "metric",
     "migrate",
     "optimize",
     "plan_coverage",

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from calibrant.core import histogram
 from calibrant.core.errors import EmptyStatisticsError, RuntimeFailedError
-from calibrant.core.metrics import Score, loss
+from calibrant.core.metrics import Evidence, Score, StorableEvidence, loss
 from calibrant.core.quantize import dequantized, encoding_of, quantized
 from calibrant.core.statistics import TensorStatistics, statistics_of
 from calibrant.core.tasks import Task
@@ -353,6 +353,50 @@ class TaskConformance:
         samples, predictions = self._predicted(found)
         step = -1 if reverse else 1
         return self.task.score(samples[::step], predictions[::step])
+
+
+class EvidenceConformance:
+    """Evidence alone gives the metric again under any weighting, and comes back from a file's arrays.
+
+    For tasks whose evidence is made elsewhere than in :meth:`Task.score`.
+    """
+
+    def evidence(self) -> StorableEvidence:
+        """Of three or more samples that are not all alike."""
+        raise NotImplementedError
+
+    def value(self, samples: Sequence[int]) -> float:
+        """The metric of some of these samples, by their positions, told without :meth:`Evidence.resample`."""
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """How many samples there are."""
+        raise NotImplementedError
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]]) -> Evidence:
+        """What was kept as ``arrays``."""
+        raise NotImplementedError
+
+    def test_each_sample_once_is_the_metric_itself(self) -> None:
+        """For each row of weights."""
+        found = self.evidence().resample(np.ones((2, self.count()), np.int64))
+        assert np.allclose(found, self.value(range(self.count())), rtol=0, atol=1e-9)
+
+    def test_a_weight_of_zero_leaves_a_sample_out(self) -> None:
+        """It is as if the sample had never been in the set."""
+        weights = np.ones((1, self.count()), np.int64)
+        weights[0, 0] = 0
+        assert abs(float(self.evidence().resample(weights)[0]) - self.value(range(1, self.count()))) < 1e-9
+
+    def test_no_sample_has_no_value(self) -> None:
+        """It is undefined, not 0."""
+        assert np.isnan(self.evidence().resample(np.zeros((1, self.count()), np.int64))).all()
+
+    def test_it_comes_back_from_its_arrays(self) -> None:
+        """To the same bits."""
+        weights = np.arange(2 * self.count(), dtype=np.int64).reshape(2, -1)
+        again = self.restored(self.evidence().to_arrays())
+        assert again.resample(weights).tobytes() == self.evidence().resample(weights).tobytes()
 
 
 def _times(stats: TensorStatistics, factor: float) -> TensorStatistics:

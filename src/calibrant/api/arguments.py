@@ -54,6 +54,8 @@ def study_request(
     has study's default, and what none of these has is an option of the task's. Raises SettingsError.
     """
     own = dict(arguments)
+    if (metric := own.pop("metric", None)) is not None:
+        own["metric"] = metric.source
     chosen = chosen_calibrators(own.pop("calibrators", DEFAULT_CALIBRATORS))
     of_request = {name: own.pop(name) for name in _OF_REQUEST if name in own}
     if not own.pop("race", True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrant.api.arguments import PathLike
+from calibrant.api.own_metrics import MetricArgument, own_metric
 from calibrant.core.durations import seconds_of
 from calibrant.core.progress import Progress, Silent
 from calibrant.reports.files import accompany
@@ -18,6 +19,7 @@ def diagnose(
     losing: str | None = None,
     winning: str | None = None,
     budget: float | str | None = 300.0,
+    metric: MetricArgument = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
     """Explain what a candidate of a study loses: which tensors, layers and samples, and what helps.
@@ -26,11 +28,12 @@ def diagnose(
     losing: the calibrator to explain; None: the recommended one, against FP32.
     winning: the calibrator to compare it with; None: the recommended one.
     budget: seconds, or text such as "90s" or "5m"; the cheapest evidence comes first. None: no limit.
+    metric: your own that the study was made with.
     progress: what is told while it works; None: nothing.
     Writes diagnosis.json into the folder, and its report again. Raises CalibrantError.
     """
     listener = progress or Silent()
     seconds = None if budget is None else seconds_of(budget)
-    found = diagnose_run(Path(run), listener, losing, winning, seconds)
+    found = diagnose_run(Path(run), listener, losing, winning, seconds, metric=own_metric(metric))
     accompany(Path(run), listener)
     return found

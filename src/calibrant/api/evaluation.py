@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.api.arguments import PathLike, Shape, settings_of
+from calibrant.api.own_metrics import MetricArgument, own_metric
 from calibrant.core.metrics import Metric
+from calibrant.core.own_metric import ScoredBy
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import AUTO, Reading
@@ -52,6 +54,7 @@ def evaluate(
     input_shape: Shape = None,
     skip_bad: bool = False,
     runtime: str = "onnxruntime",
+    metric: MetricArgument = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> EvaluationResult:
@@ -66,7 +69,9 @@ def evaluate(
     test = opened.test_set(str(data), Reading(limit, skip_bad))
     for warning in test.warnings:
         listener.note(warning)
-    bound = opened.task(test)
+    bound, own = opened.task(test), own_metric(metric)
+    if own is not None:
+        bound = ScoredBy(bound, own)
     with runnable_file(opened.model) as file:
         is_float = not has_qdq(opened.model)
         if is_float or engine.name != REFERENCE:

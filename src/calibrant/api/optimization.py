@@ -14,12 +14,14 @@ from calibrant.api.arguments import (
     new_run_folder,
     study_request,
 )
+from calibrant.api.own_metrics import MetricArgument, own_metric
 from calibrant.artifacts.store import output_folder, write_json
 from calibrant.calibrators import DEFAULT_CALIBRATORS, NamedCalibrator, known_calibrators
 from calibrant.core.clock import Clock
 from calibrant.core.durations import seconds_of
 from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Metric
+from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.reports.files import accompany
@@ -60,6 +62,7 @@ def optimize(
     overwrite: bool = False,
     progress: Progress | None = None,
     max_drop: float | None = None,
+    metric: MetricArgument = None,
     **options: Any,
 ) -> OptimizationResult:
     """Find the quantized model that loses least, with as much as possible in INT8.
@@ -77,15 +80,17 @@ def optimize(
     listener = progress or Silent()
     log = log_at(mlflow)
     seconds, share = seconds_of(budget), _share(least_int8)
+    own = own_metric(metric)
     asked = {
         **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
         "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "runtime": runtime,
         "exclude": exclude, "keep_head_float": keep_head_float, "input_shape": input_shape, "seed": seed,
+        "metric": own,
     }  # fmt: skip
     request, chosen = optimization_request(model, calib, data, asked)
     target = optimization_folder(request, out)
     require_free(target, request, overwrite)
-    study = open_study(request, listener, chosen)
+    study = open_study(request, listener, chosen, metric=own)
     goal = Goal(_allowed(max_loss, max_drop, study.task.metric), share, seed)
     with output_folder(target) as folder, kept_request(folder, request):
         result = run_optimization(study, goal, Clock(seconds), folder, listener)
@@ -125,13 +130,14 @@ def go_on_optimizing(
     chosen: Sequence[NamedCalibrator],
     log: MLflowLog | None,
     progress: Progress,
+    metric: OwnMetric | None = None,
 ) -> OptimizationResult:
     """Search on in a folder of optimize's, with the goal and the budget that it was begun with.
 
     What was measured is not measured again, but for what is damaged. Raises CalibrantError.
     """
     asked = read_goal(folder)
-    study = open_study(request, progress, known_calibrators(request.calibrators, chosen))
+    study = open_study(request, progress, known_calibrators(request.calibrators, chosen), metric=metric)
     result = run_optimization(study, asked.goal, Clock(asked.seconds, before=asked.spent), folder, progress)
     record_run(folder, progress)
     log_run(log, folder, progress)

@@ -8,8 +8,10 @@ from typing import Any
 from calibrant.api.arguments import PathLike, new_run_folder, study_request
 from calibrant.api.calibration_coverage import opened_coverage
 from calibrant.api.optimization import optimization_folder, optimization_request
+from calibrant.api.own_metrics import own_metric
 from calibrant.api.sweeps import plan_sweep, runs_of
 from calibrant.core.durations import seconds_of
+from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.studies.estimate import (
     Estimate,
@@ -19,6 +21,7 @@ from calibrant.studies.estimate import (
     total_estimate,
 )
 from calibrant.studies.memory import allowed_bytes, within_memory
+from calibrant.studies.pipelines.prepare import is_pipeline
 from calibrant.studies.replacing import require_free
 from calibrant.studies.request import open_study
 
@@ -46,10 +49,13 @@ def plan_study(
     listener = progress or Silent()
     overwrite = bool(arguments.get("overwrite"))
     asked = {name: value for name, value in arguments.items() if name not in _HOW}
+    own = asked["metric"] = own_metric(asked.get("metric"))
     request, chosen = study_request(model, calib, data, asked)
+    if is_pipeline(request):
+        raise SettingsError(f"--dry-run does not apply to models of several parts, such as {model}")
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
-    study = open_study(request, listener, chosen, is_dry=True)
+    study = open_study(request, listener, chosen, is_dry=True, metric=own)
     study = within_memory(study, allowed_bytes(max_memory), listener)
     return study_estimate(study, str(target), diagnosis=diagnose_budget, cached=cache)
 
@@ -66,10 +72,11 @@ def plan_optimization(
 ) -> Estimate:
     """As plan_study, of ``optimize``."""
     asked = {name: value for name, value in arguments.items() if name not in (*_HOW, *_GOAL)}
+    own = asked["metric"] = own_metric(asked.get("metric"))
     request, chosen = optimization_request(model, calib, data, asked)
     target = optimization_folder(request, out)
     require_free(target, request, bool(arguments.get("overwrite")))
-    study = open_study(request, progress or Silent(), chosen, is_dry=True)
+    study = open_study(request, progress or Silent(), chosen, is_dry=True, metric=own)
     return optimization_estimate(study, str(target), seconds_of(budget))
 
 

@@ -17,6 +17,7 @@ from calibrant.api.arguments import (
     study_request,
 )
 from calibrant.api.optimization import go_on_optimizing
+from calibrant.api.own_metrics import MetricArgument, own_metric
 from calibrant.api.results import RankedStudy, ranked
 from calibrant.artifacts.cache import Cache
 from calibrant.artifacts.checksums import damaged_files
@@ -26,6 +27,7 @@ from calibrant.core.clock import Clock
 from calibrant.core.durations import seconds_of
 from calibrant.core.errors import SettingsError
 from calibrant.core.executor import Executor
+from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.core.user_folder import user_cache_folder
@@ -82,6 +84,7 @@ def study(
     seed: int = 0,
     prefer: str = SIMPLEST,
     max_loss: float | None = None,
+    metric: MetricArgument = None,
     race: bool = True,
     race_error: float = 0.01,
     cache: bool = True,
@@ -104,7 +107,8 @@ def study(
     model that leaves them open, e.g. "48x320". options: the task's own, by name, as ``calibrant study
     --help`` shows them; for detection e.g. ``confidence``, ``iou`` and ``imgsz``. prefer: "simplest" or
     "best" of the candidates that are indistinguishable from the best. max_loss: what a recommended
-    candidate may lose, in the metric's unit. race: stop candidates that are significantly worse;
+    candidate may lose, in the metric's unit. metric: your own (see calibrant.metric), or where it is
+    defined, "module:function"; None: the task's. race: stop candidates that are significantly worse;
     race_error: how often, at most, that may drop the eventual winner. cache: keep statistics and
     predictions in the user's cache folder, and use those there. diagnose_budget: seconds for saying why
     candidates lose (see diagnose); None: a fifth of the study's own time; 0: none. executor: who runs the
@@ -116,19 +120,20 @@ def study(
     another finished run in ``out`` is replaced, when the new one is finished. Raises CalibrantError.
     """
     listener = progress or Silent()
+    own = own_metric(metric)
     asked = {
         **options, "calibrators": calibrators, "task": task, "family": family, "limit": limit,
         "calib_limit": calib_limit, "skip_bad": skip_bad, "scheme": scheme, "deploy": deploy,
         "runtime": runtime, "exclude": exclude, "keep_head_float": keep_head_float,
         "input_shape": input_shape, "seed": seed, "prefer": prefer, "max_loss": max_loss, "race": race,
-        "race_error": race_error,
+        "race_error": race_error, "metric": own,
     }  # fmt: skip
     request, chosen = study_request(model, calib, data, asked)
     log, clock = log_at(mlflow), Clock()
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
     with opened(executor) as workers:
-        prepared = _opened_study(request.absolute() if workers else request, listener, chosen)
+        prepared = _opened_study(request.absolute() if workers else request, listener, chosen, own)
         how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
@@ -166,6 +171,7 @@ def resume(
     *,
     runtime: str | None = None,
     calibrators: Calibrators | None = None,
+    metric: MetricArgument = None,
     cache: bool = True,
     diagnose_budget: float | str | None = None,
     executor: str | None = None,
@@ -175,7 +181,7 @@ def resume(
 ) -> RankedStudy | OptimizationResult:
     """Go on with a study, or an optimization, that was cut off, in its folder, as it was begun.
 
-    runtime, calibrators: as the study was begun with, where they name a program or another package's code, or
+    runtime, calibrators, metric: as the study was begun with, where they name a program or code, or
     are functions: a run's files, which may be anybody's, do not suffice for that.
     What the user's cache folder kept of it is not computed again. Other arguments as for study.
     Raises CalibrantError, for a folder without a request, and where model or data are gone.
@@ -187,14 +193,15 @@ def resume(
     log = log_at(mlflow)
     if (folder / MEASUREMENTS).is_dir() or (folder / GOAL).exists():
         with occupied(folder):
-            return go_on_optimizing(folder, request, own, log, listener)
+            return go_on_optimizing(folder, request, own, log, listener, own_metric(metric))
     with occupied(folder), opened(executor) as workers:
         if damaged := damaged_files(folder):
             listener.note(
                 f"{len(damaged)} files of {folder} are damaged or missing, e.g. {damaged[0]!r}; "
                 "they are made again"
             )
-        prepared = _opened_study(request, listener, known_calibrators(request.calibrators, own))
+        chosen = known_calibrators(request.calibrators, own)
+        prepared = _opened_study(request, listener, chosen, own_metric(metric))
         how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory)
         return _run(prepared, request, folder, how, clock, listener)
 
@@ -214,11 +221,17 @@ def _require_same(
 
 
 def _opened_study(
-    request: StudyRequest, progress: Progress, calibrators: Sequence[NamedCalibrator]
+    request: StudyRequest,
+    progress: Progress,
+    calibrators: Sequence[NamedCalibrator],
+    metric: OwnMetric | None = None,
 ) -> Study | PipelineStudy:
     """What a request is for, opened and checked. Raises CalibrantError."""
-    opening = open_pipeline if is_pipeline(request) else open_study
-    return opening(request, progress, calibrators)
+    if not is_pipeline(request):
+        return open_study(request, progress, calibrators, metric=metric)
+    if metric is not None:
+        raise SettingsError(f"--metric does not apply to models of several parts, such as {request.model}")
+    return open_pipeline(request, progress, calibrators)
 
 
 def _run(

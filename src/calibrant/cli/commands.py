@@ -29,6 +29,7 @@ from calibrant.cli.options import (
     INPUT,
     JSON,
     MAX_MEMORY,
+    METRIC,
     MLFLOW,
     MODEL,
     OVERWRITE,
@@ -93,6 +94,7 @@ def study(as_json: bool, dry_run: bool, **settings: Any) -> None:
 @click.option(
     "--runtime", default=None, help="The runtime that it was begun with, where that names a program."
 )
+@options(METRIC)
 @click.option("--calibrators", default=None, metavar="LIST",
               help="Those of other packages that it was begun with.")  # fmt: skip
 def resume(as_json: bool, run: Path, **settings: Any) -> None:

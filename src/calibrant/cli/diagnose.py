@@ -15,7 +15,7 @@ from calibrant.cli.checkpoints import (
     is_checkpoint,
     is_checkpoint_study,
 )
-from calibrant.cli.options import JSON, MAX_MEMORY, options, seconds_of
+from calibrant.cli.options import JSON, MAX_MEMORY, METRIC, options, seconds_of
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say
 
 
@@ -35,7 +35,7 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of, sa
 @click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
               help="For checkpoints: only the first N calibration documents.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="For checkpoints: folder to write.")
-@options(ONE_CANDIDATE, MAX_MEMORY, JSON)
+@options(METRIC, ONE_CANDIDATE, MAX_MEMORY, JSON)
 def diagnose(as_json: bool, **settings: Any) -> None:
     """Explain what a candidate of the study in RUN loses: tensors, layers, samples, causes and remedies.
 
@@ -50,7 +50,7 @@ def diagnose(as_json: bool, **settings: Any) -> None:
         others = {name: value for name, value in settings.items() if name not in ("run", "losing")}
         diagnose_checkpoint({**others, **named}, as_json)
         return
-    settings = {name: settings[name] for name in ("run", "losing", "winning", "budget")}
+    settings = {name: settings[name] for name in ("run", "losing", "winning", "budget", "metric")}
     with progress_of(quiet=as_json) as progress:
         found = api.diagnose(progress=progress, **given(settings))
     if as_json:

@@ -62,7 +62,12 @@ INPUT = options(
     INPUT_SHAPE,
     click.option("--skip-bad", is_flag=True, help="Leave out samples that cannot be read."),
 )  # fmt: skip
+METRIC = click.option(
+    "--metric", metavar="MODULE:FUNCTION",
+    help="Score by a metric of your own (docs/own-metric.md) [default: the task's].",
+)  # fmt: skip
 SCORING = options(
+    METRIC,
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N test samples."),
     click.option("--runtime", default="onnxruntime", show_default=True, help="What runs the models."),
 )  # fmt: skip

@@ -93,7 +93,7 @@ def study_estimate(
         f"collect statistics of {len(study.plan.tensors)} tensors on {words.counted(len(study.calibration))}",
         f"write candidates: {', '.join(named.name for named in study.calibrators)}",
         f"measure {study.task.metric.words} of the float model and of each candidate on "
-        f"{words.counted(len(study.test))} ({study.runtime.name})",
+        f"{words.counted(len(study.test))} ({study.settings.runtime})",
         *(["say why candidates lose"] if later else []),
     )
     evidence = _evidence_bytes(study)

@@ -7,6 +7,7 @@ from pathlib import Path
 from calibrant.artifacts.arrays import read_arrays, write_arrays
 from calibrant.core.errors import DataError
 from calibrant.core.metrics import Evidence, StorableEvidence
+from calibrant.core.own_metric import own_evidence
 from calibrant.tasks.registry import task_named
 
 FOLDER = "evidence"
@@ -29,6 +30,7 @@ def load_evidence(path: Path, task: str) -> Evidence:
     Raises DataError when the file is missing or damaged.
     """
     try:
-        return task_named(task).evidence_from(read_arrays(path))
+        arrays = read_arrays(path)
+        return own_evidence(arrays) or task_named(task).evidence_from(arrays)
     except (ValueError, KeyError) as error:
         raise DataError(f"{path} holds no evidence: {error}; run the study again") from error

@@ -28,6 +28,7 @@ class StudySettings:
     often, at most, stopping candidates early may drop the eventual winner; None: every candidate is run on
     every sample. ``prefer``: which of the candidates that are indistinguishable from the best is
     recommended. ``max_loss``: what a recommended candidate may lose, in the metric's unit; None: any.
+    ``metric``: a user's own, as he named it; None: the task's.
     ``options``: the task's own, by name. Raises SettingsError for a number outside its limits.
     """
 
@@ -40,6 +41,7 @@ class StudySettings:
     race_error: float | None = 0.01
     prefer: str = SIMPLEST
     max_loss: float | None = None
+    metric: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import ModelError, NothingQuantizedError, SettingsError
+from calibrant.core.own_metric import OwnMetric, ScoredBy
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.schemes import scheme_named
 from calibrant.core.scratch import ScratchFolder
@@ -295,8 +296,12 @@ def prepare_study(
     progress: Progress | None = None,
     *,
     is_dry: bool = False,
+    metric: OwnMetric | None = None,
 ) -> Study:
-    """Check everything that a study needs and describe it; is_dry: it will not be run."""
+    """Check everything that a study needs and describe it; is_dry: it will not be run.
+
+    metric: the user's own that candidates are scored by; None: the task's.
+    """
     shape = settings.input_shape or input_shape_in(settings.options)
     settings = replace(settings, input_shape=shape, options=options_to_dict(opened.options))
     definition, listener = opened.definition, progress or Silent()
@@ -311,6 +316,8 @@ def prepare_study(
     for warning in warnings:
         listener.note(warning)
     task = opened.task(test, settings.runtime)
+    if metric is not None:
+        task = ScoredBy(task, metric)
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
     require_readable(opened, plan, task, calibration.samples[0], collector)
     if task.needs_reference and not is_dry:

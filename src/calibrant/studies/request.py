@@ -12,13 +12,14 @@ from calibrant.artifacts.lock import LOCK
 from calibrant.artifacts.store import remove, write_bytes, write_json
 from calibrant.artifacts.versions import read_versioned
 from calibrant.calibrators import NamedCalibrator, known_calibrators
-from calibrant.core.errors import DataError
+from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.from_json import built
+from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress
 from calibrant.core.reading import read_bytes
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Runtime
-from calibrant.runtimes import runtime_named
+from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import open_model, prepare_study
 from calibrant.studies.run import RESULT, Study
@@ -106,6 +107,17 @@ def read_request(folder: Path) -> StudyRequest:
         raise DataError(f"{folder / REQUEST} is no request: {error}; run the study again") from error
 
 
+def require_own_metric(request: StudyRequest, metric: OwnMetric | None) -> None:
+    """Refuse a request that names a metric which the user has not said himself, and another one.
+
+    Raises SettingsError.
+    """
+    wanted, said = request.settings.metric, metric.source if metric else None
+    if wanted != said:
+        begun = f"with --metric {wanted}; say that again" if wanted else "without --metric; leave it out"
+        raise SettingsError(f"the study was begun {begun}")
+
+
 def open_study(
     request: StudyRequest,
     progress: Progress,
@@ -113,16 +125,20 @@ def open_study(
     runtime: Runtime | None = None,
     *,
     is_dry: bool = False,
+    metric: OwnMetric | None = None,
 ) -> Study:
     """Open and check everything that ``request`` names, before any work.
 
     ``calibrators`` stand for the request's names where functions of the user's are among them, and
     ``runtime`` for one that is open already. is_dry: it is only described, so a task that refers to the float
-    model is not told all that predicts. Raises CalibrantError.
+    model is not told all that predicts. metric: the user's own, where the request names one. Raises
+    CalibrantError.
     """
     settings = request.settings
+    require_own_metric(request, metric)
     chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
-    engine = runtime or runtime_named(settings.runtime, progress)
+    # What only describes work starts no other program.
+    engine = runtime or runtime_named(REFERENCE if is_dry else settings.runtime, progress)
     opened = open_model(
         Path(request.model),
         request.task,
@@ -133,4 +149,6 @@ def open_study(
     )
     test = opened.test_set(request.data, Reading(request.limit, request.skip_bad))
     calibration = opened.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))
-    return prepare_study(opened, calibration, test, chosen, engine, settings, progress, is_dry=is_dry)
+    return prepare_study(
+        opened, calibration, test, chosen, engine, settings, progress, is_dry=is_dry, metric=metric
+    )

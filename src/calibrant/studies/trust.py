@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from calibrant.studies.request import StudyRequest
 
 # Every field of a request stands in one of the two: whoever adds one decides.
-NEEDS_WORD = frozenset({"calibrators", "settings.runtime"})
+NEEDS_WORD = frozenset({"calibrators", "settings.runtime", "settings.metric"})
 """Fields that may name a program, a module or a place to write to."""
 
 DATA_ONLY = frozenset(
     {
-        "model", "calib", "data", "task", "family", "limit", "calib_limit", "skip_bad",
+        "model", "calib", "data", "task", "family", "part", "limit", "calib_limit", "skip_bad",
         "settings.scheme", "settings.exclude", "settings.keep_head_float", "settings.input_shape",
         "settings.options", "settings.seed", "settings.race_error", "settings.prefer", "settings.max_loss",
     }

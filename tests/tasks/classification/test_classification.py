@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calibrant.core.errors import ClassMismatchError, DataError, ModelError, SettingsError
+from calibrant.core.own_metric import ScoredBy, metric
 from calibrant.core.tasks import MODEL, Evaluated, Reading
 from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.tasks.classification import ClassificationDefinition
@@ -22,6 +23,7 @@ from calibrant.tasks.classification.preprocess import prepared
 from calibrant.tasks.classification.profile import FAMILIES, Preparation, preparation_in, read_preparation
 from calibrant.tasks.classification.task import ClassificationTask, probabilities_of
 from calibrant.tasks.classification.types import ClassScores, LabelledImage
+from calibrant.testing import TaskConformance
 from label_files import write_image
 
 GOLDENS = json.loads(Path(__file__).with_name("prepared_by_others.json").read_text("utf-8"))
@@ -269,3 +271,34 @@ def test_inputs_are_those_of_the_libraries_that_train(golden: dict[str, Any]) ->
 def test_a_way_to_crop_that_is_not_known_is_refused() -> None:
     with pytest.raises(SettingsError, match="crop_mode 'border'"):
         preparation_in({"pretrained_cfg": {"crop_pct": 0.9, "crop_mode": "border"}})
+
+
+# --- what every task has to do ---------------------------------------------------------------------
+
+
+class TestClassificationConforms(TaskConformance):
+    best, worst = 1.0, 0.0
+
+    @pytest.fixture(autouse=True)
+    def _made(self, tmp_path: Path) -> None:
+        self.task, self._samples = _task(tmp_path)
+
+    def samples(self) -> list[LabelledImage]:
+        return self._samples
+
+    def perfect(self, sample: LabelledImage) -> ClassScores:
+        return _found(sample.label)[0]
+
+    def nothing(self, sample: LabelledImage) -> ClassScores:
+        return _found((sample.label + 1) % 3)[0]
+
+
+class TestClassificationScoredByAMetricOfOnesOwnConforms(TestClassificationConforms):
+    best, worst = 0.2, 0.9
+
+    @pytest.fixture(autouse=True)
+    def _made(self, tmp_path: Path) -> None:
+        task, self._samples = _task(tmp_path)
+        unsure = metric(direction="minimize")(lambda sample, found: 1 - found.probabilities[sample.label])
+        self.task = ScoredBy(task, unsure)
+        self.best, self.worst = (float(np.float64(1 - np.float32(sure))) for sure in (0.8, 0.1))

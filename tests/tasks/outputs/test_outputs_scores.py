@@ -15,6 +15,7 @@ from calibrant.tasks.outputs.definition import OUTPUTS
 from calibrant.tasks.outputs.errors import OutputNoise
 from calibrant.tasks.outputs.samples import FeedSample
 from calibrant.tasks.outputs.task import OutputsTask
+from calibrant.testing import TaskConformance
 
 
 def _nothing() -> dict[str, NDArray[np.float32]]:
@@ -88,3 +89,20 @@ def test_differences_name_the_worst_output_and_sample() -> None:
     assert [output.name for output in told.outputs] == ["n", "y"]
     assert told.worst_samples[0].sample == "b"
     assert "output n is off by 50.00 %" in told.sentence()
+
+
+class TestOutputsConform(TaskConformance):
+    best = 0.0
+    task = OutputsTask().referring_to(
+        [FeedSample(name, partial(_nothing)) for name in "abc"],
+        [*FLOAT, {"y": FLOAT[0]["y"], "n": FLOAT[1]["n"]}],
+    )
+
+    def samples(self) -> list[FeedSample]:
+        return [FeedSample(name, partial(_nothing)) for name in "abc"]
+
+    def perfect(self, sample: FeedSample) -> Feeds:
+        return {"a": FLOAT[0], "b": FLOAT[1], "c": {"y": FLOAT[0]["y"], "n": FLOAT[1]["n"]}}[sample.id]
+
+    def nothing(self, sample: FeedSample) -> Feeds:
+        return {name: np.zeros_like(values) for name, values in self.perfect(sample).items()}

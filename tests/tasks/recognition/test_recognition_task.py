@@ -19,6 +19,7 @@ from calibrant.tasks.recognition.definition import RecognitionOptions
 from calibrant.tasks.recognition.score import CER
 from calibrant.tasks.recognition.task import RecognitionTask
 from calibrant.tasks.recognition.types import Line, LineSample
+from calibrant.testing import TaskConformance
 from label_files import write_image
 
 DEFAULTS = RecognitionOptions()
@@ -204,3 +205,18 @@ def test_a_line_is_described_by_its_characters_length_and_brightness(tmp_path: P
     assert look.features["characters", "Han"] == 1
     assert look.features["length", "11 to 20"] == 1
     assert look.features["brightness", "very dark"] == 1
+
+
+class TestRecognitionConforms(TaskConformance):
+    task = _task()
+    best, worst = 0.0, 1.0
+
+    def samples(self) -> list[LineSample]:
+        return [LineSample(text, Path(f"{text}.png"), text) for text in TEXTS]
+
+    def perfect(self, sample: LineSample) -> Line:
+        return Line(sample.text, 1.0)
+
+    def nothing(self, sample: LineSample) -> Line:
+        del sample
+        return Line("", 0.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from calibrant.artifacts.store import remove
 from calibrant.core.errors import CalibrantError, DataError
+from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.diagnosis.case import case_of
@@ -28,15 +29,17 @@ def diagnose_run(
     winning: str | None = None,
     budget: float | None = None,
     study: Study | None = None,
+    metric: OwnMetric | None = None,
 ) -> Diagnosis:
     """Diagnose the study in ``folder`` and write diagnosis.json beside it.
 
     losing: the candidate to explain, winning: the one to compare it with; None: the recommended one. budget:
     seconds; None: no limit. study: the one that has just run, else it is opened again from its request.
+    metric: the user's own that the run was made with.
     Raises CalibrantError.
     """
     run = load_run(folder)
-    opened = study or _opened(run, progress)
+    opened = study or _opened(run, progress, metric)
     with read_as_written(folder):
         known = {name: run.encodings(name) for name in run.names[1:]}
         encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
@@ -61,10 +64,12 @@ def diagnose_after(study: Study, folder: Path, budget: float, progress: Progress
         progress.note(f"no diagnosis was made: {words}")
 
 
-def _opened(run: Run, progress: Progress) -> Study:
+def _opened(run: Run, progress: Progress, metric: OwnMetric | None) -> Study:
     """The run's study, on the reference runtime: what is diagnosed needs no other."""
     # No calibrator is asked again, so that functions of the user's are not missed.
-    study = open_study(run.request(), progress, calibrators=(), runtime=runtime_named(REFERENCE))
+    study = open_study(
+        run.request(), progress, calibrators=(), runtime=runtime_named(REFERENCE), metric=metric
+    )
     if study.plan.model.sha256 != run.result.model.sha256:
         raise DataError(
             f"{study.plan.model.path} is no longer the model of {run.folder}; put that back, or run the "
