@@ -32,6 +32,7 @@ NOT_RUN = {
     "gh pr": "needs an account",
     "rec.onnx": "needs a recognizer and labelled lines; tests/tasks/recognition has small ones",
     "det.onnx": "needs a detector of text and labelled pages; tests/tasks/text_detection has small ones",
+    "ocr/": "needs a folder of models and labelled pages; tests/tasks/page has small ones",
     "classifier.onnx": "needs a classifier and labelled images; tests/tasks/classification has small ones",
     "calib.npz": "needs arrays; tests/tasks/outputs writes some",
     "calibrant runs rm": "ids differ; tests/cli/test_runs.py removes runs",

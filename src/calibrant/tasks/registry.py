@@ -28,6 +28,7 @@ TASKS: Mapping[str, str] = {
     "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
     "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",
     "speech": "calibrant.tasks.speech:SpeechDefinition",
+    "page": "calibrant.tasks.page:PageDefinition",
     "outputs": "calibrant.tasks.outputs.definition:OUTPUTS",
 }
 """Where each task's definition is; it is imported when it is asked for."""
