@@ -161,7 +161,7 @@ def test_int8_pays_where_it_is_quicker_than_fp16_beyond_what_both_vary(own: Late
     lines = printed(200, result=timed(own, HALF))
     (line,) = [line for line in lines if line.startswith("INT8 ")]
     assert line.startswith(told)
-    assert line.endswith("; deploy FP16") == ("does not" in told)
+    assert line.endswith("; deploy FP16.") == ("does not" in told)
     assert any(line.split()[:4] == ["FP16", "30.0", "40.0", "0.0"] for line in lines)
 
 
@@ -171,3 +171,15 @@ def test_nothing_is_said_of_int8_where_floats_were_not_timed() -> None:
     assert not [line for line in lines if line.startswith("INT8 ")]
     assert "FP16 failed: it built no engine" in lines
     assert not [line for line in printed(120) if line.startswith("INT8 ")]
+
+
+def test_a_prediction_of_implicit_int8_is_an_interval_up_to_fp32() -> None:
+    settings = {"runtime": "onnxruntime", "scheme": "tensorrt-implicit"}
+    predicted = replace(RESULT, settings=settings)
+    lines = printed(200, result=predicted)
+    (line,) = [line for line in lines if line.startswith("On TensorRT ")]
+    assert "minmax lies between 29.0 mAP (INT8 wherever it can be) and FP32's 30.0 (" in line
+    measured = replace(predicted, environment={"tensorrt": "8.5.1.7"})
+    explicit = replace(RESULT, settings={**settings, "scheme": "tensorrt"})
+    for other in (measured, explicit, replace(predicted, recommended=None)):
+        assert not [line for line in printed(200, result=other) if line.startswith("On TensorRT ")]

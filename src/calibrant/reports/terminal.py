@@ -17,6 +17,7 @@ from calibrant.reports.material import REPORT
 from calibrant.reports.parts import TITLES, part_rows, parts_in_words
 from calibrant.reports.tables import plain_table
 from calibrant.studies.other_floats import worth_of_int8
+from calibrant.studies.placements import placements_in_words
 from calibrant.studies.result import OtherFloat, StudyResult, Trial
 
 _BAR_WIDTH, _SHORTEST_BAR = 20, 8
@@ -45,22 +46,33 @@ def print_study(result: StudyResult, console: Console) -> None:
     if result.parts:
         console.print(_parts_table(result))
         console.print(Text(parts_in_words(result)))
-    for trial in result.ranking:
-        if trial.status == "failed" and trial.reason:
-            console.print(f"[red]{escape(trial.calibrator)} failed:[/red] {escape(trial.reason)}")
-    for other in result.other_floats:
-        if other.reason:
-            console.print(f"[red]{other.name.upper()} failed:[/red] {escape(other.reason)}")
+    for name, reason in _failures(result):
+        console.print(f"[red]{escape(name)} failed:[/red] {escape(reason)}")
     if result.baseline.latency and result.baseline.latency.device_median_ms is not None:
         console.print(_latencies(result))
     console.print(_verdict(result))
-    if worth := worth_of_int8(result):
-        console.print(Text(worth))
+    for line in _on_tensorrt(result):
+        console.print(Text(line))
     for line in result.next_steps:
         console.print(Text(f"  {line}", style="yellow"))
     console.print(_deploy(result))
     if (page := Path(result.out) / REPORT).is_file():
         console.print(f"Report: {escape(str(page))}")
+
+
+def _failures(result: StudyResult) -> Iterator[tuple[str, str]]:
+    for trial in result.ranking:
+        if trial.status == "failed" and trial.reason:
+            yield trial.calibrator, trial.reason
+    for other in result.other_floats:
+        if other.reason:
+            yield other.name.upper(), other.reason
+
+
+def _on_tensorrt(result: StudyResult) -> Iterator[str]:
+    for words in (placements_in_words(result), worth_of_int8(result)):
+        if words:
+            yield f"{words[:1].upper()}{words[1:]}."
 
 
 def _parts_table(result: StudyResult) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calibrant.reports.material import Material
 from calibrant.reports.words import interval, shown
 from calibrant.studies.other_floats import worth_of_int8
+from calibrant.studies.placements import placements_in_words
 
 
 def headline(material: Material) -> str:
@@ -23,14 +24,14 @@ def verdict(material: Material) -> tuple[str, ...]:
         return (*why_not, *(f"{trial.calibrator}: {trial.reason}." for trial in material.failed[:3]))
     first = _sentence(chosen.reason)
     if material.diagnosis is not None and material.diagnosis.verdict:
-        return (first, *_worth(material), *material.diagnosis.verdict[:2])
+        return (first, *_on_tensorrt(material), *material.diagnosis.verdict[:2])
     rest = (*_of_the_losing(material), *_held_out(chosen.held_out_loss, material))
-    return (first, *_worth(material), *rest)
+    return (first, *_on_tensorrt(material), *rest)
 
 
-def _worth(material: Material) -> tuple[str, ...]:
-    worth = worth_of_int8(material.study)
-    return (_sentence(worth),) if worth else ()
+def _on_tensorrt(material: Material) -> tuple[str, ...]:
+    told = (placements_in_words(material.study), worth_of_int8(material.study))
+    return tuple(_sentence(words) for words in told if words)
 
 
 def _sentence(text: str) -> str:

@@ -52,8 +52,8 @@ def on_scheme(scheme: Scheme, runtime: Runtime) -> list[str]:
     if scheme.rounds_fused_layers:
         return [
             f"scheme {scheme.name}: deploy the float model with the cache; the Q/DQ models only predict it, "
-            "with INT8 wherever TensorRT has it; where INT8 is no quicker, it keeps layers in float "
-            "and loses less (docs/results-tensorrt.md)"
+            "with INT8 wherever TensorRT has it; where INT8 is no quicker, it keeps layers in float, and "
+            "comes closer to FP32 (docs/results-tensorrt.md)"
         ]
     if runtime.name != OPENVINO.name or scheme.activations.dtype != "int8":
         return []
