@@ -24,6 +24,7 @@ from calibrant.studies.checkpoints.recipes import (
     recipes_named,
 )
 from calibrant.studies.checkpoints.result import CheckpointStudy
+from calibrant.tasks.generation.scoring import scorer_named
 
 if TYPE_CHECKING:
     from calibrant.studies.checkpoints.coverage import CheckpointCoverage
@@ -65,6 +66,11 @@ def study_checkpoint(
     write: bool = True,
     device: str = "cpu",
     max_memory: str | None = None,
+    decode: str | None = None,
+    metric: str | None = None,
+    checker: str | None = None,
+    confirm: int = 2,
+    new_tokens: int = 256,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Measure ways to quantize a transformer checkpoint on texts, in one reading of its weights.
@@ -73,22 +79,31 @@ def study_checkpoint(
     ``messages``, ``prompt`` or ``text`` (and ``answer``, ``slice``, ``id``), .txt or .parquet; several with
     commas between. methods, formats: lists with commas between, e.g. ``"rtn,gptq"`` and
     ``"w4a16-g32,w8a8,fp8"``; None: a few worth a first look. calibrators: for formats whose activations have
-    fixed ranges. candidates: checkpoints of the same model that other tools quantized, by the names that
-    they are to have. tokens: of each document that are looked at. max_loss: KL (nats a token) that may be
-    lost; the smallest candidate within it is recommended; None: the one of the least KL. seed: of the
-    bootstrap. write: the recommended candidate as a checkpoint of compressed-tensors, which vLLM and SGLang
-    load. device: where blocks are computed, e.g. ``"cuda"``. max_memory: what the process may use, e.g.
-    ``"8GB"``; where more is needed streams are kept on disk.
-    Writes study.json and each candidate's evidence into ``out`` (default ``runs/<model>-<time>``). A study
-    that was cut off goes on from the last finished block when it is asked for again. Raises CalibrantError.
+    fixed ranges. candidates: checkpoints of the same model that other tools quantized, by the names that they
+    are to have. tokens: of each document that are looked at. max_loss: KL (nats a token) that may be lost;
+    the smallest candidate within it is recommended; None: the one of the least KL. seed: of the bootstrap.
+    write: the recommended candidate as a checkpoint of compressed-tensors, which vLLM and SGLang load.
+    device: where blocks are computed, e.g. ``"cuda"``. max_memory: what the process may use, e.g. ``"8GB"``;
+    where more is needed streams are kept on disk. decode: how written answers are compared, ``exact``,
+    ``numeric``, ``choice`` or ``regex:PATTERN``; metric: ``module:function`` of (written, answer, document)
+    that gives 0 to 1; checker: a program that is given a JSON line for each document and gives one with
+    ``score`` back; with one of these the float model and the ``confirm`` best candidates write greedily, at
+    most ``new_tokens`` each, and are in memory as a whole. Writes study.json and each candidate's evidence
+    into ``out`` (default ``runs/<model>-<time>``). A study that was cut off goes on from the last finished
+    block when it is asked for again. Raises CalibrantError.
     """
     with _needing_llm():
+        from calibrant.studies.checkpoints.confirming import DecodingSettings
         from calibrant.studies.checkpoints.run import run_checkpoint_study
     plan = _plan(
         Path(model), calib, data, methods, formats, calibrators, candidates, limit, calib_limit, tokens, seed
     )
     plan = replace(plan, max_loss=max_loss, write=write, settings={**plan.settings, "max_loss": max_loss})
     plan = replace(plan, device=device, memory=_allowed_bytes(max_memory))
+    scorer = scorer_named(decode, metric, checker)
+    if scorer is not None:
+        name = decode or metric or str(checker)
+        plan = replace(plan, decoding=DecodingSettings(scorer, name, confirm, new_tokens))
     with output_folder(_target(model, out, plan)) as made:
         return run_checkpoint_study(plan, made, progress or Silent())
 

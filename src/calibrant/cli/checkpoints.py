@@ -52,6 +52,16 @@ RECIPES = options(
     click.option("--candidate", "candidates", multiple=True, metavar="NAME=DIR", callback=_named_folders,
                  help="For checkpoints: one that another tool quantized, measured as well; repeatable."),
     _TOKENS,
+    click.option("--decode", metavar="RULE",
+                 help="For checkpoints: let the best write: exact, numeric, choice, regex:PATTERN."),
+    click.option("--metric", metavar="MODULE:FUNCTION",
+                 help="For checkpoints: let the best write, scored by a function of yours."),
+    click.option("--checker", metavar="COMMAND",
+                 help="For checkpoints: let the best write, scored by a program: JSON lines in and out."),
+    click.option("--confirm", type=click.IntRange(min=1), metavar="N",
+                 help="For checkpoints: how many candidates write [default: 2]."),
+    click.option("--new-tokens", type=click.IntRange(min=1), metavar="N",
+                 help="For checkpoints: tokens that they write at most [default: 256]."),
     _DEVICE,
     _WRITE,
 )  # fmt: skip
@@ -70,7 +80,22 @@ BUDGETS = options(
 )  # fmt: skip
 ONE_CANDIDATE = options(_METHODS, _FORMATS, _TOKENS, _DEVICE, _WRITE)
 REACH = options(_TOKENS, _DEVICE)
-_OF_CHECKPOINTS = ("methods", "formats", "candidates", "tokens", "device", "write", "bits", "gb", "max_kl")
+_OF_CHECKPOINTS = (
+    "methods",
+    "formats",
+    "candidates",
+    "tokens",
+    "decode",
+    "metric",
+    "checker",
+    "confirm",
+    "new_tokens",
+    "device",
+    "write",
+    "bits",
+    "gb",
+    "max_kl",
+)
 _SHARED = ("model", "calib", "data", "out", "limit", "calib_limit", "seed")
 _NOTHING_RECOMMENDED = 4
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from calibrant.core.sizes import format_bytes
 from calibrant.reports.tables import plain_table
+from calibrant.studies.checkpoints.confirming import Decoding
 from calibrant.studies.checkpoints.result import CheckpointStudy, CheckpointTrial
 from calibrant.tasks.generation.evidence import DIVERGENCE
 
@@ -28,6 +29,8 @@ def print_checkpoint_study(result: CheckpointStudy, console: Console) -> None:
             )
         )
     console.print(_verdict(result))
+    if result.decoding is not None:
+        console.print(_decoding(result.decoding))
     console.print(Text(_cost(result), "dim"))
     for trial in result.trials:
         if trial.files:
@@ -93,6 +96,26 @@ def _verdict(result: CheckpointStudy) -> Text:
     return text.append(
         f" Choosing on one half of the documents and measuring on the other gives KL {held_out}.", style="dim"
     )
+
+
+def _decoding(found: Decoding) -> Table:
+    """What the best wrote, against the float model."""
+    table = plain_table(f"Written answers of {found.documents} documents, by {found.scorer}")
+    table.add_column("candidate", no_wrap=True)
+    titles = ("right", "lost", "95 % interval", "broken", "mended", "p", "tokens", "unclosed", "needed")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_row(
+        "float", f"{100 * found.score:.1f} %", *_blank(5), f"{found.tokens:.1f}", str(found.unclosed), ""
+    )
+    for each in found.confirmations:
+        table.add_row(
+            each.name, f"{100 * each.score:.1f} %", f"{100 * each.loss:+.1f} %",
+            f"{100 * each.low:+.1f} to {100 * each.high:+.1f}", str(each.broken), str(each.mended),
+            f"{each.p_value:.2g}", f"{each.tokens:.1f}", str(each.unclosed),
+            "" if each.needed is None else str(each.needed),
+        )  # fmt: skip
+    return table
 
 
 def _cost(result: CheckpointStudy) -> str:

@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,6 +123,23 @@ class Architecture:
         """Whether attention caches a latent, of which keys and values are made."""
         return self.checkpoint.config.get("kv_lora_rank") is not None
 
+    def whole(self) -> tuple[Any, dict[str, Product]]:
+        """All of the model in memory, and its products: for decoding, where every token reads all weights."""
+        loader = _Loader(self._weights, self.crossing, self.device)
+        products: dict[str, Product] = {}
+        for number in range(self.blocks):
+            products |= self.block(number).products
+        base, head = self._base, self._model.get_output_embeddings()
+        base.embed_tokens = loader.filled(base.embed_tokens, f"{self._prefix}embed_tokens")
+        base.norm = loader.filled(base.norm, f"{self._prefix}norm")
+        name = f"{_name_of(self._model, head)}.weight"
+        stored = loader.tensor(name, tuple(head.weight.shape)) if name in self._weights else None
+        weight = base.embed_tokens.weight.data if stored is None else stored
+        self._model.set_output_embeddings(Product("head", weight, None, self.crossing))
+        if (self.checkpoint.folder / "generation_config.json").is_file():
+            self._model.generation_config = _generation_config(self.checkpoint.folder)
+        return self._model, products
+
     def cross(
         self, block: Block, number: int, stream: torch.Tensor, cache: BlockCache | None = None
     ) -> torch.Tensor:
@@ -179,6 +197,13 @@ def _empty_model(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.folder / 'config.json'} makes no model of transformers: {reason}"
         ) from error
     return model.eval()
+
+
+def _generation_config(folder: Path) -> Any:
+    from transformers import GenerationConfig
+
+    found = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return GenerationConfig(eos_token_id=found.eos_token_id, pad_token_id=found.pad_token_id)
 
 
 def _name_of(model: nn.Module, part: nn.Module) -> str:
@@ -251,11 +276,11 @@ class _Loader:
         for child, part in list(module.named_children()):
             setattr(module, child, self.filled(part, f"{name}.{child}"))
         for child, values in list(module.named_parameters(recurse=False)):
-            found = self._tensor(f"{name}.{child}", tuple(values.shape))
+            found = self.tensor(f"{name}.{child}", tuple(values.shape))
             setattr(module, child, nn.Parameter(found, requires_grad=False))
         for child, values in list(module.named_buffers(recurse=False)):
             if child not in module._non_persistent_buffers_set:
-                module.register_buffer(child, self._tensor(f"{name}.{child}", tuple(values.shape)))
+                module.register_buffer(child, self.tensor(f"{name}.{child}", tuple(values.shape)))
         return module
 
     def _experts(self, module: Any, name: str) -> Experts:
@@ -276,15 +301,16 @@ class _Loader:
     ) -> Product:
         made = Product(
             name,
-            self._tensor(f"{name}.weight", shape),
-            None if bias is None else self._tensor(bias, shape[:1]),
+            self.tensor(f"{name}.weight", shape),
+            None if bias is None else self.tensor(bias, shape[:1]),
             self._crossing,
             of_expert=of_expert,
         )
         self.products[name] = made
         return made
 
-    def _tensor(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    def tensor(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """One tensor. Raises ModelError where it is missing or of another shape."""
         if name not in self._weights:
             raise ModelError(f"the checkpoint has no tensor {name!r}; get the whole model again")
         found = self._weights.values(name)

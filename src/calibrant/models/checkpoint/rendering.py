@@ -77,6 +77,11 @@ class Tokenizer:
         kept = np.array(numbers[:most], np.int64)
         return Tokens(document.id, kept, max(1, scored_from), document.slice, len(numbers) > most)
 
+    def text(self, numbers: Sequence[int], *, special: bool = False) -> str:
+        """What tokens stand for. special: those that mark turns and ends as well."""
+        found: str = self._tokenizer.decode(list(numbers), skip_special_tokens=not special)
+        return found
+
     def pieces(self, document: Renderable, length: int) -> list[Tokens]:
         """A long text as documents of ``length`` tokens each; the last one may be shorter."""
         numbers, _ = self._rendered(document)

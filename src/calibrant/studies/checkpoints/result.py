@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calibrant.core.metrics import Figure, Loss
 from calibrant.studies.checkpoints.routing import Routing
 from calibrant.tasks.generation.evidence import DIVERGENCE
+
+if TYPE_CHECKING:
+    from calibrant.studies.checkpoints.confirming import Decoding
 
 SCHEMA_VERSION = 2
 KIND = "checkpoint"
@@ -129,6 +132,7 @@ class CheckpointStudy:
     needed: tuple[tuple[str, str, int], ...] = ()
     routing: tuple[Routing, ...] = ()
     warnings: tuple[str, ...] = ()
+    decoding: Decoding | None = None
 
     @property
     def ranking(self) -> tuple[CheckpointTrial, ...]:
@@ -166,6 +170,7 @@ class CheckpointStudy:
                 {"better": better, "other": other, "documents": count} for better, other, count in self.needed
             ],
             "routing": [asdict(routing) for routing in self.routing],
+            "decoding": None if self.decoding is None else self.decoding.to_dict(),
             "cost": asdict(self.cost),
             "warnings": list(self.warnings),
         }

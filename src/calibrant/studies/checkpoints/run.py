@@ -29,11 +29,14 @@ from calibrant.models.checkpoint.gguf_writing import GgufWriter, can_be_gguf, gg
 from calibrant.models.checkpoint.keeping import StreamKeeper
 from calibrant.models.checkpoint.layers import QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.packing import can_be_stored
+from calibrant.models.checkpoint.rendering import Tokenizer
+from calibrant.models.checkpoint.statistics import Wanted
 from calibrant.models.checkpoint.streaming import StreamEvidence, measure
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
 from calibrant.studies.checkpoints.allocation import Allocation, allocation_bytes
 from calibrant.studies.checkpoints.candidates import Candidate
+from calibrant.studies.checkpoints.confirming import Decoding, DecodingSettings, best_named, confirm
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.foreign import ForeignCandidate
 from calibrant.studies.checkpoints.recipes import Recipe, file_stem, formats_fit, wanted_by
@@ -88,6 +91,7 @@ class CheckpointStudyPlan:
     chooser: Chooser = choose
     device: str = "cpu"
     memory: int | None = None
+    decoding: DecodingSettings | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -180,6 +184,11 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
     routing = routing_of(measured.calibration_routing, measured.test_routing)
     if remark := routing_remark(routing):
         progress.note(remark)
+    decoding = None
+    if plan.decoding is not None:
+        losses = {contender.name: contender.evidence.kl for contender in contenders}
+        decoding = _confirmed(plan, allocations, losses, chosen, wanted, progress)
+    warnings = (*plan.data.warnings, *filter(None, (remark, _broken(decoding, chosen))))
     result = CheckpointStudy(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -193,12 +202,54 @@ def run_checkpoint_study(plan: CheckpointStudyPlan, out: Path, progress: Progres
         cost=Cost(weights.bytes_read, round(time.perf_counter() - begun, 3), _peak_memory()),
         needed=tuple((*names, count) for names, count in needed_documents(ranked, documents).items()),
         routing=routing,
-        warnings=(*plan.data.warnings, *([remark] if remark else [])),
+        warnings=warnings,
+        decoding=decoding,
     )
     content = json_bytes(result.to_dict())
     write_checksums(out, [trial.evidence for trial in trials if trial.evidence], {RESULT: content})
     write_bytes(out / RESULT, content)
     return result
+
+
+def _confirmed(
+    plan: CheckpointStudyPlan,
+    allocations: Mapping[str, Allocation],
+    losses: Mapping[str, float],
+    chosen: Choice | None,
+    wanted: Wanted,
+    progress: Progress,
+) -> Decoding:
+    """Let the best candidates write answers. They are read anew, so that the study's own reading is one."""
+    assert plan.decoding is not None
+    weights = Weights(plan.checkpoint)
+    names = best_named(losses, chosen.name if chosen else None, plan.decoding.candidates)
+    candidates = [
+        Candidate(name, allocations[name], weights)
+        if name in allocations
+        else ForeignCandidate(name, plan.others[name], plan.checkpoint, weights)
+        for name in names
+    ]
+    return confirm(
+        Architecture(plan.checkpoint, weights, plan.device),
+        plan.data,
+        Tokenizer(plan.checkpoint.folder),
+        candidates,
+        wanted,
+        plan.decoding,
+        progress,
+    )
+
+
+def _broken(decoding: Decoding | None, chosen: Choice | None) -> str | None:
+    """A remark where what is recommended by KL gets fewer answers right; None: it does not."""
+    found = () if decoding is None or chosen is None else decoding.confirmations
+    worse = next((each for each in found if chosen and each.name == chosen.name and each.is_worse), None)
+    if worse is None or decoding is None:
+        return None
+    return (
+        f"{worse.name} is the best by KL, but breaks {worse.broken} answers and mends {worse.mended} "
+        f"(p = {worse.p_value:.2g}): {100 * worse.score:.1f} % against {100 * decoding.score:.1f} % in float"
+    )
 
 
 def _writers(
