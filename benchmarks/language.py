@@ -51,7 +51,7 @@ def page(models: list[Path], documents: int, tokens: int) -> Iterator[str]:
         "",
         f"Made by `python benchmarks/language.py {names} --documents {documents} --tokens {tokens}` on "
         f"{processor_name()}. KL: nats a scored token from the float model's next-token distribution,",
-        "with its 95 % interval over documents (paired bootstrap); the models have 10 and 11 M weights and were",
+        "with its 95 % interval over documents (paired bootstrap); the models of 10 and 11 M weights were",
         "trained on code, English and Chinese. See [language models](language-models.md).",
     )
     for model in models:
@@ -116,8 +116,8 @@ def row(trial: CheckpointTrial, slices: list[str]) -> list[str]:
 def cost(found: CheckpointStudy) -> str:
     """What it took, and what more would tell."""
     told = (
-        f"{found.cost.seconds:.0f} s on a shared machine, {found.cost.peak_memory / 1e9:.1f} GB; the model was "
-        f"read {found.cost.bytes_read / found.model.bytes:.2f} times."
+        f"{found.cost.seconds:.0f} s on a shared machine, {found.cost.peak_memory / 1e9:.1f} GB; the model "
+        f"was read {found.cost.bytes_read / found.model.bytes:.2f} times."
     )
     needed = "; ".join(f"{a} from {b}: {count}" for a, b, count in found.needed[:4])
     return f"{told} Documents that would tell neighbours apart: {needed}." if needed else told
