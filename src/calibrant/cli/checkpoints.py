@@ -54,8 +54,6 @@ RECIPES = options(
     _TOKENS,
     click.option("--decode", metavar="RULE",
                  help="For checkpoints: let the best write: exact, numeric, choice, regex:PATTERN."),
-    click.option("--metric", metavar="MODULE:FUNCTION",
-                 help="For checkpoints: let the best write, scored by a function of yours."),
     click.option("--checker", metavar="COMMAND",
                  help="For checkpoints: let the best write, scored by a program: JSON lines in and out."),
     click.option("--confirm", type=click.IntRange(min=1), metavar="N",
@@ -86,7 +84,6 @@ _OF_CHECKPOINTS = (
     "candidates",
     "tokens",
     "decode",
-    "metric",
     "checker",
     "confirm",
     "new_tokens",
@@ -142,7 +139,7 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Study a checkpoint and show the ranking."""
     from calibrant.api import checkpoints
 
-    taken = (*_SHARED, "calibrators", "max_loss", "max_memory")
+    taken = (*_SHARED, "calibrators", "max_loss", "max_memory", "metric")
     if settings.pop("dry_run", False):
         show_estimate(_worked(checkpoints.plan_checkpoint, settings, taken, as_json), as_json)
         return
