@@ -68,8 +68,9 @@ def test_a_recipe_may_be_edited(
 ) -> None:
     assert optimize("--scheme", scheme, "--budget", "1s").code == 0
     lines = (work / "best" / "optimized.recipe.yaml").read_text().splitlines()
-    other = left if f"{technique}: {used}" in lines else used  # the search may have used it already
-    edited = [f"{technique}: {other}" if line.startswith(f"{technique}:") else line for line in lines]
+    other = left if f"  {technique}: {used}" in lines else used  # the search may have used it already
+    edited = [f"  {technique}: {other}" if line.startswith(f"  {technique}:") else line for line in lines]
+    assert edited != lines
     (work / "edited.yaml").write_text("\n".join(edited))
     for out in ("once", "twice"):
         made = run("optimize", "m.onnx", "--calib", "calib", "--recipe", "edited.yaml", "--out", out)

@@ -15,13 +15,13 @@ from toy import ToyTask, toy_samples
 
 from calibrant.calibrators import calibrators_named
 from calibrant.core.progress import Silent
+from calibrant.core.recipes import EVERYWHERE, TYPICAL, Equalize, Recipe
 from calibrant.core.schemes import ONNXRUNTIME, OPENVINO, TENSORRT
 from calibrant.core.types import FloatArray, Scheme
 from calibrant.models.onnx.model import Model, load_model
 from calibrant.models.onnx.points import pooling_ties, quant_points
 from calibrant.runtimes import runtime_named
 from calibrant.stages import moments
-from calibrant.stages.optimization.recipe import EVERYWHERE, TYPICAL, Equalize, Recipe
 from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.optimization.model_builder import ModelBuilder, Quantized
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from calibrant.artifacts.store import read_json, write_json
+from calibrant.artifacts.store import write_json
+from calibrant.artifacts.versions import read_versioned
 from calibrant.core.errors import DataError
 from calibrant.core.formats import PerTile, PerToken
 from calibrant.core.types import Encoding, Granularity, PerBlock, PerChannel, PerTensor, QuantSpec
@@ -38,12 +39,7 @@ def write_encodings(path: Path, encodings: Mapping[str, Encoding], scheme: str, 
 
 def read_encodings(path: Path) -> dict[str, Encoding]:
     """Read what :func:`write_encodings` wrote, to the last bit. Raises DataError for any other file."""
-    content = read_json(path)
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} has schema version {content.get('schema_version')}, not {SCHEMA_VERSION}; "
-            "calibrate again"
-        )
+    content = read_versioned(path, (SCHEMA_VERSION,), "calibrate again")
     try:
         return {tensor: _from_dict(entry) for tensor, entry in content["activations"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,6 +10,7 @@ from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.store import write_bytes
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError, OutputError
+from calibrant.core.recipes import Recipe
 from calibrant.core.types import Encoding, Range, Scheme, Statistics
 from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.points import QuantPoints
@@ -55,6 +56,12 @@ class Candidate:
     encodings_file: Path | None = None
     weights: Path | None = None
     failure: str | None = None
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is made."""
+        return Recipe(self.calibrator.name, exclude=self.exclude)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def run_study(
     candidates, writing = _timed(
         lambda: write_candidates(study.plan, statistics, study.calibrators, out, written_as)
     )
+    candidates = tuple(replace(each, exclude=study.settings.exclude) for each in candidates)
     trials, measured = run_trials(_deployment(study), candidates, baseline, evaluator, study.settings, out)
     others = measured_floats(study.runtime, study.float_model, study.context, evaluator, baseline)
     found = (*found, *remarks.on_builds(baseline.latency, trials))

@@ -132,7 +132,9 @@ class _Losses:
 def _trial(candidate: Candidate, key: str, outcome: EvaluationResult, loss: Loss | None, out: Path) -> Trial:
     name, evaluation, files = candidate.calibrator.name, outcome.evaluation, _files(candidate, out)
     if evaluation is None:
-        return Trial(name, key, outcome.status, outcome.reason, files=files, recipe={"calibrator": name})
+        return Trial(
+            name, key, outcome.status, outcome.reason, files=files, recipe=candidate.recipe.to_dict()
+        )
     if outcome.status == OK:
         files = replace(files, evidence=save_evidence(evaluation.score.evidence, out, key[:16]))
     return Trial(
@@ -147,7 +149,7 @@ def _trial(candidate: Candidate, key: str, outcome: EvaluationResult, loss: Loss
         seconds=round(evaluation.seconds, 3),
         latency=evaluation.latency,
         files=files,
-        recipe={"calibrator": name},
+        recipe=candidate.recipe.to_dict(),
     )
 
 
@@ -155,13 +157,13 @@ def _of(candidate: Candidate, measured: Trial | None, out: Path) -> Trial:
     """A candidate's own trial, or its twin's under its name."""
     name = candidate.calibrator.name
     if measured is None:
-        return Trial(name, "", FAILED, candidate.failure, recipe={"calibrator": name})
+        return Trial(name, "", FAILED, candidate.failure, recipe=candidate.recipe.to_dict())
     if measured.calibrator == name:
         return measured
     evidence = measured.files.evidence if measured.files else None
     files = replace(_files(candidate, out), evidence=evidence)
     return replace(
-        measured, calibrator=name, files=files, same_as=measured.calibrator, recipe={"calibrator": name}
+        measured, calibrator=name, files=files, same_as=measured.calibrator, recipe=candidate.recipe.to_dict()
     )
 
 

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.metrics import Loss
+from calibrant.core.recipes import Recipe
 from calibrant.stages.optimization.choice import (
     ITS_SPREAD,
     LOSS_PER_DISAGREEMENT,
@@ -12,7 +13,6 @@ from calibrant.stages.optimization.choice import (
     outlook,
     pareto_front,
 )
-from calibrant.stages.optimization.recipe import Recipe
 
 FLOAT_POINTS = 30.0
 OTHERS = Outlook(LOSS_PER_DISAGREEMENT * FLOAT_POINTS, ITS_SPREAD * FLOAT_POINTS)

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibrant.core.recipes import Recipe
 from calibrant.stages.optimization.mixed_precision import excluded, gains
-from calibrant.stages.optimization.recipe import Recipe
 
 MACS = {"big": 900, "head": 40, "stem": 40, "dull": 20}
 WORTH = {"big": 0.5, "head": 0.3, "stem": 0.1, "dull": -0.1}

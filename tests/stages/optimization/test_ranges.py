@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibrant.core.recipes import Recipe
 from calibrant.core.types import Range
 from calibrant.stages.optimization.ranges import blended, improved_ranges
-from calibrant.stages.optimization.recipe import Recipe
 
 RANGES = {
     "minmax": {"a": Range(-8, 8), "b": Range(-2, 2), "c": Range(-1, 1)},

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
+from calibrant.core.recipes import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
 from calibrant.stages.optimization.search_space import SearchSpace, searched_recipes
 
 NAMES = ("minmax", "mse", "entropy2", "percentile:99.9")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.core.errors import DataError
-from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
+from calibrant.core.recipes import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe, write_recipe
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=10)
@@ -40,6 +40,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, recip
         "a: [",
         "calibrant_recipe: 2",
         "calibrant_recipe: 1",
+        "calibrant_recipe: 3",
         "!!python/object/apply:os.system ['true']",
     ],
 )
@@ -54,3 +55,45 @@ def test_anything_else_is_refused_in_one_line(tmp_path: Path, text: str) -> None
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         read_recipe(tmp_path / "none.yaml")
+
+
+FIRST = """
+calibrant_recipe: 1
+explanation: float 1 of 2 layers
+model: m.onnx
+model_sha256: ab
+calibration_ids_sha256: cd
+scheme: tensorrt
+input_shape: [320, 320]
+equalize: {strength: 0.5, channels: peak, least_gain: 0.0, multiply: true}
+zero_points: unpadded
+correct_bias: true
+round_weights: false
+float_functions: true
+calibrator: mse
+ranges: {x: minmax~mse}
+float: [conv]
+kept_float_by_user: [head]
+"""
+
+
+def test_recipes_of_the_first_version_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(FIRST)
+    found = read_recipe(path)
+    assert found.exclude == ("head",)
+    assert found.recipe == Recipe(
+        "mse",
+        Equalize(0.5),
+        correct_bias=True,
+        ranges=(("x", "minmax~mse"),),
+        exclude=("conv",),
+        zero_points=UNPADDED,
+        float_functions=True,
+    )
+
+
+@given(recipes)
+def test_a_recipe_comes_back_from_json(recipe: Recipe) -> None:
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert Recipe("mse").to_dict() == {"calibrator": "mse"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibrant.core.metrics import Loss
-from calibrant.stages.optimization.recipe import Recipe
+from calibrant.core.recipes import Recipe
 
 # The share of the float model's metric that is lost for each share of its predictions on which the two
 # disagree, and how far that differs from model to model (standard deviation): docs/adr/0010.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrant.stages.optimization.recipe import Recipe
+from calibrant.core.recipes import Recipe
 
 EXCLUDED_SHARE = 1 / 3
 # So many trials say nothing yet.

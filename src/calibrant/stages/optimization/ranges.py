@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from calibrant.core.recipes import BETWEEN, Recipe
 from calibrant.core.types import Range
-from calibrant.stages.optimization.recipe import BETWEEN, Recipe
 
 # Ranges closer than this are the same to any model: a step more or less in a hundred.
 LEAST_RATIO = 1.05

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calibrant.stages.optimization.recipe import NOWHERE, PEAK, TYPICAL, Equalize, Recipe
+from calibrant.core.recipes import NOWHERE, PEAK, TYPICAL, Equalize, Recipe
 
 STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 LEAST_GAINS = (0.0, 0.25)

@@ -11,11 +11,11 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.metrics import Loss
 from calibrant.models.checkpoint.layers import CheckpointLayer
 from calibrant.models.checkpoint.sensitivity import GroupCost
-from calibrant.studies.checkpoints.recipes import Recipe, formats_fit, stored_bytes
+from calibrant.studies.checkpoints.recipes import CheckpointRecipe, formats_fit, stored_bytes
 from calibrant.studies.checkpoints.verdict import Choice, Contender, Documents
 from calibrant.tasks.generation.evidence import DIVERGENCE
 
-Allocation = Mapping[str, Recipe]
+Allocation = Mapping[str, CheckpointRecipe]
 """A recipe for each layer, by its name."""
 
 # How much an error counts by the place of its block, 0 first to 1 last; which is right is measured.
@@ -32,13 +32,13 @@ class _Step:
 
     gain: float
     group: int
-    recipe: Recipe
+    recipe: CheckpointRecipe
     bytes: int
 
 
 def shortlist(
     costs: Sequence[GroupCost],
-    recipes: Sequence[Recipe],
+    recipes: Sequence[CheckpointRecipe],
     layers: Mapping[str, CheckpointLayer],
     budget: int,
 ) -> dict[str, Allocation]:
@@ -70,7 +70,7 @@ def allocation_bytes(allocation: Allocation, layers: Mapping[str, CheckpointLaye
 def _allocated(
     costs: Sequence[GroupCost],
     weights: Sequence[float],
-    recipes: Sequence[Recipe],
+    recipes: Sequence[CheckpointRecipe],
     layers: Mapping[str, CheckpointLayer],
     budget: int,
 ) -> Allocation:
@@ -110,7 +110,7 @@ def _allocated(
     }
 
 
-def _of(cost: GroupCost, recipe: Recipe, layers: Mapping[str, CheckpointLayer]) -> Allocation:
+def _of(cost: GroupCost, recipe: CheckpointRecipe, layers: Mapping[str, CheckpointLayer]) -> Allocation:
     return {name: recipe for name in cost.products if name in layers}
 
 

@@ -21,7 +21,7 @@ from calibrant.models.checkpoint.statistics import InputStatistics
 from calibrant.models.checkpoint.streaming import QuantizedProduct
 from calibrant.models.checkpoint.weights import Weights
 from calibrant.models.checkpoint.writing import CheckpointWriter
-from calibrant.studies.checkpoints.recipes import Recipe, formats_fit
+from calibrant.studies.checkpoints.recipes import CheckpointRecipe, formats_fit
 from calibrant.studies.checkpoints.rows import decoded_by_rows, encoded_by_rows
 
 
@@ -36,7 +36,7 @@ class Candidate:
     def __init__(
         self,
         name: str,
-        recipes: Mapping[str, Recipe],
+        recipes: Mapping[str, CheckpointRecipe],
         weights: Weights,
         writer: CheckpointWriter | GgufWriter | None = None,
         watch: Callable[[str, FloatArray, Encoded], None] | None = None,
@@ -87,7 +87,9 @@ class Candidate:
         chosen = self._recipes[name].formats if name in self._recipes else None
         return chosen is not None and formats_fit(chosen, (weight.shape[0], weight.shape[1]))
 
-    def _method(self, recipe: Recipe, statistics: InputStatistics | None, norm: str | None) -> SumOfParts:
+    def _method(
+        self, recipe: CheckpointRecipe, statistics: InputStatistics | None, norm: str | None
+    ) -> SumOfParts:
         """The recipe's, without what cannot be done here.
 
         What no token reached tells nothing of its inputs, and scales of inputs go where a norm can take them.
@@ -114,7 +116,7 @@ class Candidate:
         return QuantizedProduct(stored, scaled_rounding(rounding, ratio))
 
     def _inputs(
-        self, recipe: Recipe, statistics: InputStatistics | None, ratio: FloatArray | None
+        self, recipe: CheckpointRecipe, statistics: InputStatistics | None, ratio: FloatArray | None
     ) -> tuple[Grid | None, Rounding | None]:
         inputs = recipe.formats.activations
         if inputs is None:
@@ -126,7 +128,7 @@ class Candidate:
 
 
 def _fixed_grid(
-    recipe: Recipe, inputs: Format, statistics: InputStatistics | None, ratio: FloatArray | None
+    recipe: CheckpointRecipe, inputs: Format, statistics: InputStatistics | None, ratio: FloatArray | None
 ) -> Grid | None:
     """From the calibrator's range; without any token there is none, and inputs stay in float.
 

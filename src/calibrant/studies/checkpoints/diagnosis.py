@@ -22,7 +22,7 @@ from calibrant.models.checkpoint.weights import Weights
 from calibrant.studies.checkpoints.allocation import Allocation
 from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.clipping import clipped_share
-from calibrant.studies.checkpoints.recipes import Recipe, wanted_by
+from calibrant.studies.checkpoints.recipes import CheckpointRecipe, wanted_by
 from calibrant.studies.checkpoints.result import CheckpointStudy
 from calibrant.studies.checkpoints.run import CheckpointStudyPlan, quantizable, run_checkpoint_study
 from calibrant.tasks.generation.evidence import DIVERGENCE
@@ -183,12 +183,12 @@ def _outliers(products: Sequence[ProductLoss]) -> tuple[ProductLoss, ...]:
 
 
 def _causes(
-    recipe: Recipe,
+    recipe: CheckpointRecipe,
     found: Dissection,
     groups: Sequence[GroupLoss],
     clipped: float,
     layers: Mapping[str, CheckpointLayer],
-) -> tuple[tuple[Cause, ...], tuple[Recipe, ...], dict[str, Allocation]]:
+) -> tuple[tuple[Cause, ...], tuple[CheckpointRecipe, ...], dict[str, Allocation]]:
     """Reasons by what was measured; the candidate with recipes, and allocations, that answer them."""
     work = _Remedies(recipe, layers)
     formats = recipe.formats
@@ -238,9 +238,9 @@ def _causes(
 class _Remedies:
     """What answers causes, each measured once."""
 
-    def __init__(self, recipe: Recipe, layers: Mapping[str, CheckpointLayer]) -> None:
+    def __init__(self, recipe: CheckpointRecipe, layers: Mapping[str, CheckpointLayer]) -> None:
         self._recipe, self._layers = recipe, layers
-        self.recipes: list[Recipe] = [recipe]
+        self.recipes: list[CheckpointRecipe] = [recipe]
         self.mixed: dict[str, Allocation] = {}
 
     def with_method(self, name: str) -> tuple[str, ...]:
@@ -283,7 +283,7 @@ class _Remedies:
         spared = format_named("w8a16") if has_few else WeightActivation(FLOAT, None)
         if formats.cache is not None:
             spared = replace(spared, name=f"{spared.name}+kv", cache=formats.cache)
-        wide = Recipe(method_named("mse"), spared)
+        wide = CheckpointRecipe(method_named("mse"), spared)
         names = {name for group in groups for name in group.products}
         what = f"{self._recipe.name}, {len(names)} layers in {'8 bits' if has_few else 'float'}"
         self.mixed[what] = {name: wide if name in names else self._recipe for name in self._layers}
@@ -298,7 +298,7 @@ class _Remedies:
             replace(self._recipe, formats=found, calibrator=self._recipe.calibrator if needs else None)
         )
 
-    def _add(self, recipe: Recipe) -> tuple[str, ...]:
+    def _add(self, recipe: CheckpointRecipe) -> tuple[str, ...]:
         if recipe.name == self._recipe.name:
             return ()
         if recipe.name not in {each.name for each in self.recipes}:

@@ -21,7 +21,7 @@ from calibrant.studies.checkpoints.allocation import (
     shortlist,
 )
 from calibrant.studies.checkpoints.candidates import Candidate
-from calibrant.studies.checkpoints.recipes import Recipe, wanted_by
+from calibrant.studies.checkpoints.recipes import CheckpointRecipe, wanted_by
 from calibrant.studies.checkpoints.result import CheckpointStudy
 from calibrant.studies.checkpoints.run import CheckpointStudyPlan, Chooser, quantizable, run_checkpoint_study
 from calibrant.studies.checkpoints.verdict import Choice, Contender, Documents
@@ -78,7 +78,7 @@ def optimize_checkpoint_bits(
 
 
 def _between(
-    costs: Sequence[GroupCost], recipes: Sequence[Recipe], layers: Mapping[str, CheckpointLayer]
+    costs: Sequence[GroupCost], recipes: Sequence[CheckpointRecipe], layers: Mapping[str, CheckpointLayer]
 ) -> dict[str, Allocation]:
     """Allocations of several sizes between the smallest and the largest uniform recipe."""
     sizes = [allocation_bytes(dict.fromkeys(layers, recipe), layers) for recipe in recipes]

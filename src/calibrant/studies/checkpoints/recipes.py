@@ -12,6 +12,7 @@ from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import SettingsError
 from calibrant.core.format_names import WeightActivation, format_named
 from calibrant.core.formats import Format, PerBlock
+from calibrant.core.recipes import Recipe
 from calibrant.methods import method_named
 from calibrant.methods.registry import SumOfParts
 from calibrant.models.checkpoint.folder import open_checkpoint
@@ -28,8 +29,8 @@ DEFAULT_GROUPS = (128, 64, 32)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A candidate: a method for weights, formats, and a calibrator where activations have fixed ranges."""
+class CheckpointRecipe:
+    """A recipe whose names are looked up; a calibrator where activations have fixed ranges."""
 
     method: SumOfParts
     formats: WeightActivation
@@ -53,8 +54,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As study.json holds it."""
-        found = {"method": self.method.name, "format": self.formats.name}
-        return found | ({"calibrator": self.calibrator.name} if self.calibrator else {})
+        calibrator = self.calibrator.name if self.calibrator else ""
+        return Recipe(calibrator, method=self.method.name, format=self.formats.name).to_dict()
 
 
 def file_stem(name: str) -> str:
@@ -67,7 +68,7 @@ def recipes_named(
     formats: str | None,
     calibrators: Sequence[NamedCalibrator],
     layers: Sequence[CheckpointLayer],
-) -> tuple[Recipe, ...]:
+) -> tuple[CheckpointRecipe, ...]:
     """Every method with every format; with every calibrator where activations have fixed ranges.
 
     None: a few that are worth a first look. Raises SettingsError for unknown names and for none at all.
@@ -122,7 +123,7 @@ def stored_bytes(format: Format | None, layer: CheckpointLayer) -> int:  # noqa:
     return math.ceil(layer.size * format.bits_per_value(layer.shape) / 8)
 
 
-def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
+def wanted_by(recipes: Iterable[CheckpointRecipe]) -> Wanted:
     """The statistics that these recipes need."""
     found = tuple(recipes)
     return Wanted(
@@ -134,13 +135,13 @@ def wanted_by(recipes: Iterable[Recipe]) -> Wanted:
 
 def _recipes(
     method: SumOfParts, entry: WeightActivation, calibrators: Sequence[NamedCalibrator]
-) -> list[Recipe]:
+) -> list[CheckpointRecipe]:
     if entry.weights is None:
-        return [Recipe(method_named("rtn"), entry)]
+        return [CheckpointRecipe(method_named("rtn"), entry)]
     inputs = entry.activations
     if inputs is None or inputs.dynamic:
-        return [Recipe(method, entry)]
-    return [Recipe(method, entry, calibrator) for calibrator in calibrators]
+        return [CheckpointRecipe(method, entry)]
+    return [CheckpointRecipe(method, entry, calibrator) for calibrator in calibrators]
 
 
 def _methods_of(entry: WeightActivation, methods: str | None) -> Sequence[str]:

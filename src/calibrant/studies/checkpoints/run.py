@@ -39,7 +39,7 @@ from calibrant.studies.checkpoints.candidates import Candidate
 from calibrant.studies.checkpoints.confirming import Decoding, DecodingSettings, best_named, confirm
 from calibrant.studies.checkpoints.data import TextData
 from calibrant.studies.checkpoints.foreign import ForeignCandidate
-from calibrant.studies.checkpoints.recipes import Recipe, file_stem, formats_fit, wanted_by
+from calibrant.studies.checkpoints.recipes import CheckpointRecipe, file_stem, formats_fit, wanted_by
 from calibrant.studies.checkpoints.resources import (
     UNFINISHED,
     estimate_memory,
@@ -81,7 +81,7 @@ class CheckpointStudyPlan:
 
     checkpoint: Checkpoint
     data: TextData
-    recipes: tuple[Recipe, ...]
+    recipes: tuple[CheckpointRecipe, ...]
     mixed: Mapping[str, Allocation]
     others: Mapping[str, Checkpoint]
     settings: Mapping[str, object]

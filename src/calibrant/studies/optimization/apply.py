@@ -10,10 +10,10 @@ from typing import Any
 from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress
+from calibrant.core.recipes import BETWEEN, Recipe
 from calibrant.core.short_repr import ShortRepr
 from calibrant.core.tasks import Reading
 from calibrant.runtimes import REFERENCE, runtime_named
-from calibrant.stages.optimization.recipe import BETWEEN, Recipe
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.model_builder import ModelBuilder
 from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe

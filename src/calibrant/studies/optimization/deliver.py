@@ -7,8 +7,8 @@ from pathlib import Path
 from calibrant.artifacts.encodings import write_encodings
 from calibrant.artifacts.store import remove, write_bytes
 from calibrant.calibrators import calibrators_named
+from calibrant.core.recipes import Recipe
 from calibrant.models.onnx.model import save_model
-from calibrant.stages.optimization.recipe import Recipe
 from calibrant.studies.candidates import cache_of
 from calibrant.studies.optimization.model_builder import Quantized
 from calibrant.studies.optimization.recipe_file import RecipeFile, write_recipe

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from calibrant.artifacts.store import read_json, write_json
+from calibrant.artifacts.store import write_json
+from calibrant.artifacts.versions import read_versioned
 from calibrant.core.clock import Clock
 from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
@@ -34,9 +35,6 @@ def read_goal(folder: Path) -> AskedFor:
     """What :func:`write_goal` kept. Raises DataError where it is missing or damaged."""
     remedy = "the same optimize command with --out goes on"
     try:
-        content = read_json(folder / GOAL)
-        if content.get("schema_version") != SCHEMA_VERSION:
-            raise TypeError(f"schema version {content.get('schema_version')}, not {SCHEMA_VERSION}")
-        return built(AskedFor, content)
-    except (DataError, KeyError, TypeError) as error:
+        return built(AskedFor, read_versioned(folder / GOAL, (SCHEMA_VERSION,), remedy))
+    except (KeyError, TypeError) as error:
         raise DataError(f"{folder / GOAL} does not say what was asked for ({error}); {remedy}") from error

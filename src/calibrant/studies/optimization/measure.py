@@ -17,11 +17,11 @@ from calibrant.core.errors import DataError
 from calibrant.core.from_json import built
 from calibrant.core.metrics import Figure, Score
 from calibrant.core.progress import Silent
+from calibrant.core.recipes import Recipe
 from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Latency, Runtime, Sample
 from calibrant.stages.evaluate import Evaluation, evaluate, predictions_of
-from calibrant.stages.optimization.recipe import Recipe
 from calibrant.studies.evidence import FOLDER, load_evidence, save_evidence
 from calibrant.studies.optimization.model_builder import ModelBuilder
 

@@ -14,6 +14,7 @@ import numpy as np
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
+from calibrant.core.recipes import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
 from calibrant.core.tasks import Task
 from calibrant.core.types import Encoding, FloatArray, Range, Runtime, Sample, Statistics
 from calibrant.models.onnx.model import save_model
@@ -41,7 +42,6 @@ from calibrant.stages.collect import collect
 from calibrant.stages.costs import costs_of_sample
 from calibrant.stages.moments import second_moments
 from calibrant.stages.optimization.ranges import blended
-from calibrant.stages.optimization.recipe import EVERYWHERE, NOWHERE, TYPICAL, UNPADDED, Recipe
 from calibrant.stages.optimization.search_space import SearchSpace
 from calibrant.studies.candidates import QuantPlan
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calibrant.artifacts.versions import require_version
 from calibrant.artifacts.yaml_files import read_yaml, write_yaml
 from calibrant.core.errors import DataError
-from calibrant.stages.optimization.recipe import NOWHERE, Equalize, Recipe
+from calibrant.core.recipes import Recipe
 from calibrant.tasks.registry import input_shape_in
 
-VERSION = 1
+KEY = "calibrant_recipe"
+VERSION = 2
+READABLE = (1, VERSION)
 
 
 @dataclass(frozen=True)
@@ -31,30 +34,16 @@ class RecipeFile:
     def to_dict(self) -> dict[str, Any]:
         """The file's content; YAML types only."""
         return {
-            "calibrant_recipe": VERSION,
+            KEY: VERSION,
             "explanation": self.explanation,
             "model": self.model,
             "model_sha256": self.model_sha256,
             "calibration_ids_sha256": self.calibration_ids_sha256,
             "scheme": self.scheme,
             "input_shape": None if self.input_shape is None else list(self.input_shape),
-            **recipe_to_dict(self.recipe),
-            "kept_float_by_user": list(self.exclude),
+            **self.recipe.to_edit(),
+            "excluded_by_user": list(self.exclude),
         }
-
-
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
-    """JSON types only."""
-    return {
-        "equalize": asdict(recipe.equalize) if recipe.equalize else None,
-        "zero_points": recipe.zero_points,
-        "correct_bias": recipe.correct_bias,
-        "round_weights": recipe.round_weights,
-        "float_functions": recipe.float_functions,
-        "calibrator": recipe.calibrator,
-        "ranges": dict(recipe.ranges),
-        "float": list(recipe.exclude),
-    }
 
 
 def write_recipe(path: Path, recipe: RecipeFile) -> None:
@@ -66,7 +55,9 @@ def read_recipe(path: Path) -> RecipeFile:
     """Read a recipe. Raises DataError for a file that is missing, broken or something else."""
     content = read_yaml(path)
     try:
-        return _recipe_file(content)
+        return _recipe_file(
+            require_version(content, path, READABLE, "make it again: calibrant optimize", KEY)
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is no recipe ({error}); make one with calibrant optimize") from error
 
@@ -78,26 +69,14 @@ def _input_shape(content: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def _recipe_file(content: Mapping[str, Any]) -> RecipeFile:
-    if content["calibrant_recipe"] != VERSION:
-        raise ValueError(f"version {content['calibrant_recipe']}, not {VERSION}")
-    equalize = content["equalize"]
-    recipe = Recipe(
-        calibrator=str(content["calibrator"]),
-        equalize=Equalize(**equalize) if equalize is not None else None,
-        correct_bias=bool(content["correct_bias"]),
-        ranges=tuple(sorted((str(tensor), str(choice)) for tensor, choice in content["ranges"].items())),
-        exclude=tuple(map(str, content["float"])),
-        zero_points=str(content.get("zero_points", NOWHERE)),
-        float_functions=bool(content.get("float_functions", False)),
-        round_weights=bool(content.get("round_weights", False)),
-    )
+    by_user = content["excluded_by_user"] if "excluded_by_user" in content else content["kept_float_by_user"]
     return RecipeFile(
-        recipe,
+        Recipe.from_dict(content),
         str(content["model"]),
         str(content["model_sha256"]),
         str(content["scheme"]),
         str(content["calibration_ids_sha256"]),
         str(content["explanation"]),
-        tuple(map(str, content["kept_float_by_user"])),
+        tuple(map(str, by_user)),
         _input_shape(content),
     )

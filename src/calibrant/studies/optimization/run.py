@@ -14,8 +14,8 @@ from calibrant.core.clock import Clock
 from calibrant.core.errors import BaselineError, SettingsError
 from calibrant.core.metrics import Loss
 from calibrant.core.progress import Progress
+from calibrant.core.recipes import NOWHERE, Recipe
 from calibrant.stages.optimization.choice import ScoredRecipe, pareto_front
-from calibrant.stages.optimization.recipe import NOWHERE, Recipe
 from calibrant.stages.recommend import PairedBootstrap, doubt_of_baseline
 from calibrant.studies.environment import environment
 from calibrant.studies.optimization.deliver import OPTIONAL, deliver
@@ -29,7 +29,7 @@ from calibrant.studies.optimization.measure import (
     split_in_two,
 )
 from calibrant.studies.optimization.model_builder import ModelBuilder, Quantized
-from calibrant.studies.optimization.recipe_file import RecipeFile, recipe_to_dict
+from calibrant.studies.optimization.recipe_file import RecipeFile
 from calibrant.studies.optimization.result import (
     Ablation,
     OptimizationResult,
@@ -160,7 +160,7 @@ class _Report:
         return Point(
             name=name,
             explanation=self.builder.quantized(option.recipe).explained(option.recipe),
-            recipe=recipe_to_dict(option.recipe),
+            recipe=option.recipe.to_dict(),
             int8_share=round(option.int8_share, 4),
             agreement=round(option.agreement, 4),
             expected=round(findings.outlook.expected(option), 4),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from calibrant.core.clock import Clock
 from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress
+from calibrant.core.recipes import Recipe
 from calibrant.stages.optimization.choice import Outlook, ScoredRecipe, Tolerance, chosen, outlook
 from calibrant.stages.optimization.mixed_precision import excluded
 from calibrant.stages.optimization.ranges import improved_ranges
-from calibrant.stages.optimization.recipe import Recipe
 from calibrant.stages.optimization.search_space import searched_recipes
 from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
 from calibrant.studies.optimization.measure import SELECT, Measurer, PartEvaluation

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from calibrant.artifacts.versions import require_version
 from calibrant.core.errors import DataError
 from calibrant.targets.tensorrt.cache import (
     LARGEST_SCALE,
@@ -67,11 +68,7 @@ def from_json(content: Any, source: str = "the JSON") -> TensorRTCache:
     """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{source} is no cache in JSON; make one with: calibrant cache to-json")
-    if content.get("version") != VERSION:
-        raise DataError(
-            f"{source} has version {content.get('version')!r}, this Calibrant reads {VERSION}; "
-            "use the Calibrant that wrote it"
-        )
+    require_version(content, source, (VERSION,), "use the Calibrant that wrote it", "version")
     header, tensors = content.get("header"), content.get("tensors")
     if not isinstance(header, str) or not isinstance(tensors, dict):
         raise DataError(f"{source} lacks 'header' or 'tensors'; make it again with: calibrant cache to-json")

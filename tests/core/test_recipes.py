@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibrant.stages.optimization.recipe import Equalize, Recipe
+from calibrant.core.recipes import Equalize, Recipe
 
 names = st.sampled_from(["minmax", "mse", "entropy2", "minmax~mse"])
 tensors = st.sampled_from(["a", "b", "c"])
