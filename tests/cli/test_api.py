@@ -104,7 +104,8 @@ def test_a_calibrator_that_returns_no_range_fails(work: Path, wrong: object) -> 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"calibrators": []}, {"calibrators": [3]}, {"limit": 0}, {"calib_limit": 0}, {"imgsz": 0},
+        {"calibrators": []}, {"calibrators": [3]}, {"calibrators": {"mine": 5}}, {"limit": 0},
+        {"calib_limit": 0}, {"imgsz": 0},
         {"confidence": -1}, {"iou": 1.5}, {"seed": -1}, {"runtime": "x"}, {"scheme": "x"}, {"family": "x"},
         {"exclude": "x"},
     ],

@@ -37,6 +37,13 @@ def test_a_size_can_be_given(run: Run, work: Path) -> None:
     assert (told["family"], told["macs"] > 0) == ("yolov5", True)
 
 
+@pytest.mark.parametrize("given", [("--imgsz", "64x96"), ("--imgsz=64x96",), ("--input-shape", "64x96")])
+def test_a_rectangle_can_be_given_by_either_name(run: Run, work: Path, given: tuple[str, ...]) -> None:
+    saved(detector(side="size"), work / "open.onnx")
+    plain = json.loads(run("inspect", "open.onnx", "--json", "--imgsz", 64).out)
+    assert json.loads(run("inspect", "open.onnx", "--json", *given).out)["macs"] > plain["macs"]
+
+
 @pytest.mark.usefixtures("work")
 def test_a_quantized_model_is_described(run: Run) -> None:
     assert run("calibrate", "m.onnx", "--calib", "calib", "--calibrators", "minmax", "--out", "out").code == 0

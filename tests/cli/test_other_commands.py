@@ -58,6 +58,19 @@ def test_calib_limit(run: Run) -> None:
     assert json.loads(run(*CALIBRATE, "--json", "--calib-limit", 2).out)["samples"] == 2
 
 
+def test_a_score_that_is_undefined_is_no_success(run: Run, work: Path) -> None:
+    labels = next((work / "test").glob("*.json"))
+    content = json.loads(labels.read_text("utf-8"))
+    for found in content["annotations"]:
+        found["iscrowd"] = 1
+    labels.write_text(json.dumps(content), "utf-8")
+    answer = run("evaluate", "m.onnx", "--data", "test")
+    assert answer.code == 1
+    assert "mAP is undefined: the test set has no label to find" in answer.err
+    told = run("evaluate", "m.onnx", "--data", "test", "--json")
+    assert (told.code, json.loads(told.out)["score"]["value"]) == (1, None)
+
+
 def test_evaluate_scores_float_and_quantized_models(run: Run) -> None:
     assert run(*CALIBRATE, "--calibrators", "minmax").code == 0
     for model in ("m.onnx", "out/minmax.qdq.onnx"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,10 @@ def test_a_function_that_fails_is_told_under_each_of_its_names(statistics: Stati
     for name in ("one", "other"):
         with pytest.raises(SettingsError, match=f"calibrator {name} failed on 'x': ZeroDivisionError"):
             choices.of(NamedCalibrator(name, broken))
+
+
+@pytest.mark.parametrize("returned", [3, None, (0.0, 1.0)])
+def test_what_is_no_range_is_told_in_a_sentence(statistics: Statistics, returned: Any) -> None:
+    mine = NamedCalibrator("mine", lambda _stats, _spec: returned)
+    with pytest.raises(SettingsError, match=r"returned .* for 'x', which is no range; return calibr"):
+        ranges_from(statistics, mine, TENSORRT.activations, {})

@@ -115,3 +115,13 @@ def test_other_versions_are_named_in_one_line(tmp_path: Path, version: Any) -> N
     (tmp_path / "study.json").write_text(json.dumps({**golden("study.json"), "schema_version": version}))
     with pytest.raises(DataError, match=r"has schema version .*, not 1 or 2; run the study again"):
         load_run(tmp_path)
+
+
+def test_names_that_a_coverage_of_schema_2_had_before_are_read() -> None:
+    found = CoverageResult.from_dict(json.loads((GOLDEN / "coverage.json").read_text("utf-8")), "out")
+    former = json.loads(json.dumps(found.to_dict()))
+    assert "maps" not in json.dumps(former)
+    former["learning"]["map_tolerance"] = former["learning"].pop("score_tolerance")
+    for order in former["order"]:
+        order["maps"] = order.pop("scores")
+    assert CoverageResult.from_dict(former, "out") == CoverageResult.from_dict(found.to_dict(), "out")

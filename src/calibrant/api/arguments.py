@@ -29,7 +29,7 @@ def chosen_calibrators(calibrators: Calibrators) -> tuple[NamedCalibrator, ...]:
     if isinstance(calibrators, str):
         return calibrators_named(calibrators)
     if isinstance(calibrators, Mapping):
-        return distinct(NamedCalibrator(name, function) for name, function in calibrators.items())
+        return distinct(NamedCalibrator(name, _callable(function)) for name, function in calibrators.items())
     if not isinstance(calibrators, Iterable):
         calibrators = (calibrators,)
     return distinct(entry for item in calibrators for entry in _entries(item))
@@ -38,8 +38,14 @@ def chosen_calibrators(calibrators: Calibrators) -> tuple[NamedCalibrator, ...]:
 def _entries(item: str | Calibrator) -> tuple[NamedCalibrator, ...]:
     if isinstance(item, str):
         return calibrators_named(item)
+    function = _callable(item)
+    return (NamedCalibrator(getattr(item, "__name__", type(item).__name__), function),)
+
+
+def _callable(item: object) -> Calibrator:
     if callable(item):
-        return (NamedCalibrator(getattr(item, "__name__", type(item).__name__), item),)
+        function: Calibrator = item
+        return function
     raise SettingsError(
         f"{item!r} is no calibrator; give names or functions (TensorStatistics, QuantSpec) -> Range"
     )

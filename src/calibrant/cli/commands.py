@@ -127,7 +127,8 @@ def calibrate(as_json: bool, **settings: Any) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        say(f"{presented(result.task).words.counted(result.samples)}, {result.tensors} tensors")
+        tensors = f"{result.tensors} tensor{'' if result.tensors == 1 else 's'}"
+        say(f"{presented(result.task).words.counted(result.samples)}, {tensors}")
         for made in result.candidates:
             files = ", ".join(file for file in (made.cache, made.qdq) if file)
             words = f"failed: {made.failure}" if made.failure else files
@@ -140,19 +141,27 @@ def calibrate(as_json: bool, **settings: Any) -> None:
 def evaluate(as_json: bool, **settings: Any) -> None:
     """Print the score of any float or quantized model."""
     from calibrant import api
-    from calibrant.tasks.registry import presented
 
     with progress_of(quiet=as_json) as progress:
         result = api.evaluate(progress=progress, **given(settings))
     if as_json:
         print_json(result.to_dict())
-        return
+    else:
+        _show_evaluation(result)
+    _require_one([result.score.value is not None])
+
+
+def _show_evaluation(result: Any) -> None:
+    from calibrant.tasks.registry import presented
+
     counted = presented(result.task).words.counted(result.samples)
     say(f"{result.model} as {result.family}, {counted}, {result.seconds:.1f} s")
     for name, value in {result.score.metric: result.score.value, **result.figures}.items():
         say(f"{name:<12} {'-' if value is None else f'{value:.{result.metric.decimals + 1}f}'}")
     if result.latency is not None:
         say(f"{'latency':<12} {result.latency.median_ms:.2f} ms")
+    if result.score.value is None:
+        say(f"{result.metric.words} is undefined: the test set has no label to find", err=True)
 
 
 @click.command(cls=TaskCommand)

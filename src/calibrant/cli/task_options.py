@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from calibrant.core.tasks import TaskDefinition
 
 _ARGUMENTS = "calibrant.arguments"
+_RECTANGLE = re.compile(r"\d+x\d+")
 
 
 class TaskCommand(click.Command):
@@ -29,6 +31,7 @@ class TaskCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse with the options that these arguments ask for, and with what they name exported to ONNX."""
         own = [param for param in self.params if isinstance(param, click.Option) and not param.is_flag]
+        args = _with_shapes(args)
         args = with_exported_model(args, {name for option in own for name in option.opts})
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
@@ -48,6 +51,21 @@ class TaskCommand(click.Command):
         given = ctx.meta.get(_ARGUMENTS, [])
         is_help = any(argument in ctx.help_option_names for argument in given)
         return [*own, *_options_of(_asked_for(given, recognise=is_help), taken)]
+
+
+def _with_shapes(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--imgsz 48x320`` as the input shape that it stands for; a side stays as it is."""
+    if not any(_RECTANGLE.fullmatch(text.rpartition("=")[2]) for text in arguments):
+        return list(arguments)
+    from calibrant.tasks.registry import option_flags
+
+    flags, found = set(option_flags(sides_only=True).values()), list(arguments)
+    for position, text in enumerate(arguments):
+        flag, equals, value = text.partition("=")
+        value = value if equals else "".join(arguments[position + 1 : position + 2])
+        if flag in flags and _RECTANGLE.fullmatch(value):
+            found[position] = f"--input-shape{equals}{value if equals else ''}"
+    return found
 
 
 def _asked_for(arguments: Sequence[str], *, recognise: bool) -> list[TaskDefinition]:

@@ -102,7 +102,7 @@ def _print_learning(
         unmeasured = learning.planned - learning.measured
         console.print(
             f"[dim]{metric.words} of subsets of a size, lowest to highest; enough: within "
-            f"{metric.amount(learning.map_tolerance)} of all samples."
+            f"{metric.amount(learning.score_tolerance)} of all samples."
             f"{f' {unmeasured} more candidates did not fit into --budget.' if unmeasured else ''}[/dim]"
         )
     console.print("\nThe same samples in another order:")
@@ -134,7 +134,7 @@ def _score_table(learning: Learning, metric: Metric) -> Table:
 def _order_table(order: Sequence[OrderSpread], metric: Metric) -> Table:
     table = _table("calibrator", "median", "95 % of tensors", "most", metric.words, "tensor moved most")
     for spread in order:
-        points = [found.value for found in spread.maps]
+        points = [found.value for found in spread.scores]
         table.add_row(
             escape(spread.calibrator),
             f"{spread.median:.1%}",

@@ -72,12 +72,24 @@ def _source(tensor: str, ties: Mapping[str, str], own: Mapping[str, Range]) -> s
 def _range_of(tensor: str, stats: TensorStatistics, calibrator: NamedCalibrator, spec: QuantSpec) -> Range:
     try:
         chosen = calibrator.calibrate(stats, spec)
-        low, high = float(chosen.low), float(chosen.high)
     except CalibrantError:
         raise
     except Exception as error:  # a user's calibrator may raise anything: it costs one trial
         words = " ".join(f"{type(error).__name__}: {error}".split())
         raise SettingsError(f"calibrator {calibrator.name} failed on {tensor!r}: {words}") from error
+    low, high = _ends_of(chosen, tensor, calibrator.name)
     if not (-float("inf") < low <= high < float("inf")):
         raise NumericsError(f"calibrator {calibrator.name} gave {tensor!r} the range [{low}, {high}]")
     return Range(low, high)
+
+
+def _ends_of(chosen: object, tensor: str, name: str) -> tuple[float, float]:
+    """Both ends of what a calibrator returned, which of a user's may be anything."""
+    try:
+        return float(chosen.low), float(chosen.high)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError) as error:
+        shown = " ".join(repr(chosen).split())[:60]
+        raise SettingsError(
+            f"calibrator {name} returned {shown} for {tensor!r}, which is no range; return "
+            "calibrant.Range(low, high)"
+        ) from error

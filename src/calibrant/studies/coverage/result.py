@@ -20,6 +20,7 @@ from calibrant.studies.schema_1 import FIRST_TASK, coverage_from_schema_1
 
 SCHEMA_VERSION = 2
 READABLE = (1, SCHEMA_VERSION)
+_FORMER_NAMES = {"map_tolerance": "score_tolerance", "maps": "scores"}
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Enough:
 
     ``by_threshold``: the smallest measured size from which on, up to half of the set, random subsets spread
     by less than ``tolerance`` (Spread.median); ``by_map``: from which on every measured subset scores within
-    ``map_tolerance`` points of all samples. None: not reached, or not measured.
+    ``score_tolerance`` points of all samples. None: not reached, or not measured.
     """
 
     calibrator: str
@@ -159,7 +160,7 @@ class Learning:
     sizes: tuple[int, ...]
     seeds: tuple[int | None, ...]
     tolerance: float
-    map_tolerance: float
+    score_tolerance: float
     points: tuple[LearningPoint, ...]
     spreads: tuple[Spread, ...]
     enough: tuple[Enough, ...]
@@ -181,7 +182,7 @@ class OrderSpread:
     """What the order of the same samples changes under one calibrator: its histogram begins with the first.
 
     Of each tensor (largest - smallest range) / mean over the orders: the median tensor's, the 95th
-    percentile's, the largest and its tensor. ``maps`` are the measured orders; the extreme ones come first.
+    percentile's, the largest and its tensor. ``scores`` are the measured orders; the extreme ones come first.
     """
 
     calibrator: str
@@ -190,7 +191,7 @@ class OrderSpread:
     p95: float
     largest: float
     largest_tensor: str
-    maps: tuple[OrderScore, ...] = ()
+    scores: tuple[OrderScore, ...] = ()
 
 
 # --- which samples? ---------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ class CoverageResult(ShortRepr):
         """A study from what coverage.json holds, of schema 1 or 2. Raises KeyError or TypeError otherwise."""
         if content["schema_version"] == 1:
             content = coverage_from_schema_1(content)
-        return built(cls, {**content, "out": str(out)})
+        return built(cls, {**_with_names_of_today(content), "out": str(out)})
 
 
 def read_coverage(path: Path) -> CoverageResult:
@@ -333,6 +334,13 @@ def read_coverage(path: Path) -> CoverageResult:
         return CoverageResult.from_dict(content, path.parent)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no coverage: {error}; make it again: calibrant coverage") from error
+
+
+def _with_names_of_today(content: Any) -> Any:
+    """The same content without the names that a field had before, at any depth."""
+    if isinstance(content, Mapping):
+        return {_FORMER_NAMES.get(name, name): _with_names_of_today(value) for name, value in content.items()}
+    return [_with_names_of_today(item) for item in content] if isinstance(content, list) else content
 
 
 def _plain(value: Any) -> Any:

@@ -91,7 +91,7 @@ def run_coverage(study: CoverageStudy, out: Path, progress: Progress) -> Coverag
         float_value=maps.float_value,
         representation=seen.representation,
         learning=_learning(seen.grown, maps, study.task.metric),
-        order=tuple(replace(order, maps=_order_maps(seen.grown, order, maps)) for order in orders.values()),
+        order=tuple(replace(order, scores=_order_maps(seen.grown, order, maps)) for order in orders.values()),
         duplicates=shown.duplicates,
         leaks=shown.leaks,
         contents=shown.contents,

@@ -161,7 +161,7 @@ def _order(found: Sequence[OrderSpread], metric: Metric) -> list[Block]:
     told = [
         f"`{entry.calibrator}`: over {entry.orders} orders of the same samples the median tensor's "
         f"range moves by {percent(entry.median)}, `{entry.largest_tensor}`'s by "
-        f"{percent(entry.largest)}{_maps(entry.maps, metric)}."
+        f"{percent(entry.largest)}{_maps(entry.scores, metric)}."
         for entry in moved
     ]
     return [Heading("What the order of the samples changes"), *map(Paragraph, told)] if told else []
