@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -147,3 +148,15 @@ class TestCases:
         code, told = calibrated(run, str(path), "--calib", "calib")
         assert code == 2
         assert "a plugin that only TensorRT runs; export the model without it" in told
+
+
+def test_without_labels_the_float_model_is_the_reference_everywhere(run: Run, work: Path) -> None:
+    """Coverage and evaluate did not ask it for anything, and failed."""
+    task = ("--task", "outputs")
+    covered = run("coverage", "m.onnx", "--calib", "calib", "--data", "test/images",
+                  "--calibrators", "minmax", "--shuffles", 2, "--budget", "20s", "--limit", 6, "--out", "cov", *task)  # fmt: skip
+    assert covered.code == 0, covered.err
+    assert (work / "cov" / "coverage.json").is_file()
+    scored = run("evaluate", "m.onnx", "--data", "test/images", "--limit", 6, "--json", *task)
+    assert scored.code == 0, scored.err
+    assert json.loads(scored.out)["score"] == {"metric": "output_error", "value": 0.0}

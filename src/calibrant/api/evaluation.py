@@ -19,7 +19,7 @@ from calibrant.models.onnx.points import has_qdq
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import evaluate as evaluate_stage
 from calibrant.stages.evaluate import require_readable
-from calibrant.studies.prepare import open_model, runnable_file
+from calibrant.studies.prepare import open_model, referring, runnable_file
 from calibrant.studies.remarks import on_score
 from calibrant.studies.result import ScoreValue, figures_of
 
@@ -72,6 +72,8 @@ def evaluate(
     bound, own = opened.task(test), own_metric(metric)
     if own is not None:
         bound = ScoredBy(bound, own)
+    if bound.needs_reference and not has_qdq(opened.model):
+        bound = referring(opened, bound, test.samples, engine)
     with runnable_file(opened.model) as file:
         is_float = not has_qdq(opened.model)
         if is_float or engine.name != REFERENCE:

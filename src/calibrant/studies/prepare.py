@@ -321,7 +321,7 @@ def prepare_study(
     collector = runtime if runtime.name == REFERENCE else runtime_named(REFERENCE)
     require_readable(opened, plan, task, calibration.samples[0], collector)
     if task.needs_reference and not is_dry:
-        task = _referring(opened, task, test.samples, runtime)
+        task = referring(opened, task, test.samples, runtime)
     data = _data_summary(test, calibration, len(shared))
     return Study(
         plan=plan,
@@ -350,8 +350,8 @@ def prepare_study(
     )
 
 
-def _referring(opened: OpenedModel, task: Task, samples: Sequence[Any], runtime: Runtime) -> Task:
-    """The task, knowing what the float model predicts where candidates are measured."""
+def referring(opened: OpenedModel, task: Task, samples: Sequence[Any], runtime: Runtime) -> Task:
+    """The task, knowing what the float model predicts for these samples on the runtime that measures."""
     with runnable_file(opened.model) as file, runtime.open(file) as session:
         return task.referring_to(samples, list(predictions_of(session, task, samples)))
 

@@ -15,7 +15,7 @@ from calibrant.core.types import Runtime
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings
-from calibrant.studies.prepare import OpenedModel, open_model, quant_plan, require_readable
+from calibrant.studies.prepare import OpenedModel, open_model, quant_plan, referring, require_readable
 from calibrant.tasks.registry import options_to_dict
 
 
@@ -94,6 +94,8 @@ def open_coverage_study(
         progress.note(warning)
     bound = opened.task(test)
     require_readable(opened, plan, bound, calibration.samples[0], runtime)
+    if test and bound.needs_reference:
+        bound = referring(opened, bound, test.samples, runtime)
     return CoverageStudy(
         opened,
         plan,
