@@ -153,8 +153,9 @@ class TestCases:
 def test_without_labels_the_float_model_is_the_reference_everywhere(run: Run, work: Path) -> None:
     """Coverage and evaluate did not ask it for anything, and failed."""
     task = ("--task", "outputs")
-    covered = run("coverage", "m.onnx", "--calib", "calib", "--data", "test/images",
-                  "--calibrators", "minmax", "--shuffles", 2, "--budget", "20s", "--limit", 6, "--out", "cov", *task)  # fmt: skip
+    sets = ("--calib", "calib", "--data", "test/images", "--limit", 6)
+    how = ("--calibrators", "minmax", "--shuffles", 2, "--budget", "20s", "--out", "cov")
+    covered = run("coverage", "m.onnx", *sets, *how, *task)
     assert covered.code == 0, covered.err
     assert (work / "cov" / "coverage.json").is_file()
     scored = run("evaluate", "m.onnx", "--data", "test/images", "--limit", 6, "--json", *task)
