@@ -25,6 +25,7 @@ from calibrant.models.onnx.reductions import with_channels
 from calibrant.models.onnx.transforms.bias import bias_corrected
 from calibrant.models.onnx.transforms.equalize import Equalization, equalized
 from calibrant.models.onnx.transforms.outputs import outputs_equalized
+from calibrant.models.onnx.transforms.passes import added_passes
 from calibrant.models.onnx.transforms.rounding import Moments, Rounded, rounded_weights, with_rounded
 from calibrant.models.onnx.transforms.transformed import Transformed
 from calibrant.models.onnx.transforms.zero_points import (
@@ -76,11 +77,12 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a recipe makes of the model."""
+    """What a recipe makes of the model. passes: over memory, that it adds between layers, by operator."""
 
     plan: QuantPlan
     encodings: Mapping[str, Encoding]
     changes: str
+    passes: Mapping[str, int]
 
     def write(self, path: Path) -> None:
         """Write the Q/DQ model, with weights as the scheme stores them. Raises OutputError."""
@@ -93,6 +95,9 @@ class Quantized:
         parts = [f"float: {len(recipe.exclude)} of {layers} layers"]
         if self.changes:
             parts.append(f"transformed: {self.changes}")
+        if self.passes:
+            counted = " and ".join(f"{count} {name}" for name, count in self.passes.items())
+            parts.append(f"adds {counted} between layers, each a pass over memory")
         counts = recipe.range_counts(len(self.plan.points.activations))
         parts.append("ranges: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
         return "; ".join(parts)
@@ -141,7 +146,8 @@ class ModelBuilder:
         changes = [
             change for change in (transformed.changes, str(stored) if stored.changes else "") if change
         ]
-        return Quantized(replace(plan, model=model), encodings, ", ".join(changes))
+        passes = added_passes(self._plan.model.ir.graph, model.ir.graph)
+        return Quantized(replace(plan, model=model), encodings, ", ".join(changes), passes)
 
     def _stored(self, plan: QuantPlan, recipe: Recipe, transformed: Calibrated) -> Transformed:
         """The model made right for the weights that it will store: rounded together, or each by itself."""
