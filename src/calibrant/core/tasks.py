@@ -15,7 +15,7 @@ A new task is a folder in ``tasks/`` (or a package of its own with an entry poin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -207,6 +207,16 @@ class Task(ABC):
         Called once, before any work, with those of a calibration sample.
         """
         del raw, sample
+
+    @property
+    def instruments(self) -> Mapping[str, Path]:
+        """Models that only measure, such as a judge of sounds, by name: the reference runtime runs them."""
+        return {}
+
+    def equipped(self, tools: Callable[[], Mapping[str, Session]]) -> Self:
+        """The same task with its instruments, opened when they are first asked for."""
+        del tools
+        return self
 
     # --- optional: what lets others keep, send and estimate -------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Differences, Evaluated, Look, ResultCache, Task, sole
 from calibrant.core.types import Feeds, Session
 from calibrant.core.writing import write_atomically
-from calibrant.runtimes import runtime_named
+from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.parallel import workers_of
 
 _SHARE_OF_DISK = 4
@@ -156,6 +156,12 @@ class OtherParts:
         self.__post_init__()
 
 
+def equipped(task: Task) -> Task:
+    """The task with the models that it measures by, on the reference runtime."""
+    tools = task.instruments
+    return task.equipped(OtherParts(tools, REFERENCE).sessions) if tools else task
+
+
 class PartTask(Task):
     """A task of several parts, as the task of one of them: the others run beside it."""
 
@@ -247,6 +253,15 @@ class PartTask(Task):
             {**self.others.files, **files}, self.others.runtime, self.others.kept, self.others.outputs
         )
         return type(self)(self.whole, self.part, others)
+
+    @property
+    def instruments(self) -> Mapping[str, Path]:
+        """As the whole's task."""
+        return self.whole.instruments
+
+    def equipped(self, tools: Callable[[], Mapping[str, Session]]) -> Self:
+        """The same part of the whole with its instruments."""
+        return self._of(self.whole.equipped(tools))
 
     def _of(self, whole: Task) -> Self:
         return type(self)(whole, self.part, self.others)

@@ -41,7 +41,7 @@ from calibrant.models.onnx.points import pooling_ties, quant_points, require_no_
 from calibrant.models.onnx.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
-from calibrant.stages.parts import KeptOutputs, OtherParts, PartTask
+from calibrant.stages.parts import KeptOutputs, OtherParts, PartTask, equipped
 from calibrant.stages.same_function import require_same_function
 from calibrant.stages.sessions import drive
 from calibrant.studies.candidates import QuantPlan
@@ -95,7 +95,8 @@ class OpenedModel:
         runtime: what runs the other parts, of a model that has several.
         """
         if self.whole is None:
-            return self.definition.bind({MODEL: self.signature}, self.recognition, self.options, test)
+            bound = self.definition.bind({MODEL: self.signature}, self.recognition, self.options, test)
+            return equipped(bound)
         return self.whole.task_of(self.part, test, runtime)
 
 
@@ -122,7 +123,7 @@ class OpenedParts:
     def bound(self, test: SampleSet | None) -> Task:
         """The task for the whole."""
         signatures = {part: signature_of(model) for part, model in self.models.items()}
-        return self.definition.bind(signatures, self.recognition, self.options, test)
+        return equipped(self.definition.bind(signatures, self.recognition, self.options, test))
 
     def part(self, part: str) -> OpenedModel:
         """One part as a model of its own, whose profile tells what the others are. Raises SettingsError."""

@@ -29,6 +29,7 @@ TASKS: Mapping[str, str] = {
     "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",
     "speech": "calibrant.tasks.speech:SpeechDefinition",
     "page": "calibrant.tasks.page:PageDefinition",
+    "synthesis": "calibrant.tasks.synthesis:SynthesisDefinition",
     "outputs": "calibrant.tasks.outputs.definition:OUTPUTS",
 }
 """Where each task's definition is; it is imported when it is asked for."""
