@@ -172,6 +172,25 @@ class Photos:
 
 
 @dataclass(frozen=True)
+class PlayedSound:
+    """One sample by both models, each a data address."""
+
+    name: str
+    summary: str
+    fp32: str
+    int8: str
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Samples to listen to, FP32 above ``candidate``."""
+
+    template: ClassVar[str] = "sounds.html"
+    candidate: str
+    sounds: tuple[PlayedSound, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Names and values; a value of several lines is a list."""
 
@@ -179,7 +198,7 @@ class Facts:
     facts: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-Block: TypeAlias = Paragraph | Heading | Command | Table | Plot | Findings | Photos | Facts
+Block: TypeAlias = Paragraph | Heading | Command | Table | Plot | Findings | Photos | Sounds | Facts
 
 
 @dataclass(frozen=True)
