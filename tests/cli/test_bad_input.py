@@ -270,7 +270,7 @@ def test_another_number_of_classes(study: Run, work: Path) -> None:
         (["--exclude", "color"], "close: 'colour'"),
         (["--exclude", "*"], "nothing in m.onnx is quantized"),
         (["--conf", "nan"], "between 0 and 1"),
-        (["--imgsz", "128"], "leave --imgsz out"),
+        (["--imgsz", "128"], "leave --input-shape out"),
     ],
 )
 def test_settings_that_mean_nothing(study: Run, work: Path, options: list[str], words: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 _HELP = frozenset({"-h", "--help"})
-_SHAPES = ("--input-shape", "--imgsz")
 
 TRUST = click.option(
     "--trust", type=click.Path(path_type=Path), metavar="FILE", expose_value=False,
@@ -28,11 +27,15 @@ def with_exported_model(arguments: Sequence[str], valued: Collection[str]) -> li
     from calibrant.cli.output import progress_of
     from calibrant.models.onnx.exporting import can_be_exported, exported
     from calibrant.studies.plan import input_shape_of
+    from calibrant.tasks.registry import option_flags
 
     path = Path(arguments[position])
     if not can_be_exported(path):
         return list(arguments)
-    trust, shape = _value_of(arguments, "--trust"), _value_of(arguments, *_SHAPES)
+    trust, shape = (
+        _value_of(arguments, "--trust"),
+        _value_of(arguments, "--input-shape", *option_flags(sides_only=True).values()),
+    )
     with progress_of(quiet="--json" in arguments) as progress:
         made = exported(
             path, Path(trust) if trust else None, input_shape_of(shape) if shape else None, progress

@@ -102,7 +102,7 @@ def _decoding(found: Decoding) -> Table:
     """What the best wrote, against the float model."""
     table = plain_table(f"Written answers of {found.documents} documents, by {found.scorer}")
     table.add_column("candidate", no_wrap=True)
-    titles = ("right", "lost", "95 % interval", "broken", "mended", "p", "tokens", "unclosed", "needed")
+    titles = ("right", "lost", "95 % interval", "broken", "fixed", "p", "tokens", "unclosed", "needed")
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_row(
@@ -111,7 +111,7 @@ def _decoding(found: Decoding) -> Table:
     for each in found.confirmations:
         table.add_row(
             each.name, f"{100 * each.score:.1f} %", f"{100 * each.loss:+.1f} %",
-            f"{100 * each.low:+.1f} to {100 * each.high:+.1f}", str(each.broken), str(each.mended),
+            f"{100 * each.low:+.1f} to {100 * each.high:+.1f}", str(each.broken), str(each.fixed),
             f"{each.p_value:.2g}", f"{each.tokens:.1f}", str(each.unclosed),
             "" if each.needed is None else str(each.needed),
         )  # fmt: skip

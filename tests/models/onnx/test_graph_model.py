@@ -204,7 +204,7 @@ def test_what_is_known_of_the_outputs_outlives_what_cannot_be_inferred(tmp_path:
 def test_a_fixed_input_takes_only_its_own_size(tmp_path: Path) -> None:
     model = load_small_detector(tmp_path)
     assert with_fixed_input(model, 8, 8).graph.inputs[0].shape == [1, 3, 8, 8]
-    with pytest.raises(SettingsError, match="fixed at 8x8 and cannot take 16x16; leave --imgsz out"):
+    with pytest.raises(SettingsError, match="fixed at 8x8 and cannot take 16x16; leave --input-shape out"):
         with_fixed_input(model, 16, 16)
 
 

@@ -61,8 +61,8 @@ def test_an_outlier_channel_is_named_and_scaling_mends_it(
     assert {product.outliers[0][0] for product in found.outliers} == {7}
     (cause,) = [cause for cause in found.causes if cause.name == "outlier channels"]
     assert cause.remedies == ("smoothquant:w8a8",)
-    mended, before = found.study.trial("smoothquant:w8a8"), found.study.trial("rtn:w8a8")
-    assert mended.loss.value < before.loss.value / 4
+    fixed, before = found.study.trial("smoothquant:w8a8"), found.study.trial("rtn:w8a8")
+    assert fixed.loss.value < before.loss.value / 4
     for block in found.blocks:
         assert block.inputs > 4 * block.weights
         assert block.total <= 2 * (block.own + block.inherited)

@@ -81,7 +81,7 @@ def test_a_study_lets_the_best_write_and_counts_flips(tmp_path: Path) -> None:
     assert (good["name"], bad["name"]) == ("rtn:w8a16+kv-int8", "rtn:w3a16-g32")
     assert good["score"] > bad["score"]
     assert bad["broken"] >= 6
-    assert bad["p_value"] == pytest.approx(mcnemar(bad["broken"], bad["mended"]))
+    assert bad["p_value"] == pytest.approx(mcnemar(bad["broken"], bad["fixed"]))
     assert bad["low"] <= bad["loss"] <= bad["high"]
     assert "Written answers of 10 documents, by exact" in done.output
 

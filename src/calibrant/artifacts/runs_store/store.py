@@ -40,7 +40,7 @@ from calibrant.core.urls import without_secrets
 SHORTEST_ID = 4
 _UNFIT = (ValueError, OverflowError, RecursionError)
 """What values raise that no column can hold: halves of letters, huge numbers, endless nesting."""
-_DAMAGED = ("malformed", "disk image")
+_DAMAGED = ("malformed",)
 """What SQLite says of a file that is none of its own any more."""
 _WRITERS_LOCK = 0x43414C4942  # any number, the same for all writers of one PostgreSQL database
 

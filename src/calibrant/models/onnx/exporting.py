@@ -22,6 +22,7 @@ from calibrant.core.reading import LARGEST_HASHED, require_regular, sha256_of
 from calibrant.core.scratch import ScratchFolder
 from calibrant.core.user_folder import user_cache_folder
 from calibrant.core.writing import copy_atomically
+from calibrant.models.onnx.files import EXPORT
 
 OPSET = 17
 PATIENCE_SECONDS = 1800.0
@@ -30,7 +31,6 @@ _PICKLES = frozenset({".pt"})
 _PADDLE = frozenset({".pdmodel", ".json"})
 _WEIGHTS = ".pdiparams"
 # Nothing is installed, asked for or reported while a model is exported.
-_EXPORT = "yolo export model={name} format=onnx"
 _QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -87,9 +87,9 @@ def _of_pickle(path: Path, trust: Path | None, shape: Sequence[int] | None) -> _
     if trust is None or not _is_same(trust, path):
         raise ModelError(
             f"{path.name} is a PyTorch checkpoint, and opening one runs what is in it; if you trust it, "
-            f"add --trust {shlex.quote(str(path))}, or export it yourself: {_EXPORT.format(name=name)}"
+            f"add --trust {shlex.quote(str(path))}, or export it yourself: {EXPORT.format(name=name)}"
         )
-    program = _program("yolo", path, f"export it where it is: {_EXPORT.format(name=name)}")
+    program = _program("yolo", path, f"export it where it is: {EXPORT.format(name=name)}")
     size = (
         [f"imgsz={shape[0]}" if len(set(shape)) == 1 else f"imgsz={','.join(map(str, shape))}"]
         if shape

@@ -19,10 +19,10 @@ from calibrant.core.errors import ModelError
 from calibrant.core.reading import LARGEST_HASHED, opened, read_bytes
 from calibrant.models.onnx.limits import require_few_nodes, require_weights_that_fit
 
-_EXPORT = "yolo export model={name} format=onnx"
+EXPORT = "yolo export model={name} format=onnx"
 _FOREIGN_FORMATS = {
-    ".pt": f"a PyTorch checkpoint; export it first: {_EXPORT}, or torch.onnx.export",
-    ".pth": f"a PyTorch checkpoint; export it first: {_EXPORT}, or torch.onnx.export",
+    ".pt": f"a PyTorch checkpoint; export it first: {EXPORT}, or torch.onnx.export",
+    ".pth": f"a PyTorch checkpoint; export it first: {EXPORT}, or torch.onnx.export",
     ".engine": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",
     ".plan": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",
     ".trt": "a TensorRT engine, which cannot be read back; give the ONNX file it was built from",

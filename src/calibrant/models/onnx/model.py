@@ -157,7 +157,7 @@ def with_fixed_input(model: Model, height: int, width: int) -> ir.Model:
     if any(found.shape[axis] not in (None, wanted[axis]) for axis in (vertical, horizontal)):
         raise SettingsError(
             f"input {found.name!r} is fixed at {found.shape[vertical]}x{found.shape[horizontal]} and cannot "
-            f"take {height}x{width}; leave --imgsz out, or export the model with dynamic axes"
+            f"take {height}x{width}; leave --input-shape out, or export the model with dynamic axes"
         )
     dims = [wanted.get(axis) if dim is None else dim for axis, dim in enumerate(found.shape)]
     return with_input_shapes(model.ir, {found.name: dims})

@@ -92,20 +92,21 @@ def _first_settings(space: SearchSpace) -> list[dict[str, Any]]:
 
 def _recipe_of(trial: Any, space: SearchSpace) -> Recipe:
     """The recipe of one trial. The settings of an equalization only exist where there is one."""
-    rounds = trial.suggest_categorical("round_weights", (False, True))
+    choice = trial.suggest_categorical
+    rounds = choice("round_weights", (False, True))
     plain = Recipe(
-        trial.suggest_categorical("calibrator", tuple(space.calibrators)),
+        choice("calibrator", tuple(space.calibrators)),
         # Rounding keeps means; correction is left with what is too large to be rounded together.
-        correct_bias=rounds or trial.suggest_categorical("correct_bias", (False, True)),
+        correct_bias=rounds or choice("correct_bias", (False, True)),
         round_weights=rounds,
-        zero_points=trial.suggest_categorical("zero_points", tuple(space.zero_points)),
-        float_functions=trial.suggest_categorical("float_functions", tuple(space.float_functions)),
+        zero_points=choice("zero_points", tuple(space.zero_points)),
+        float_functions=choice("float_functions", tuple(space.float_functions)),
     )
-    kind = trial.suggest_categorical("equalize", (NONE, DEPTHWISE, ALL))
+    kind = choice("equalize", (NONE, DEPTHWISE, ALL))
     if kind == NONE:
         return plain
-    strength = trial.suggest_categorical("strength", STRENGTHS) if kind == ALL else 0.0
-    channels = trial.suggest_categorical("channels", (PEAK, TYPICAL))
-    least_gain = trial.suggest_categorical("least_gain", LEAST_GAINS)
-    multiply = trial.suggest_categorical("multiply", (True, False))
+    strength = choice("strength", STRENGTHS) if kind == ALL else 0.0
+    channels = choice("channels", (PEAK, TYPICAL))
+    least_gain = choice("least_gain", LEAST_GAINS)
+    multiply = choice("multiply", (True, False))
     return replace(plain, equalize=Equalize(strength, channels, least_gain, multiply))

@@ -42,7 +42,7 @@ class DecodingSettings:
 class Confirmation:
     """What one candidate wrote, against the float model's. score, loss: means; low, high: of the loss, 95 %.
 
-    broken, mended: documents that only the float model, or only the candidate, has right; p_value: of
+    broken, fixed: documents that only the float model, or only the candidate, has right; p_value: of
     McNemar's exact test that both are as likely. tokens, tokens_ratio: written a document, and times the
     float model's. unclosed: documents whose thinking does not end. same: documents with the very same text.
     needed: documents like these that would tell the two apart; None: nothing does.
@@ -54,7 +54,7 @@ class Confirmation:
     low: float
     high: float
     broken: int
-    mended: int
+    fixed: int
     p_value: float
     tokens: float
     tokens_ratio: float
@@ -65,7 +65,7 @@ class Confirmation:
     @property
     def is_worse(self) -> bool:
         """Whether it gets fewer answers right than the float model, beyond chance."""
-        return self.broken > self.mended and self.p_value < 0.05
+        return self.broken > self.fixed and self.p_value < 0.05
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _confirmation(name: str, reference: _Written, found: _Written) -> Confirmati
     means = lost[rng.integers(0, len(lost), (RESAMPLES, len(lost)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     right = [each.scores >= 0.5 for each in (reference, found)]
-    broken, mended = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
+    broken, fixed = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
     return Confirmation(
         name=name,
         score=float(found.scores.mean()),
@@ -162,8 +162,8 @@ def _confirmation(name: str, reference: _Written, found: _Written) -> Confirmati
         low=float(low),
         high=float(high),
         broken=broken,
-        mended=mended,
-        p_value=mcnemar(broken, mended),
+        fixed=fixed,
+        p_value=mcnemar(broken, fixed),
         tokens=float(np.mean(found.lengths)),
         tokens_ratio=float(np.sum(found.lengths) / max(1, np.sum(reference.lengths))),
         unclosed=found.unclosed,
@@ -172,12 +172,12 @@ def _confirmation(name: str, reference: _Written, found: _Written) -> Confirmati
     )
 
 
-def mcnemar(broken: int, mended: int) -> float:
+def mcnemar(broken: int, fixed: int) -> float:
     """The chance of flips as uneven as these where both ways are as likely: two-sided, exact.
 
     Source: Q. McNemar, Psychometrika 12, 1947; exact by the binomial distribution.
     """
-    count, less = broken + mended, min(broken, mended)
+    count, less = broken + fixed, min(broken, fixed)
     return float(min(1.0, 2 * sum(comb(count, k) for k in range(less + 1)) / 2**count))
 
 

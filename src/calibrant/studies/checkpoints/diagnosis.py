@@ -225,7 +225,7 @@ def _causes(
     worst = [group for group in groups if group.share > min(_MANY_TIMES * even, _SPARED)][:2]
     if worst:
         told = f"{_short(worst[0].products)} alone: {100 * worst[0].share:.0f} % of all that groups lose"
-        causes.append(Cause("few layers", told, work.sparing(worst)))
+        causes.append(Cause("few layers", told, work.excluding(worst)))
     silent = [
         f"{name}.{expert}" for name, counts in found.routing.items() for expert in np.flatnonzero(counts == 0)
     ]
@@ -276,14 +276,14 @@ class _Remedies:
         found = self._renamed(f"{layers}+kv-{other}")
         return found if layers == FLOAT else (*self._renamed(layers), *found)
 
-    def sparing(self, groups: Sequence[GroupLoss]) -> tuple[str, ...]:
+    def excluding(self, groups: Sequence[GroupLoss]) -> tuple[str, ...]:
         """The worst layers in 8 bits; in float where they have 8 bits already."""
         formats = self._recipe.formats
         has_few = formats.weights is not None and formats.weights.element.bits < 8
-        spared = format_named("w8a16") if has_few else WeightActivation(FLOAT, None)
+        wide_formats = format_named("w8a16") if has_few else WeightActivation(FLOAT, None)
         if formats.cache is not None:
-            spared = replace(spared, name=f"{spared.name}+kv", cache=formats.cache)
-        wide = CheckpointRecipe(method_named("mse"), spared)
+            wide_formats = replace(wide_formats, name=f"{wide_formats.name}+kv", cache=formats.cache)
+        wide = CheckpointRecipe(method_named("mse"), wide_formats)
         names = {name for group in groups for name in group.products}
         what = f"{self._recipe.name}, {len(names)} layers in {'8 bits' if has_few else 'float'}"
         self.mixed[what] = {name: wide if name in names else self._recipe for name in self._layers}

@@ -56,7 +56,7 @@ from calibrant.studies.checkpoints.result import (
 from calibrant.studies.checkpoints.routing import routing_of, routing_remark
 from calibrant.studies.checkpoints.verdict import Choice, Contender, Documents, choose, needed_documents
 from calibrant.studies.evidence import save_evidence
-from calibrant.tasks.generation.evidence import TextEvidence
+from calibrant.tasks.generation.evidence import TextEvidence, likelihood_figures
 
 RESULT, CHECKPOINTS = "study.json", "checkpoints"
 _SHARE_OF_DISK = 0.5
@@ -247,7 +247,7 @@ def _broken(decoding: Decoding | None, chosen: Choice | None) -> str | None:
     if worse is None or decoding is None:
         return None
     return (
-        f"{worse.name} is the best by KL, but breaks {worse.broken} answers and mends {worse.mended} "
+        f"{worse.name} is the best by KL, but breaks {worse.broken} answers and fixes {worse.fixed} "
         f"(p = {worse.p_value:.2g}): {100 * worse.score:.1f} % against {100 * decoding.score:.1f} % in float"
     )
 
@@ -422,7 +422,7 @@ def _summary(
 
 def _reference(measured: StreamEvidence) -> tuple[Figure, ...]:
     nll = float(measured.reference_nll.sum() / measured.tokens.sum())
-    return (Figure("nll", nll, "nats"), Figure("perplexity", float(np.exp(min(nll, 700.0))), ""))
+    return likelihood_figures(nll)
 
 
 def _environment() -> dict[str, str]:

@@ -46,7 +46,7 @@ class TextEvidence:
             Figure("top1", 100 * float(self.agreement.sum() / total), "%"),
             Figure("nll", float(self.nll.sum() / total), "nats"),
             Figure("nll_change", float((self.nll - self.reference_nll).sum() / total), "nats"),
-            Figure("perplexity", float(np.exp(min(self.nll.sum() / total, 700.0))), ""),
+            likelihood_figures(float(self.nll.sum() / total))[1],
             Figure("kl_worst_document", float(self._by_document.max()), "nats"),
             Figure("kl_95th_percentile", float(np.quantile(self._by_document, 0.95)), "nats"),
         )
@@ -67,6 +67,11 @@ class TextEvidence:
     @property
     def _by_document(self) -> NDArray[np.float64]:
         return _ratio(self.divergence, self.tokens)
+
+
+def likelihood_figures(nll: float) -> tuple[Figure, Figure]:
+    """A mean negative log-likelihood a token, nats, as it is and as a perplexity."""
+    return Figure("nll", nll, "nats"), Figure("perplexity", float(np.exp(min(nll, 700.0))), "")
 
 
 def evidence_from(arrays: Mapping[str, NDArray[Any]]) -> TextEvidence:

@@ -34,7 +34,7 @@ def whisper_mel(values: FloatArray, bins: int = 80, samples: int = 480_000) -> F
 
 @dataclass(frozen=True)
 class Fbank:
-    """Kaldi's filter banks. ``high`` at or below 0 is told from half of the rate.
+    """Kaldi's filter banks. ``high`` at or below 0 counts from half of the rate.
 
     ``snips``: only whole windows, else as many as there are shifts in the sound, mirrored at its ends.
     Source: kaldi, feat/feature-fbank.cc, feature-window.cc and mel-computations.cc; dither 0.
