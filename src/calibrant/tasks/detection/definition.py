@@ -27,6 +27,7 @@ from calibrant.tasks.detection.classes import fitted
 from calibrant.tasks.detection.datasets import open_dataset
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
+from calibrant.tasks.detection.inputs import has_prototypes
 from calibrant.tasks.detection.looks import BRIGHTNESS, CLASS, SIZE, SIZES
 from calibrant.tasks.detection.profile import family_named, is_family, load_profile, packaged_profiles
 from calibrant.tasks.detection.score import MAP
@@ -110,6 +111,8 @@ class Detection(TaskDefinition):
 
     def recognise(self, signature: ModelSignature, family: str = AUTO) -> Recognition | None:
         """A detector's family and profile, from its outputs, or as the user names it."""
+        if family == AUTO and has_prototypes(signature):
+            return None  # of masks: instance segmentation, which finds boxes too
         if family == AUTO:
             found = families.recognise(signature)
         elif Path(family).suffix in _PROFILE_FILES:

@@ -83,6 +83,12 @@ def image_input(signature: ModelSignature) -> ImageInput:
     return ImageInput(found.name, found.dtype, layout, height, width)
 
 
+def has_prototypes(signature: ModelSignature) -> bool:
+    """Whether a model gives a table of candidates and a map of prototypes for their masks."""
+    ranks = sorted(len(info.shape) for info in signature.outputs)
+    return ranks == [3, 4] and signature.metadata.get("task", "segment") == "segment"
+
+
 def other_feeds(signature: ModelSignature, frame: Frame) -> dict[str, NDArray[Any]]:
     """What the inputs beside the image get."""
     feeds = {}

@@ -108,19 +108,22 @@ class DetectionTask(Task):
 
         Raises ModelError when the outputs are not what the profile's decoder reads.
         """
-        if raw.placement is None:
-            raise DataError(
-                f"sample '{sample.id}' is a bare array, so its boxes have no image; give the image"
-            )
+        where = self._placement_of(raw, sample)
         # The best candidates mostly fill an image; weaker ones cannot change what they decided.
         for wanted in (Wanted(self._confidence, _FIRST_LOOK), Wanted(self._confidence)):
             found, is_all = self._candidates(raw.outputs, wanted)
             kept = self._kept(found)
             if is_all or len(kept) == self._max_detections:
                 break
-        return Detections(
-            raw.placement.to_original(found.boxes[kept]), found.scores[kept], found.classes[kept]
-        )
+        return Detections(where.to_original(found.boxes[kept]), found.scores[kept], found.classes[kept])
+
+    @staticmethod
+    def _placement_of(raw: RawOutputs, sample: Any) -> Placement:
+        if raw.placement is None:
+            raise DataError(
+                f"sample '{sample.id}' is a bare array, so its boxes have no image; give the image"
+            )
+        return raw.placement
 
     def check(self, raw: RawOutputs, sample: DetectionSample | CalibrationSample) -> None:
         """Raise ModelError where a float model's raw outputs contradict the profile.

@@ -78,6 +78,18 @@ def read(path: Path, limit: int | None = None, images: Path | None = None) -> Da
     return assemble(path, categories, samples, [*warnings, *remarks])
 
 
+def annotations_by_image(path: Path) -> dict[str, list[Record]]:
+    """The annotations of each image, by its file name, in the order of the file. Raises DataError."""
+    content = _content(path)
+    names = {record.get("id"): str(record.get("file_name")) for record in _records(content, "images", path)}
+    found: dict[str, list[Record]] = {}
+    for record in _records(content, "annotations", path):
+        owner = record.get("image_id")
+        if isinstance(owner, int | str) and owner in names:
+            found.setdefault(names[owner], []).append(record)
+    return found
+
+
 # --- the file --------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,7 @@ def read(path: Path, limit: int | None = None) -> Dataset:
     settings = _settings(path)
     categories = _categories(settings, path)
     split, images, folders = _images(settings, path)
-    labels = [_label_file(image) for image in images]
+    labels = [label_file(image) for image in images]
     _refuse_unlabelled(path, images, labels)
     _refuse_orphans(folders, images)
     count = first(limit, len(images))
@@ -167,7 +167,7 @@ def _images_of(source: Path, roots: Sequence[Path]) -> tuple[Path, ...]:
 # --- labels ----------------------------------------------------------------------------------------
 
 
-def _label_file(image: Path) -> Path | None:
+def label_file(image: Path) -> Path | None:
     """The txt file of an image: under ``labels`` instead of the last ``images``, or beside it."""
     parts = image.parts
     places = [image.with_suffix(".txt")]
