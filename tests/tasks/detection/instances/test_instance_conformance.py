@@ -34,7 +34,7 @@ def shape_of(kind: Kind, rng: np.random.Generator) -> Any:
 
 
 class TestInstances(TaskConformance):
-    @pytest.fixture(autouse=True, params=KINDS.values(), ids=KINDS)
+    @pytest.fixture(autouse=True, params=list(KINDS.values()), ids=list(KINDS))
     def choose(self, request: pytest.FixtureRequest) -> None:
         self.kind: Kind = request.param
         head = Head("columns", 1, 2, self.kind.is_turned)

@@ -31,7 +31,7 @@ def test_a_square_and_itself_turned_share_an_octagon() -> None:
 
 
 @given(boxes, boxes)
-def test_overlaps_are_shares_and_do_not_ask_who_is_first(one: np.ndarray, other: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_overlaps_are_shares_and_do_not_ask_who_is_first(one: np.ndarray, other: np.ndarray) -> None:
     for overlap in (exact_overlap, probable_overlap):
         there, back = overlap(one, other)[0, 0], overlap(other, one)[0, 0]
         assert -1e-6 <= there <= 1 + 1e-6
@@ -41,7 +41,7 @@ def test_overlaps_are_shares_and_do_not_ask_who_is_first(one: np.ndarray, other:
 
 
 @given(boxes)
-def test_corners_give_the_box_back(box: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_corners_give_the_box_back(box: np.ndarray) -> None:
     again = of_corners(polygons(box)[0])
     assert exact_overlap(box, again[None])[0, 0] == pytest.approx(1, abs=2e-3)
     upright, area = envelopes(box)
