@@ -11,6 +11,7 @@ import pytest
 from outcomes import Outcome, Run
 from toy_detector import write_images
 
+from calibrant.api import optimization as api_optimization
 from calibrant.core.errors import OutputError
 from calibrant.studies.optimization.measure import Measurer
 
@@ -54,6 +55,21 @@ def test_a_recipe_makes_the_same_files_again(optimize: Run, run: Run, work: Path
     assert again.out.startswith("float: 0 of 2 layers")
     for name in ("optimized.qdq.onnx", "optimized.encodings.json", "optimized.recipe.yaml"):
         assert (work / "again" / name).read_bytes() == (work / "best" / name).read_bytes()
+
+
+def test_options_of_the_task_hold_for_a_recipe_too(
+    run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recognizer's key file was left out, and nothing could be read."""
+    seen: dict[str, Any] = {}
+
+    def applied(**settings: Any) -> None:
+        seen.update(settings)
+        raise OutputError("seen")
+
+    monkeypatch.setattr(api_optimization, "apply_recipe", applied)
+    run("optimize", "m.onnx", "--calib", "calib", "--recipe", "r.yaml", "--out", "o", "--characters", "k.txt")
+    assert seen["characters"] == "k.txt"
 
 
 @pytest.mark.parametrize(

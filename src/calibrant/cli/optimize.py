@@ -84,10 +84,21 @@ def show_optimization(result: Any, as_json: bool) -> None:
 
 def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any) -> None:
     from calibrant import api
+    from calibrant.tasks.registry import option_names
 
     if not (settings.get("calib") and settings.get("out")):
         raise click.UsageError("--recipe needs --calib and --out.")
-    names = ("model", "calib", "out", "task", "family", "calib_limit", "skip_bad", "calibrators")
+    names = (
+        "model",
+        "calib",
+        "out",
+        "task",
+        "family",
+        "calib_limit",
+        "skip_bad",
+        "calibrators",
+        *option_names(),
+    )
     made = api.apply_recipe(
         recipe=recipe,
         progress=progress,
