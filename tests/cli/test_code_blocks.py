@@ -35,6 +35,7 @@ NOT_RUN = {
     "det.onnx": "needs a detector of text and labelled pages; tests/tasks/text_detection has small ones",
     "ocr/": "needs a folder of models and labelled pages; tests/tasks/page has small ones",
     "classifier.onnx": "needs a classifier and labelled images; tests/tasks/classification has small ones",
+    "segmenter.onnx": "needs a segmenter and masks; tests/tasks/semantic has small ones",
     "calib.npz": "needs arrays; tests/tasks/outputs writes some",
     "calibrant runs rm": "ids differ; tests/cli/test_runs.py removes runs",
     "--mlflow": "needs a server; tests/cli/test_mlflow.py logs to a store of MLflow's own",

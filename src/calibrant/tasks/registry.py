@@ -30,6 +30,7 @@ TASKS: Mapping[str, str] = {
     "classification": "calibrant.tasks.classification:ClassificationDefinition",
     "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
     "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",
+    "semantic": "calibrant.tasks.semantic:SemanticDefinition",
     "speech": "calibrant.tasks.speech:SpeechDefinition",
     "page": "calibrant.tasks.page:PageDefinition",
     "synthesis": "calibrant.tasks.synthesis:SynthesisDefinition",

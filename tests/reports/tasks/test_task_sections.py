@@ -24,6 +24,13 @@ from calibrant.tasks.recognition.differences import (
     LineDifference,
     RecognitionDifferences,
 )
+from calibrant.tasks.semantic.differences import (
+    ClassIou,
+    MapDifference,
+    Segment,
+    SemanticDifferences,
+)
+from calibrant.tasks.semantic.differences import Flip as PixelFlip
 from calibrant.tasks.text_detection.differences import (
     DrawnOutline,
     GroupRecall,
@@ -47,6 +54,11 @@ FOUND: dict[str, Any] = {
     "text_detection": TextDetectionDifferences(
         "minmax", 9, 5, 1, 1, 1, 0.95, (GroupRecall("16 to 32 pixels", 9, 90.0, 80.0),),
         (PageDifference("a.png", "gone/a.png", 0.4, 1, 1, 0, (OUTLINE,), (NEW,)),),
+    ),
+    "semantic": SemanticDifferences(
+        "minmax", 9, 3.0, 2.0, 1.0, (ClassIou("road", 40.0, 90.0, 80.0),), (PixelFlip("road", "sky", 2.0),),
+        (MapDifference("a.png", "gone/a.png", 9.0, (Segment(OUTLINE.corners, "road", "lost"),),
+                       (Segment(OUTLINE.corners, "sky", "gained"),)),),
     ),
     "outputs": OutputsDifferences(
         "minmax", 9, (OutputDifference("y", 2.0, 34.0, "a[0]", 3.0, 99.0),), (SampleDifference("a[0]", 3.0),)

@@ -171,3 +171,11 @@ def test_an_input_of_bytes_takes_pixels_as_they_are() -> None:
     found = recognise(replace(given, inputs=(TensorInfo("images", (1, 3, 640, 640), "uint8"),)))
     assert (found.profile.input.divide, found.profile.input.colour) == (1, "rgb")
     assert "unscaled pixels as the input shows" in found.why
+
+
+def test_whole_numbers_alone_are_no_detectors() -> None:
+    """A map of classes has the shape of a few queries."""
+    given = signature((1, 512, 512), size=(512, 512))
+    numbers = replace(given, outputs=(replace(given.outputs[0], dtype="int64"),))
+    with pytest.raises(UnknownFamilyError, match="whole numbers only: out0"):
+        recognise(numbers)

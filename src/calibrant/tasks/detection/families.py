@@ -37,6 +37,7 @@ def recognise(signature: ModelSignature, profile: Profile | None = None) -> Reco
     image = image_input(signature)
     notes = exporter_notes(signature.metadata)
     if profile is None:
+        _refuse_whole_numbers(signature)
         profile, evidence = _family_of(signature, image, notes)
     else:
         evidence = f"profile '{profile.name}' was given"
@@ -98,6 +99,13 @@ def _remark_on_maps(clues: Clues) -> str:
         return ""
     sides = (clues.frame.height, clues.frame.width)
     return " (a map as large as the input segments it)" if sides in (shapes[0][1:3], shapes[0][2:]) else ""
+
+
+def _refuse_whole_numbers(signature: ModelSignature) -> None:
+    """A detector has scores: whole numbers alone are, say, a map of classes."""
+    if signature.outputs and all(info.dtype.startswith(("int", "uint")) for info in signature.outputs):
+        given = ", ".join(f"{info.name} ({info.dtype})" for info in signature.outputs)
+        raise UnknownFamilyError(f"no detector gives whole numbers only: {given}; name the model's task")
 
 
 def _refuse_plugins(signature: ModelSignature) -> None:

@@ -49,6 +49,8 @@ VIDEO_SUFFIXES: Final = frozenset(
 FRAMES_OF_VIDEO: Final = "give images: save frames of it first, e.g. ffmpeg -i VIDEO -vf fps=1 %06d.png"
 
 _FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
+_MASK_FORMATS: Final = ("PNG", "BMP", "TIFF")
+_NUMBERED: Final = frozenset({"P", "L", "1", "I", "I;16", "I;16B"})
 _OPENCV_ROTATES_WEBP: Final = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
 # TIFF is not among them, as Pillow gives its size after rotation.
 _ROTATED_BY_OPENCV: Final = {"JPEG", "MPO", "PNG"} | ({"WEBP"} if _OPENCV_ROTATES_WEBP else set())
@@ -102,6 +104,28 @@ def read_image(path: ImageFile, max_pixels: int | None = None) -> NDArray[np.uin
     if header.format == "TIFF":
         _require_sound_tiff(path, data)
     return image
+
+
+def read_numbers(path: ImageFile, max_pixels: int | None = None) -> NDArray[np.uint16]:
+    """The number that each pixel of a mask holds (H, W): a palette's index or a grey value.
+
+    Raises ImageError as :func:`read_image`, and for a picture of colours.
+    """
+    data = _bytes_of(path)
+    _check_complete(path, io.BytesIO(data), max_pixels or pixel_limit())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data), formats=_MASK_FORMATS)
+            mode, values = picture.mode, np.asarray(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _damaged(path, f"is no mask that can be read ({str(error)[:60]})") from error
+    if mode not in _NUMBERED or values.ndim != 2:
+        raise ImageError(
+            f"the mask '{path}' is a picture of colours ({mode}); write the number of a class into each "
+            "pixel, as a grey PNG or one with a palette"
+        )
+    return values.astype(np.uint16)
 
 
 def image_size(path: ImageFile, max_pixels: int | None = None) -> tuple[int, int]:
