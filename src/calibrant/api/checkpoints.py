@@ -24,6 +24,7 @@ from calibrant.studies.checkpoints.recipes import (
     recipes_named,
 )
 from calibrant.studies.checkpoints.result import CheckpointStudy
+from calibrant.studies.replacing import require_free
 from calibrant.tasks.generation.scoring import scorer_named
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def study_checkpoint(
     checker: str | None = None,
     confirm: int = 2,
     new_tokens: int = 256,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Measure ways to quantize a transformer checkpoint on texts, in one reading of its weights.
@@ -90,7 +92,7 @@ def study_checkpoint(
     ``score`` back; with one of these the float model and the ``confirm`` best candidates write greedily, at
     most ``new_tokens`` each, and are in memory as a whole. Writes study.json and each candidate's evidence
     into ``out`` (default ``runs/<model>-<time>``). A study that was cut off goes on from the last finished
-    block when it is asked for again. Raises CalibrantError.
+    block when it is asked for again; overwrite: a finished run in ``out`` is replaced. Raises CalibrantError.
     """
     with _needing_llm():
         from calibrant.studies.checkpoints.confirming import DecodingSettings
@@ -104,7 +106,9 @@ def study_checkpoint(
     if scorer is not None:
         name = decode or metric or str(checker)
         plan = replace(plan, decoding=DecodingSettings(scorer, name, confirm, new_tokens))
-    with output_folder(_target(model, out, plan)) as made:
+    target = _target(model, out, plan)
+    require_free(target, None, overwrite)
+    with output_folder(target) as made:
         return run_checkpoint_study(plan, made, progress or Silent())
 
 

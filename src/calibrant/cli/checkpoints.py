@@ -143,7 +143,7 @@ def study_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     if settings.pop("dry_run", False):
         show_estimate(_worked(checkpoints.plan_checkpoint, settings, taken, as_json), as_json)
         return
-    _measure(checkpoints.study_checkpoint, settings, taken, as_json)
+    _measure(checkpoints.study_checkpoint, settings, (*taken, "overwrite"), as_json)
 
 
 def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:

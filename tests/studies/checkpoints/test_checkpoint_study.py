@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from calibrant.api.checkpoints import study_checkpoint
 from calibrant.cli import cli
-from calibrant.core.errors import CalibrantError
+from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.studies.checkpoints.verdict import Contender, Documents, choose
 from calibrant.tasks.generation.evidence import TextEvidence
 from tiny_checkpoints import write_checkpoint, write_texts, write_tokenizer
@@ -180,3 +180,14 @@ def test_a_dry_run_says_what_a_study_takes_and_writes_nothing(
     assert code == 0
     assert "twice: rtn:w8a16, rtn:w8a8" in printed
     assert not (tmp_path / "best").exists()
+
+
+def test_a_finished_study_is_replaced_only_on_request(
+    model: Path, texts: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "study.json").write_text('{"created": "2026-01-01", "model": {"path": "other"}}')
+    with pytest.raises(OutputError, match="--overwrite"):
+        study_checkpoint(model, *texts, out=tmp_path, methods="rtn", formats="w8a8")
+    assert study_checkpoint(
+        model, *texts, out=tmp_path, methods="rtn", formats="w8a8", overwrite=True, write=False
+    ).trials
