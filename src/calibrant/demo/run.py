@@ -52,9 +52,7 @@ def _sentences(folder: Path, test: int, calibration: int, seed: int) -> DemoData
 
 _DEMOS: Mapping[str, Demo] = {
     FIRST: Demo(DETECTOR, _images, SYNTHETIC, test_samples=80),
-    "speech": Demo(
-        VOICE, _sentences, MADE_SENTENCES, test_samples=16, calibration_samples=8, scheme="onnxruntime"
-    ),
+    "speech": Demo(VOICE, _sentences, MADE_SENTENCES, test_samples=16, calibration_samples=8),
     "text": Demo(RECOGNIZER, _lines, SYNTHETIC_LINES, test_samples=120, scheme="onnxruntime"),
 }
 
