@@ -72,6 +72,7 @@ def test_a_cache_that_will_be_deployed_is_predicted_by_tensorrts_own_rounding(ru
     assert content["settings"]["scheme"] == "tensorrt-implicit"
     assert any("deploy the float model with the cache" in warning for warning in content["warnings"])
     assert content["trials"][0]["status"] == "ok"
+    assert {layer["computes"] for layer in content["model"]["layers"]} == {"INT8", "FP32"}
     predicted = {tensor.name for tensor in onnx.load(work / "out/minmax.qdq.onnx").graph.initializer}
     assert {"images_scale", "hue_scale"} <= predicted
     assert (

@@ -71,7 +71,8 @@ def test_the_float_model_is_measured_in_what_this_tensorrt_has_or_in_fp32_alone(
 
 
 def test_tensorrts_own_calibrator_can_be_measured(study: Run, work: Path) -> None:
-    answer = study("--runtime", "tensorrt:int8=calibrate", calibrators="minmax,entropy2,entropy,mse")
+    runtime = "tensorrt:beside=none,int8=calibrate"
+    answer = study("--runtime", runtime, calibrators="minmax,entropy2,entropy,mse")
     assert answer.code == 0
     trials = {trial["calibrator"]: trial for trial in study_json(work / "out")["trials"]}
     assert trials["mse"]["status"] == "failed"
@@ -92,7 +93,7 @@ def test_our_cache_can_be_measured_on_its_version(
     study: Run, work: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: str
 ) -> None:
     monkeypatch.setenv("STAND_IN_VERSION", version)
-    answer = study("--runtime", "tensorrt:int8=cache")
+    answer = study("--runtime", "tensorrt:beside=none,int8=cache")
     assert answer.code == 0
     (trial,) = study_json(work / "out")["trials"]
     assert trial["status"] == "ok"
@@ -102,9 +103,9 @@ def test_our_cache_can_be_measured_on_its_version(
 
 
 def test_a_crash_is_one_failed_trial(study: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert study("--runtime", "tensorrt").code == 0
+    assert study("--runtime", "tensorrt:beside=none").code == 0
     monkeypatch.setenv("STAND_IN", "crash")  # in building only: the engines of the first study are kept
-    answer = study("--runtime", "tensorrt", calibrators="percentile:90,minmax", out="again")
+    answer = study("--runtime", "tensorrt:beside=none", calibrators="percentile:90,minmax", out="again")
     assert answer.code == 0
     clipped, minmax = study_json(work / "again")["trials"]
     assert "TensorRT 8.5.1.7 crashed (SIGSEGV) while building percentile-90.qdq.onnx" in clipped["reason"]
@@ -123,7 +124,7 @@ def test_a_model_of_open_size_is_given_one(study: Run, run: Run, work: Path) -> 
     from toy_detector import SIDE, detector, saved
 
     saved(detector(side="s"), work / "open.onnx")
-    assert study("--runtime", "tensorrt", "--imgsz", SIDE, model="open.onnx").code == 0
+    assert study("--runtime", "tensorrt:beside=none", "--imgsz", SIDE, model="open.onnx").code == 0
     assert value(study_json(work / "out")["baseline"]) == 100
 
 
@@ -144,7 +145,7 @@ def test_outputs_that_cannot_be_read_are_found_before_a_build(study: Run, run: R
         model.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
     model.graph.initializer.append(numpy_helper.from_array(np.array([1.5], np.float32), "never"))
     saved(model, work / "open.onnx")
-    options = ("--runtime", "tensorrt", "--family", "yolov5")
+    options = ("--runtime", "tensorrt:beside=none", "--family", "yolov5")
     for answer in (
         study(*options, model="open.onnx"),
         run("evaluate", "open.onnx", "--data", "test", *options),
@@ -158,7 +159,7 @@ def test_warnings_of_builds_are_told_in_the_result(
     study: Run, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN", "warnings")
-    assert study("--runtime", "tensorrt").code == 0
+    assert study("--runtime", "tensorrt:beside=none").code == 0
     told = [line for line in study_json(work / "out")["warnings"] if line.startswith("building fp32, minmax")]
     assert len(told) == 2
     assert "Missing scale and zero-point for tensor (Unnamed Layer* 3) [Constant]_output" in told[0]

@@ -88,6 +88,22 @@ def test_a_run_with_everything_fills_every_section(tmp_path: Path) -> None:
     assert "entropy2 loses 10.7 points" in page.text
 
 
+def test_what_tensorrt_runs_in_int8_is_drawn_layer_by_layer(tmp_path: Path) -> None:
+    made_run(tmp_path, diagnosed=False)
+    study = read_json(tmp_path / RESULT)
+    study["model"]["layers"] = [
+        {"name": "conv + relu", "computes": "INT8", "writes": "FP32", "reformats": 1},
+        {"name": "transpose", "computes": "FP32", "writes": "FP32", "reformats": 0},
+    ]
+    write_json(tmp_path / RESULT, study)
+    page = Parsed(page_of(tmp_path))
+    (plot,) = [plot for plot in page.plots if plot["kind"] == "precision"]
+    assert [(layer["computes"], layer["reformats"]) for layer in plot["layers"]] == [("INT8", 1), ("FP32", 0)]
+    assert "precision" in sections_in(page)
+    assert "Layers in INT8: 1, in FP32: 1; reformats between them, each a pass over memory: 1." in page.text
+    assert load_material(tmp_path).study.to_dict()["model"]["layers"] == study["model"]["layers"]
+
+
 def test_without_a_diagnosis_the_command_that_makes_one_is_said(tmp_path: Path) -> None:
     page = Parsed(page_of(made_run(tmp_path, diagnosed=False)))
     assert sections_in(page) == ["ranking", "causes", "tensors", "all-tensors", "provenance"]

@@ -37,7 +37,7 @@ from calibrant.models.onnx.model import (
     with_fixed_input,
 )
 from calibrant.models.onnx.model_folders import model_folder
-from calibrant.models.onnx.points import pooling_ties, quant_points, require_no_plugins
+from calibrant.models.onnx.points import pooling_ties, precision_map, quant_points, require_no_plugins
 from calibrant.models.onnx.qdq import require_finite_weights
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.evaluate import predictions_of
@@ -47,7 +47,7 @@ from calibrant.stages.sessions import drive
 from calibrant.studies.candidates import QuantPlan
 from calibrant.studies.plan import StudySettings, TrialContext, ids_sha256, sides_of
 from calibrant.studies.remarks import on_graph, on_scheme
-from calibrant.studies.result import DataSummary, ModelSummary
+from calibrant.studies.result import DataSummary, LayerSummary, ModelSummary
 from calibrant.studies.run import Study
 from calibrant.tasks.registry import (
     ANY_MODEL,
@@ -388,6 +388,10 @@ def model_summary(opened: OpenedModel, plan: QuantPlan) -> ModelSummary:
         kept_float=plan.points.kept_float,
         profile=opened.recognition.profile,
         kept_float_reasons=plan.points.why_float,
+        layers=tuple(
+            LayerSummary(" + ".join(layer.nodes), layer.computes, layer.writes, len(layer.reformatted))
+            for layer in precision_map(plan.model, plan.scheme, plan.points)
+        ),
     )
 
 

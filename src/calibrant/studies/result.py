@@ -27,12 +27,22 @@ RUN = "RUN"
 
 
 @dataclass(frozen=True)
+class LayerSummary:
+    """A layer as TensorRT fuses it: its nodes, its types, and how many tensors are reformatted for it."""
+
+    name: str
+    computes: str
+    writes: str
+    reformats: int
+
+
+@dataclass(frozen=True)
 class ModelSummary:
     """Which model was studied, and what it was taken for.
 
     ``profile`` says how its input is made and its output read; ``kept_float`` names the nodes that the
     scheme would quantize but that stayed in float; ``kept_float_reasons`` says why, also of layers that the
-    scheme does not know.
+    scheme does not know. ``layers``: what TensorRT makes of it, for the scheme that leaves that to TensorRT.
     """
 
     path: str
@@ -44,10 +54,13 @@ class ModelSummary:
     kept_float: tuple[str, ...]
     profile: Mapping[str, Any] = field(default_factory=dict)
     kept_float_reasons: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[LayerSummary, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        return {**asdict(self), "kept_float": list(self.kept_float)}
+        content = {**asdict(self), "kept_float": list(self.kept_float)}
+        layers = content.pop("layers")
+        return {**content, "layers": list(layers)} if layers else content
 
 
 @dataclass(frozen=True)

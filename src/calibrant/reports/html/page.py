@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _VENDOR = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-_PLOTS = ("ranking", "waterfall", "histogram", "growth", "bars", "groups", "learning", "front")
+_PLOTS = ("ranking", "waterfall", "histogram", "growth", "precision", "bars", "groups", "learning", "front")
 _SCRIPTS = ("marks", *_PLOTS, "page")
 """Ours, in the order of their use: the shared marks first, and last what draws and listens."""
 

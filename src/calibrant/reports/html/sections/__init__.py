@@ -10,6 +10,7 @@ from calibrant.reports.html.sections.coverage import coverage
 from calibrant.reports.html.sections.growth import growth
 from calibrant.reports.html.sections.optimization import optimization
 from calibrant.reports.html.sections.parts import parts
+from calibrant.reports.html.sections.precision import precision
 from calibrant.reports.html.sections.provenance import provenance
 from calibrant.reports.html.sections.ranking import ranking
 from calibrant.reports.html.sections.swap import swap
@@ -25,7 +26,7 @@ def _of_the_task(material: Material) -> Iterator[Section]:
             yield section
 
 
-_FIRST = (parts, ranking, causes, swap, differing_tensors, growth)
+_FIRST = (parts, ranking, causes, swap, differing_tensors, growth, precision)
 _LAST = (coverage, optimization, all_tensors, provenance)
 
 
