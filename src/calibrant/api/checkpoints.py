@@ -94,7 +94,7 @@ def study_checkpoint(
     into ``out`` (default ``runs/<model>-<time>``). A study that was cut off goes on from the last finished
     block when it is asked for again; overwrite: a finished run in ``out`` is replaced. Raises CalibrantError.
     """
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.confirming import DecodingSettings
         from calibrant.studies.checkpoints.run import run_checkpoint_study
     plan = _plan(
@@ -142,7 +142,7 @@ def optimize_checkpoint(
     documents and reported on the other; the best uniform one is delivered where it is better there, so that
     half is not wholly held out. Other arguments, what is written and raised: as for study_checkpoint.
     """
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.optimizing import Budget, optimize_checkpoint_bits
     folder = Path(model)
     chosen = formats or mixed_formats(folder)
@@ -186,7 +186,7 @@ def diagnose_checkpoint(
     written. Writes diagnosis.json and study.json into ``out`` (default ``runs/<model>-diagnosis-<time>``).
     Other arguments and what is raised: as for study_checkpoint.
     """
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.diagnosis import diagnose_checkpoint_plan
     folder = Path(model)
     chosen = formats or default_formats(quantized_layers(folder))[0]
@@ -256,7 +256,7 @@ def cover_checkpoint(
     documents that reach all of them as well are written as calib-covering.jsonl. Writes coverage.json into
     ``out`` (default ``runs/<model>-coverage-<time>``). Arguments and what is raised: as for study_checkpoint.
     """
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.coverage import cover_checkpoint as cover
         from calibrant.studies.checkpoints.data import TextSettings, open_data
     folder = Path(model)
@@ -290,7 +290,7 @@ def plan_checkpoint(
 
     others: their arguments that change nothing of that. Raises CalibrantError as they do.
     """
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.estimate import checkpoint_estimate
     del progress, others
     folder = Path(model)
@@ -304,7 +304,8 @@ def plan_checkpoint(
 
 
 @contextmanager
-def _needing_llm() -> Iterator[None]:
+def needing_llm() -> Iterator[None]:
+    """Say in a line what to install where torch or transformers are absent."""
     try:
         yield
     except ImportError as error:
@@ -343,7 +344,7 @@ def _plan(
     tokens: int,
     seed: int,
 ) -> CheckpointStudyPlan:
-    with _needing_llm():
+    with needing_llm():
         from calibrant.studies.checkpoints.data import TextSettings, open_data
         from calibrant.studies.checkpoints.run import CheckpointStudyPlan, quantizable
     checkpoint = open_checkpoint(folder)

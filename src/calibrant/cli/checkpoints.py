@@ -127,6 +127,16 @@ def without_recipes(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def show_language_demo(out: Path, settings: dict[str, Any], as_json: bool) -> None:
+    """Train a tiny model, study it and show the ranking."""
+    from calibrant.demo.language import run_language_demo
+
+    given = {name: settings[name] for name in ("test_samples", "seed", "overwrite")}
+    with progress_of(quiet=as_json) as progress:
+        result = run_language_demo(out, progress=progress, **given)
+    _show(result, as_json)
+
+
 def inspect_checkpoint(settings: dict[str, Any]) -> Any:
     """Describe a checkpoint."""
     from calibrant.api import checkpoints
@@ -198,7 +208,10 @@ def _worked(work: Callable[..., Any], settings: dict[str, Any], taken: tuple[str
 def _measure(
     work: Callable[..., Any], settings: dict[str, Any], taken: tuple[str, ...], as_json: bool
 ) -> None:
-    result = _worked(work, settings, taken, as_json)
+    _show(_worked(work, settings, taken, as_json), as_json)
+
+
+def _show(result: Any, as_json: bool) -> None:
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:

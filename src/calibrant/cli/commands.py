@@ -13,6 +13,7 @@ from calibrant.cli.checkpoints import (
     RECIPES,
     inspect_checkpoint,
     is_checkpoint,
+    show_language_demo,
     study_checkpoint,
     without_recipes,
 )
@@ -41,7 +42,7 @@ from calibrant.cli.options import (
 )
 from calibrant.cli.output import given, is_terminal, print_json, progress_of, say, show_estimate
 from calibrant.cli.task_options import INPUT_SHAPE, TASK, TaskCommand
-from calibrant.demo import FIRST, KINDS
+from calibrant.demo import FIRST, KINDS, LANGUAGE
 
 ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
 
@@ -198,6 +199,9 @@ def demo(as_json: bool, out: Path | None, **settings: Any) -> None:
     from calibrant.api import new_run_folder
     from calibrant.demo.run import run_demo
 
+    if settings["kind"] == LANGUAGE:
+        show_language_demo(out or new_run_folder("demo"), settings, as_json)
+        return
     with progress_of(quiet=as_json) as progress:
         result = run_demo(out or new_run_folder("demo"), progress=progress, **given(settings))
     _show_study(result, as_json)

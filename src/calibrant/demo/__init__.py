@@ -14,9 +14,12 @@ from collections.abc import Mapping
 FIRST = "detection"
 """The demo that runs where none is named."""
 
+LANGUAGE = "language"
+
 KINDS: Mapping[str, str] = {
     FIRST: "characters in images",
     "text": "reading a line of text",
     "speech": "a voice that speaks sentences",
+    LANGUAGE: "a tiny language model, trained here",
 }
 """What demos there are; run.py has what each is made of."""

@@ -11,7 +11,7 @@ from calibrant.artifacts.store import require_writable
 from calibrant.calibrators import DEFAULT_CALIBRATORS
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
-from calibrant.demo import FIRST, KINDS
+from calibrant.demo import FIRST
 from calibrant.demo.line_files import SYNTHETIC_LINES, render_lines
 from calibrant.demo.model import DETECTOR, RECOGNIZER, VOICE, CarriedModel, demo_model
 from calibrant.demo.render import SYNTHETIC, DemoData, render
@@ -71,12 +71,13 @@ def run_demo(
 ) -> StudyResult:
     """Draw labelled samples into ``out/images`` and study the demo's model on them, into ``out``.
 
-    kind: one of ``demo.KINDS``. test_samples, calibration_samples: None: as many as the demo is made for.
-    Raises SettingsError when the model's package is absent, and OutputError.
+    kind: one of ``demo.KINDS`` but ``language``, which language.py has. test_samples, calibration_samples:
+    None: as many as the demo is made for. Raises SettingsError when the model's package is absent, and
+    OutputError.
     """
     listener = progress or Silent()
-    if kind not in KINDS:
-        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(KINDS)}")
+    if kind not in _DEMOS:
+        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(_DEMOS)}")
     demo = _DEMOS[kind]
     model = demo_model(demo.model)
     require_free(out, None, overwrite)

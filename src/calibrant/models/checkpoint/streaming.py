@@ -39,6 +39,7 @@ from calibrant.models.checkpoint.logits import Comparison, compare_logits
 from calibrant.models.checkpoint.modules import Rounding
 from calibrant.models.checkpoint.observing import InputObserver
 from calibrant.models.checkpoint.statistics import InputStatistics, Wanted
+from calibrant.models.checkpoint.threading import fastest_threads, torch_threads
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def measure(
     off goes on there; None: streams are in memory only. Raises NumericsError where a stream is no longer
     finite.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), torch_threads(fastest_threads(architecture.width)):
         return _Study(architecture, calibration, test, scored_from, candidates, wanted, keeper).run(progress)
 
 
