@@ -35,7 +35,8 @@ def test_a_named_command_exists_with_its_options(words: list[str]) -> None:
     while isinstance(command, click.Group) and rest and rest[0].replace("-", "").isalpha():
         assert rest[0] in command.commands, f"no command {rest[0]}"
         command, rest = command.commands[rest[0]], rest[1:]
-    known = {"--help"} | {option for parameter in command.params for option in parameter.opts}
+    params = command.get_params(click.Context(command))  # those of the tasks, too
+    known = {"--help"} | {option for one in params for option in (*one.opts, *one.secondary_opts)}
     assert [word for word in rest if word.startswith("-") and word not in known] == []
 
 
