@@ -17,6 +17,7 @@ def test_every_name_of_the_facade_is_there() -> None:
         "Range",
         "TensorStatistics",
         "__version__",
+        "metric",
     }
 
 

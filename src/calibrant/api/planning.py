@@ -11,7 +11,7 @@ from calibrant.api.optimization import optimization_folder, optimization_request
 from calibrant.api.own_metrics import own_metric
 from calibrant.api.sweeps import plan_sweep, runs_of
 from calibrant.core.durations import seconds_of
-from calibrant.core.errors import SettingsError
+from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.studies.estimate import (
     Estimate,
@@ -111,14 +111,14 @@ def estimate_sweep(
     listener = progress or Silent()
     to_do = {row.run for row in plan_sweep(file, out=out, trust=trust) if row.recommended is None}
     folder, runs = runs_of(file, out, trust)
-    parts = (
-        study_estimate(
-            open_study(run.request, listener, is_dry=True),
-            str(folder / run.name),
-            diagnosis=diagnose_budget,
-            cached=cache,
-        )
-        for run in runs
-        if run.name in to_do
-    )
-    return total_estimate(parts, str(folder))
+    parts, failing = [], []
+    for run in runs:
+        if run.name not in to_do:
+            continue
+        place = str(folder / run.name)
+        try:
+            study = open_study(run.request, listener, is_dry=True)
+            parts.append(study_estimate(study, place, diagnosis=diagnose_budget, cached=cache))
+        except CalibrantError as error:  # a row of its own, as in the sweep itself
+            failing.append(f"{place} would fail: {error}")
+    return total_estimate(parts, str(folder), failing)

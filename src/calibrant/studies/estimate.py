@@ -148,12 +148,12 @@ def coverage_estimate(study: CoverageStudy, out: str) -> Estimate:
     return Estimate(out, steps, seconds + (budget if study.test else 0), memory, disk)
 
 
-def total_estimate(parts: Iterable[Estimate], out: str) -> Estimate:
-    """Of works that are done one after the other in folders below ``out``."""
+def total_estimate(parts: Iterable[Estimate], out: str, failing: Sequence[str] = ()) -> Estimate:
+    """Of works that are done one after the other in folders below ``out``. failing: those that cannot be."""
     known = tuple(parts)
     return Estimate(
         out,
-        tuple(f"{part.out}: about {told_seconds(part.seconds)}" for part in known),
+        (*(f"{part.out}: about {told_seconds(part.seconds)}" for part in known), *failing),
         sum(part.seconds for part in known),
         max((part.memory for part in known), default=0),
         sum(part.disk for part in known) + _REPORTS,

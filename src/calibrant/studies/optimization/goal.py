@@ -36,5 +36,5 @@ def read_goal(folder: Path) -> AskedFor:
     remedy = "the same optimize command with --out goes on"
     try:
         return built(AskedFor, read_versioned(folder / GOAL, (SCHEMA_VERSION,), remedy))
-    except (KeyError, TypeError) as error:
+    except (DataError, KeyError, TypeError) as error:
         raise DataError(f"{folder / GOAL} does not say what was asked for ({error}); {remedy}") from error
