@@ -109,13 +109,13 @@ def recommend(
     candidates: Sequence[ScoredCandidate],
     losses: Mapping[str, Loss],
     bootstrap: PairedBootstrap,
-    beaten: int = 0,
+    others_worse: int = 0,
     prefer: str = SIMPLEST,
 ) -> Recommendation:
     """The simplest of the candidates that are indistinguishable from the best one, or the best one itself.
 
     ``losses`` are the candidates' against the baseline; there is at least one candidate, and each has a
-    value. ``beaten``: how many others were significantly worse before.
+    value. ``others_worse``: how many others were significantly worse before.
     """
     best = min(candidates, key=lambda c: (c.score.badness, c.simplicity))
     level = [c for c in candidates if c is best or not bootstrap.loss(best, c).is_real]
@@ -123,7 +123,7 @@ def recommend(
     chosen = best if prefer == BEST else min(ranked, key=lambda c: c.simplicity)
     tied = (*chosen.twins, *(name for c in ranked if c is not chosen for name in (c.name, *c.twins)))
     others = tuple(" = ".join((c.name, *c.twins)) for c in ranked if c is not chosen)
-    is_alone = len(candidates) + beaten == 1
+    is_alone = len(candidates) + others_worse == 1
     reason = _reason(chosen, best, others, losses[chosen.name], prefer, is_alone=is_alone)
     return Recommendation(chosen.name, reason, tied, bootstrap.held_out_loss(baseline, candidates))
 
@@ -177,8 +177,8 @@ def _centred(resampled: NDArray[np.float64], estimate: float) -> tuple[float, fl
     """The percentile interval of ``resampled``, moved so that its median lies on ``estimate``.
 
     A resampled test set repeats samples and lacks others, which raises mAP, the float model's more than a
-    bad candidate's: resampled drops lie above the measured one by an amount that is no uncertainty. The
-    interval is of the drop that another test set of the same size would show.
+    bad candidate's: resampled losses lie above the measured one by an amount that is no uncertainty. The
+    interval is of the loss that another test set of the same size would show.
     """
     if resampled.size == 0:
         return estimate, estimate

@@ -1,11 +1,12 @@
 """Measuring candidates beside each other: what is significantly worse does not run to the end.
 
 All run on the first samples of a random order. The best of them goes on to the end, and then each of the
-others, best first, until the leader has beaten it or it takes the lead. One model is open at a time, and
-none is opened more than twice.
+others, best first, until it is significantly worse than the leader or takes the lead. One model is open
+at a time, and none is opened more than twice.
 
-Where several processes predict, all others run ahead at once, each until the best of the first samples has
-beaten it. Then the race is decided as above, from predictions that are known: with the same outcomes.
+Where several processes predict, all others run ahead at once, each until it is significantly
+worse than the best of the first samples. Then the race is decided as above, from known predictions, with the
+same outcomes.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class _Course:
             )
 
     def run_on(self, started: _StartedModel) -> EvaluationResult:
-        """One model until it is beaten, or to the end, where it may take the lead."""
+        """One model until it is significantly worse, or to the end, where it may take the lead."""
         outcome = self._run(started)
         if outcome.status == OK and (self._leader is None or _badness(outcome) < self._leader.badness):
             self._leader = _Leader(started.model.name, _evaluated(outcome))
@@ -91,7 +92,7 @@ class _Course:
         )
 
     def _run(self, started: _StartedModel) -> EvaluationResult:
-        """One model until the leader has beaten it, or to the end."""
+        """One model until it is significantly worse than the leader, or to the end."""
         with (
             self._evaluator.progress.stage(f"Evaluating {started.model.name}", len(self._order)) as advance,
             self._evaluator.running(started.model) as predictor,

@@ -68,7 +68,7 @@ def with_verdict(
         tuple(candidates[key] for key in within),
         {candidates[key].name: losses[key] for key in within},
         bootstrap,
-        beaten=sum(trial.status == STOPPED for trial in result.trials) + len(candidates) - len(within),
+        others_worse=sum(trial.status == STOPPED for trial in result.trials) + len(candidates) - len(within),
         prefer=settings.prefer,
     )
     return _recommended(result, found, reference)

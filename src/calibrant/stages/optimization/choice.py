@@ -102,9 +102,9 @@ def _ratio(part: float, whole: float) -> float:
 def chosen(options: Sequence[ScoredRecipe], tolerance: Tolerance, expected: Outlook) -> ScoredRecipe:
     """The option to deploy. There is at least one.
 
-    Of those that will hardly lose more than is tolerated, the one that uses up least of the whole
-    tolerance: a share of a percent in float is worth it where it makes the target much surer, and not
-    where it wins nothing. Where there is none, the one that is expected to lose least.
+    Of those whose upper bound is within the allowed loss, the one that uses the smallest part of the budget:
+    a share of a percent in float is worth it if it makes the target much safer, and not if it gains nothing.
+    If there is none, the one that is expected to lose least.
     """
     able = [option for option in options if expected.at_most(option) <= tolerance.loss]
     if not able:
