@@ -31,6 +31,8 @@ NOT_RUN = {
     "python fuzz/": "takes a minute a parser; tests/fuzz draws inputs for each",
     "gh pr": "needs an account",
     "rec.onnx": "needs a recognizer and labelled lines; tests/tasks/recognition has small ones",
+    "tiny.en": "needs a Whisper; tests/tasks/speech has a small one",
+    "en_US-joe-medium": "needs a voice; tests/tasks/synthesis has a small one",
     "runs/ppocr": "needs a recognizer and labelled lines; tests/cli/test_diagnose.py has small ones",
     "det.onnx": "needs a detector of text and labelled pages; tests/tasks/text_detection has small ones",
     "ocr/": "needs a folder of models and labelled pages; tests/tasks/page has small ones",
