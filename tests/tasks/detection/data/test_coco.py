@@ -335,3 +335,15 @@ def test_no_malformed_file_crashes(
         assert message.isprintable()
     else:
         assert all(np.isfinite(sample.truth.xywh).all() for sample in dataset.samples)
+
+
+def test_boxes_that_all_lack_a_number_are_refused(tmp_path: Path) -> None:
+    labels = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3]}],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    with pytest.raises(DataError, match=r"\[left, top, width, height\]"):
+        open_dataset(tmp_path / "labels.json")

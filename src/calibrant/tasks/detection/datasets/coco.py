@@ -249,7 +249,7 @@ def _boxes(annotations: Sequence[Record], path: Path) -> NDArray[np.float64]:
 
 def _are_plain(boxes: Sequence[Any]) -> bool:
     """Whether these are lists of four numbers of ordinary size, all of them."""
-    if not set(map(type, boxes)) <= {list, tuple} or set(map(len, boxes)) > {4}:
+    if not set(map(type, boxes)) <= {list, tuple} or not set(map(len, boxes)) <= {4}:
         return False
     kinds = set(map(type, chain.from_iterable(boxes)))
     return kinds <= {float} or (kinds <= {int, float} and _fits(max(map(abs, chain.from_iterable(boxes)))))
