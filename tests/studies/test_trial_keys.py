@@ -21,6 +21,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "exclude": ("Conv_0",),
     "keep_head_float": True,
     "input_shape": (320, 320),
+    "metric": "own:missed",  # of no prediction, but of the score
     "options": {"confidence": 0.25},
 }
 
