@@ -15,10 +15,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from calibrant.tasks.detection.instances.keypoints import Keypoints
+from calibrant.tasks.detection.instances.labels import open_instances
 from calibrant.tasks.detection.instances.masks import Mask, Masks
 from calibrant.tasks.detection.instances.matching import match_table, mean_precision
 from calibrant.tasks.detection.instances.types import Instances, InstanceSample
 from calibrant.tasks.detection.types import GroundTruth
+from label_files import write_image
 
 SIDE, CLASSES, POINTS = 48, 3, 17
 
@@ -182,3 +184,13 @@ def test_other_counts_are_refused(told: dict[str, Any]) -> None:
 
     with pytest.raises(ValueError, match="counts"):
         from_counts(told, 4, 4)
+
+
+def test_where_labels_have_no_areas_a_body_is_half_of_its_box(tmp_path: Path) -> None:
+    """As Ultralytics' pose validator: 0.53 of the box, where COCO has the outline's area."""
+    write_image(tmp_path / "images" / "a.png", 100, 50)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.4 0.5 0.5 2\n")
+    (tmp_path / "data.yaml").write_text("val: images\nnames: [person]\nkpt_shape: [1, 3]\n")
+    _, (sample,) = open_instances(tmp_path / "data.yaml", Keypoints(), None, None)
+    assert sample.truth.areas == pytest.approx([0.53 * 20 * 20])

@@ -23,9 +23,6 @@ COCO_SIGMAS = np.array([
 ])  # fmt: skip
 """How far people place each of COCO's 17 points apart, as a share of the object's size."""
 
-_AREA_OF_BOX = 0.53
-"""What Ultralytics takes an object's area to be, of its box's, where labels do not say."""
-
 _COCO_POINTS = 17
 
 
@@ -39,6 +36,7 @@ class Keypoints(Kind):
     metric: ClassVar[Metric] = Metric("oks_map50_95", "OKS mAP", "OKS mAP50-95", floor=0.01)
     figure: ClassVar[str] = "oks"
     most: ClassVar[int] = 20
+    area_of_box: ClassVar[float] = 0.53  # as Ultralytics
     begins_with_box: ClassVar[bool] = True
 
     def numbers_beside(self, signature: ModelSignature) -> int | None:
@@ -89,7 +87,7 @@ class Keypoints(Kind):
             box = np.array([left, top, right - left, bottom - top])
             seen = np.concatenate([points[:, :2], np.full((len(points), 1), 2.0)], axis=1)
             for column, others in enumerate(theirs.shapes):
-                result[row, column] = _similarity(others, seen, box, _AREA_OF_BOX * box[2] * box[3])
+                result[row, column] = _similarity(others, seen, box, self.area_of_box * box[2] * box[3])
         return result
 
     def of_record(self, record: Mapping[str, Any], width: int, height: int) -> tuple[Any, bool]:

@@ -22,7 +22,8 @@ class Kind(ABC):
 
     task: the task's name, and the package of its report. told: what Ultralytics' metadata calls it. figure:
     how its figures begin. most: detections of a class in an image that count. is_turned: boxes come with an
-    angle. begins_with_box: so does a line of Ultralytics' labels.
+    angle. begins_with_box: so does a line of Ultralytics' labels. area_of_box: an object's area as a share of
+    its box's, where labels do not say.
     """
 
     task: ClassVar[str]
@@ -32,6 +33,7 @@ class Kind(ABC):
     metric: ClassVar[Metric]
     figure: ClassVar[str]
     most: ClassVar[int] = 100
+    area_of_box: ClassVar[float] = 1.0
     is_turned: ClassVar[bool] = False
     begins_with_box: ClassVar[bool] = False
 

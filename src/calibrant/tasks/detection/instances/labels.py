@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def _of_lines(sample: DetectionSample, kind: Kind) -> InstanceSample:
         raise DataError(
             f"lines of '{label}' are not those of {kind.words.labels}; a data.yaml of keypoints has kpt_shape"
         )
-    return _sample(sample, told)
+    truth = replace(sample.truth, areas=kind.area_of_box * sample.truth.areas)
+    return _sample(replace(sample, truth=truth), told)
 
 
 def _matching_lines(
