@@ -131,7 +131,8 @@ class SpeechDefinition(TaskDefinition):
             return self._ctc(signatures[MODEL], beside, family)
         if ENCODER not in signatures or DECODER not in signatures:
             return None
-        if JOINER in signatures and family in (AUTO, TRANSDUCER):
+        hears = front_of(signatures[ENCODER]) is not None
+        if JOINER in signatures and family in (AUTO, TRANSDUCER) and hears:
             return _recognition(TRANSDUCER, "it has an encoder, a decoder and a joiner", beside)
         if JOINER not in signatures and family in (AUTO, WHISPER) and _mel_bins(signatures[ENCODER]):
             decoder = decoder_of(signatures)
