@@ -49,6 +49,15 @@ def each_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_elses_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For what modules share: what is kept goes to a folder of the session's, and no run is recorded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CALIBRANT_CACHE", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+        patch.setenv("CALIBRANT_STORE", "off")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of each test's own, made when something is kept in it."""
