@@ -132,7 +132,9 @@ def _program(name: str, path: Path, remedy: str) -> str:
 
 
 def _run(planned: _Export, path: Path, kept: Path) -> None:
-    with ScratchFolder() as folder:
+    with ScratchFolder() as scratch:
+        folder = scratch / "model"  # with nothing in it but the model
+        folder.mkdir()
         for source in planned.inputs:
             copy_atomically(source, folder / source.name)
         told = _output_of(planned, path, folder)
