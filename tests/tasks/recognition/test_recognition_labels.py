@@ -73,6 +73,15 @@ def test_an_lmdb_is_read_and_its_images_are_looked_at(tmp_path: Path) -> None:
     assert contents_sha256(kept) != contents_sha256(lines.samples)
 
 
+def test_an_lmdb_that_counts_more_lines_than_it_has_entries_is_refused_at_once(tmp_path: Path) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    with lmdb.open(str(tmp_path), map_size=1 << 20) as base, base.begin(write=True) as transaction:
+        transaction.put(b"label-000000001", b"ab")
+        transaction.put(b"num-samples", b"999999999")
+    with pytest.raises(DataError, match="counts 999999999 lines in 2 entries"):
+        open_labels(tmp_path)
+
+
 def _write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path

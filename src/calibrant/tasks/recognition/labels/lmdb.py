@@ -53,6 +53,9 @@ def read(path: Path) -> LabelledLines:
         raise DataError(
             f"'{path}' is an LMDB without 'num-samples'; write it as PaddleOCR's create_lmdb does"
         )
+    entries = _opened(path).stat()["entries"]
+    if count > entries:
+        raise DataError(f"'{path}' counts {count} lines in {entries} entries; write it anew")
     found = [(number, _value(path, f"label-{number:09d}")) for number in range(1, count + 1)]
     samples = tuple(
         LineSample(f"{number:09d}", StoredImage(path, number), label.decode("utf-8", errors="replace"))
