@@ -64,10 +64,10 @@ class Mask:
 
 
 class Masks(Kind):
-    """Masks as Ultralytics' validator makes them where results are saved: at the image's own size.
+    """Masks at the image's own size, as Ultralytics' process_mask_native makes them there.
 
     Prototypes are cut to where the image lies, enlarged linearly, cut to the box, and count where they are
-    above 0 (ops.process_mask_native); its other way compares masks at a quarter of the input's size.
+    above 0. Its validator compares smaller ones: docs/tasks/instances.md.
     """
 
     task: ClassVar[str] = "segmentation"
