@@ -74,8 +74,6 @@ class StudySettings:
         """
         if not isinstance(content, Mapping):
             raise TypeError(f"settings are {content!r:.40}")
-        if not isinstance(content, Mapping):
-            raise TypeError(f"settings are {content!r:.40}")
         content = {RENAMED.get(name, name): value for name, value in content.items()}
         known = {name: content[name] for name in content if name in cls.__dataclass_fields__}
         own = {name: content[name] for name in content if name not in known and content[name] is not None}
