@@ -11,7 +11,7 @@ import pytest
 from outcomes import Outcome, Run
 from toy_detector import write_images
 
-from calibrant.api import optimization as api_optimization
+from calibrant import api
 from calibrant.core.errors import OutputError
 from calibrant.studies.optimization.measure import Measurer
 
@@ -67,7 +67,7 @@ def test_options_of_the_task_hold_for_a_recipe_too(
         seen.update(settings)
         raise OutputError("seen")
 
-    monkeypatch.setattr(api_optimization, "apply_recipe", applied)
+    monkeypatch.setattr(api, "apply_recipe", applied)
     run("optimize", "m.onnx", "--calib", "calib", "--recipe", "r.yaml", "--out", "o", "--characters", "k.txt")
     assert seen["characters"] == "k.txt"
 
