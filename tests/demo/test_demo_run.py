@@ -62,7 +62,7 @@ def test_a_small_demo_of_text_ranks_calibrators_that_differ(tmp_path: Path) -> N
 
 
 def test_a_demo_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="use detection or text"):
+    with pytest.raises(SettingsError, match="known: detection, "):
         run_demo(tmp_path / "run", "music")
 
 

@@ -77,7 +77,7 @@ def run_demo(
     """
     listener = progress or Silent()
     if kind not in _DEMOS:
-        raise SettingsError(f"there is no demo {kind!r}; use {' or '.join(_DEMOS)}")
+        raise SettingsError(f"there is no demo {kind!r}; known: {', '.join(_DEMOS)}")
     demo = _DEMOS[kind]
     model = demo_model(demo.model)
     require_free(out, None, overwrite)
