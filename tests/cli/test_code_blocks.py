@@ -5,6 +5,7 @@ Commands run as they stand, in a folder where each model, data set and run that 
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def reason_against(command: str) -> str | None:
 
 
 def exit_code(command: str) -> int:
-    """Run a line of ``calibrant …`` in this process."""
+    """Run a line of ``calibrant …`` in this process; searches are given seconds for their minutes."""
+    command = re.sub(r"--budget \S+", "--budget 2s", command)
     code: object = 0
     try:
         main(shlex.split(command, comments=True)[1:])

@@ -58,7 +58,7 @@ def test_runs_are_logged_with_settings_figures_and_files(study: Run, run: Run, w
     assert metrics["recommended/map50_95"] == content["trials"][0]["score"]["value"]
     assert artifacts(found) == {"study.json", "report.html"}
 
-    assert run("optimize", "studied", "--budget", "10s", "--out", "best", "--mlflow", URI).code == 0
+    assert run("optimize", "studied", "--budget", "4s", "--out", "best", "--mlflow", URI).code == 0
     newest = next(found for found in logged() if found.info.run_name == "best")
     assert newest.data.tags["calibrant.kind"] == "optimization"
     assert artifacts(newest) == {"optimization.json"}

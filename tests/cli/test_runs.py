@@ -213,7 +213,7 @@ def test_only_what_a_run_wrote_is_deleted(study: Run, run: Run, work: Path) -> N
 
 def test_an_optimization_records_itself_and_its_study_keeps_its_own(study: Run, run: Run, work: Path) -> None:
     assert study(out="studied").code == 0
-    assert run("optimize", "studied", "--budget", "20s", "--out", "best").code == 0
+    assert run("optimize", "studied", "--budget", "4s", "--out", "best").code == 0
     assert run("runs", "add", "studied").code == 0
     runs = listed(run("runs", "list", "--json"))
     assert [(found["kind"], Path(found["folder"]).name) for found in runs] == [
