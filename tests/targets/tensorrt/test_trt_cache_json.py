@@ -78,7 +78,7 @@ def test_what_disagrees_or_does_not_fit_is_refused(entry: dict[str, Any], words:
     [
         ([], "is no cache in JSON"),
         ({"header": HEADER, "tensors": {}}, "is no cache in JSON"),
-        ({**described(), "version": 2}, "has version 2, this Calibrant reads 1"),
+        ({**described(), "version": 2}, "has schema version 2, not 1"),
         ({**described(), "header": "TRT-1"}, "is no TensorRT calibration cache"),
         ({**described(), "header": None}, "lacks 'header' or 'tensors'"),
         ({**described(), "tensors": []}, "lacks 'header' or 'tensors'"),

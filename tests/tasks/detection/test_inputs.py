@@ -45,7 +45,7 @@ def test_a_fixed_size_needs_no_imgsz_and_refuses_another() -> None:
     found = image_input(images(1, 3, 480, 640))
     assert found.frame() == Frame(480, 640)
     assert found.frame((480, 640)) == Frame(480, 640)
-    with pytest.raises(SettingsError, match="fixed at 480x640; leave --input-shape out"):
+    with pytest.raises(SettingsError, match="fixed at 480x640; leave --imgsz out"):
         found.frame(320)
 
 
