@@ -15,8 +15,8 @@ CALLS = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load",
     "yaml.full_load", "torch.load", "torch.hub.load", "tempfile.mktemp",
 }  # fmt: skip
-# Definitions of models and arithmetic: weights are read from safetensors by our own reader, and torch.load, which
-# unpickles, is not called (CALLS).
+# Definitions of models and arithmetic: weights are read from safetensors by our own reader, and torch.load,
+# which unpickles, is not called (CALLS).
 TORCH_IS_AT_HOME = "models/checkpoint/"
 ALLOWED = {
     # Ray moves functions between its own processes, with a copy of cloudpickle that reads no file.
