@@ -211,7 +211,7 @@ def page(studies: dict[tuple[str, str], Result], searches: dict[tuple[str, str],
 
 def of_pages(readers: dict[str, Result], turned: Result | None) -> str:
     """What was measured on whole pages; nothing where nothing was."""
-    lines: list[str] = []
+    lines = [""]
     for model, result in readers.items():
         lines += [
             f"### Reading a page, PP-OCR{model}",
