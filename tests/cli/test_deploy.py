@@ -145,3 +145,16 @@ def test_what_is_not_there_is_said_in_a_line(
     answer = run("deploy", *arguments, "--to", "onnxruntime")
     assert answer.code == 2
     assert answer.err.count("\n") == 1
+
+
+def test_an_input_that_nvinfer_cannot_be_told_is_refused(
+    studied: Callable[..., Run], run: Run, work: Path
+) -> None:
+    studied("tensorrt-implicit")
+    content = json.loads((work / "out" / "study.json").read_text())
+    content["model"]["profile"] = {"preparation": {"mean": [0.5]}}
+    (work / "out" / "study.json").write_text(json.dumps(content))
+    (work / "out" / "SHA256SUMS").unlink()
+    answer = run("deploy", "out", "--to", "deepstream")
+    assert answer.code == 2
+    assert "how nvinfer would prepare" in answer.err

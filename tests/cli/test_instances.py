@@ -78,3 +78,10 @@ def test_a_diagnosis_says_what_changed(run: Run, labels: Path, kind: str) -> Non
     answer = run("diagnose", "out", "--candidate", "percentile:90")
     assert answer.code == 0, answer.err
     assert "that FP32 shows above 0.25" in answer.out
+
+
+def test_a_head_is_configured_for_deepstream(run: Run, labels: Path) -> None:
+    assert studied(run, "pose", labels, "--scheme", "tensorrt-implicit", "--diagnose-budget", "0").code == 0
+    answer = run("deploy", "out", "--to", "deepstream", "--candidate", "minmax")
+    assert answer.code == 0, answer.err
+    assert "maintain-aspect-ratio=1" in Path("out/deploy-deepstream/config_infer.txt").read_text()

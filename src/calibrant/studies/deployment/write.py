@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,16 @@ def _to_engine(chosen: Chosen, out: Path, runtime: Runtime | None, reference: Ru
 def _to_deepstream(chosen: Chosen, out: Path, _runtime: Runtime | None, reference: Runtime) -> Deployment:
     model, cache = chosen.with_cache(DEEPSTREAM)
     signature = signature_of(load_model(model))
+    preparation = chosen.profile.get("input")
+    if not isinstance(preparation, Mapping):
+        raise SettingsError(
+            "the run does not say how nvinfer would prepare this model's input; use --to engine, and "
+            "prepare it in your pipeline"
+        )
     files = (*_copied(model, out / "float.onnx"), *_copied(cache, out / f"{chosen.stem}.cache"))
     text = deepstream.nvinfer_configuration(
         "float.onnx", f"{chosen.stem}.cache", f"{chosen.stem}.engine", signature.inputs[0].shape,
-        chosen.profile.get("input", {}), [output.name for output in signature.outputs],
+        preparation, [output.name for output in signature.outputs],
     )  # fmt: skip
     write_bytes(out / _DEEPSTREAM_CONFIG, text.encode())
     check = f"{reference.name} opens float.onnx, and {finite(reference, out / 'float.onnx')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ from calibrant.tasks.detection.metadata import exporter_notes
 from calibrant.tasks.detection.profile import family_named
 from calibrant.tasks.detection.types import Category
 from calibrant.tasks.media.appearance import BRIGHTNESS_BANDS, SAME_PICTURE_BITS
-from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
+from calibrant.tasks.media.calibration import calibration_images, check_images, shared_images
 from calibrant.tasks.media.contents import contents_sha256
 
 _MOST_FINAL_ROWS = 1000
@@ -115,7 +115,7 @@ class InstanceDefinition(TaskDefinition):
             task=self.name,
             family=name,
             why=f"{title}{_evidence(head)}; assumes {described_input(profile)}, which no ONNX file shows",
-            profile={"head": vars(head), "input": "letterbox of Ultralytics"},
+            profile={"head": vars(head), "input": asdict(profile)},
             facts={"classes": head.classes or len(notes.class_names or ())},
             detail=(head, notes.class_names),
         )
@@ -149,8 +149,7 @@ class InstanceDefinition(TaskDefinition):
     def open_calibration(self, source: str, found: Recognition, options: Any, reading: Reading) -> SampleSet:
         """Images, or arrays that are preprocessed already. Raises DataError or ImageError."""
         del found, options
-        samples, warnings = check_images(calibration_samples(source, reading.limit), reading.skip_bad)
-        return SampleSet(source, samples, warnings, content_sha256=contents_sha256(samples))
+        return calibration_images(source, reading)
 
     def bind(
         self,
