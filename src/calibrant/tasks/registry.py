@@ -24,9 +24,9 @@ PROFILE_FILES = frozenset({".yaml", ".yml"})
 
 TASKS: Mapping[str, str] = {
     "detection": "calibrant.tasks.detection.definition:DETECTION",
-    "segmentation": "calibrant.tasks.detection.instances.segmentation:SEGMENTATION",
-    "keypoints": "calibrant.tasks.detection.instances.poses:KEYPOINTS",
-    "oriented": "calibrant.tasks.detection.instances.turned_boxes:ORIENTED",
+    "segmentation": "calibrant.tasks.detection.instances.tasks:SEGMENTATION",
+    "keypoints": "calibrant.tasks.detection.instances.tasks:KEYPOINTS",
+    "oriented": "calibrant.tasks.detection.instances.tasks:ORIENTED",
     "classification": "calibrant.tasks.classification:ClassificationDefinition",
     "recognition": "calibrant.tasks.recognition:RecognitionDefinition",
     "text_detection": "calibrant.tasks.text_detection:TextDetectionDefinition",

@@ -58,7 +58,12 @@ def gguf_type(formats: WeightActivation) -> str | None:
 
 def can_be_gguf(checkpoint: Checkpoint) -> bool:
     """Whether a model's architecture is among those that are written."""
-    return {"mistral": "llama"}.get(checkpoint.model_type, checkpoint.model_type) in ARCHITECTURES
+    return _architecture_of(checkpoint) in ARCHITECTURES
+
+
+def _architecture_of(checkpoint: Checkpoint) -> str:
+    """What ggml calls a model's architecture; Mistral's is Llama's."""
+    return {"mistral": "llama"}.get(checkpoint.model_type, checkpoint.model_type)
 
 
 class GgufWriter:
@@ -78,7 +83,7 @@ class GgufWriter:
     ) -> None:
         self._source, self._folder, self._formats, self._blocks = source, folder, formats, blocks
         self._weights = Weights(source)
-        self._architecture = {"mistral": "llama"}.get(source.model_type, source.model_type)
+        self._architecture = _architecture_of(source)
         self._pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\..+")
         self._pending: dict[str, NDArray[Any]] = {}
         self._types: dict[str, str] = {}

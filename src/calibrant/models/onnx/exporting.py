@@ -90,11 +90,6 @@ def _of_pickle(path: Path, trust: Path | None, shape: Sequence[int] | None) -> _
             f"add --trust {shlex.quote(str(path))}, or export it yourself: {EXPORT.format(name=name)}"
         )
     program = _program("yolo", path, f"export it where it is: {EXPORT.format(name=name)}")
-    size = (
-        [f"imgsz={shape[0]}" if len(set(shape)) == 1 else f"imgsz={','.join(map(str, shape))}"]
-        if shape
-        else []
-    )
     command = (
         program,
         "export",
@@ -102,9 +97,15 @@ def _of_pickle(path: Path, trust: Path | None, shape: Sequence[int] | None) -> _
         "format=onnx",
         f"opset={OPSET}",
         "simplify=False",
-        *size,
+        *_size(shape),
     )
     return _Export(command, (path,), f"{path.stem}.onnx")
+
+
+def _size(shape: Sequence[int] | None) -> list[str]:
+    """How the ``yolo`` command takes height and width; a square's one side."""
+    sides = dict.fromkeys(shape or ()) if len(set(shape or ())) == 1 else shape or ()
+    return [f"imgsz={','.join(map(str, sides))}"] if sides else []
 
 
 def _of_paddle(path: Path) -> _Export:

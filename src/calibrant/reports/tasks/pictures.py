@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from calibrant.core.errors import ImageError
 from calibrant.reports.html.blocks import DrawnBox, Photo
@@ -54,6 +54,11 @@ def small_copy(path: str, longest_side: int) -> Thumbnail | None:
 def winner_first(found: Sequence[FoundT], material: Material) -> list[FoundT]:
     """What is told of each candidate, the recommended one first."""
     return sorted(found, key=lambda difference: difference.calibrator != material.winning)
+
+
+def differences_in(material: Material) -> list[Any]:
+    """What the run's diagnosis tells of each candidate's predictions, the recommended one's first."""
+    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
 
 
 def with_captions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +50,9 @@ def _outputs(runtime: Runtime, model: Path) -> Mapping[str, Any]:
 def _random_feeds(signature: ModelSignature) -> Feeds:
     """Values between 0 and 1 for every input; free dimensions are 1, whole numbers are 0."""
     generator = np.random.default_rng(0)
-    return dict(_drawn(signature, generator))
-
-
-def _drawn(
-    signature: ModelSignature, generator: np.random.Generator
-) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    feeds = {}
     for info in signature.inputs:
-        shape = [size or 1 for size in info.shape]
-        dtype = np.dtype(info.dtype)
+        shape, dtype = [size or 1 for size in info.shape], np.dtype(info.dtype)
         drawn = generator.random(shape) if dtype.kind == "f" else np.zeros(shape)
-        yield info.name, drawn.astype(dtype)
+        feeds[info.name] = drawn.astype(dtype)
+    return feeds

@@ -34,7 +34,7 @@ from calibrant.tasks.detection.score import MAP
 from calibrant.tasks.detection.task import DetectionTask
 from calibrant.tasks.detection.types import Category, DetectionSample
 from calibrant.tasks.media.appearance import BRIGHTNESS_BANDS, SAME_PICTURE_BITS
-from calibrant.tasks.media.calibration import calibration_samples, check_images, shared_images
+from calibrant.tasks.media.calibration import calibration_images, check_images, shared_images
 from calibrant.tasks.media.contents import contents_sha256
 
 _PROFILE_FILES = frozenset({".yaml", ".yml"})
@@ -157,8 +157,7 @@ class Detection(TaskDefinition):
     def open_calibration(self, source: str, found: Recognition, options: Any, reading: Reading) -> SampleSet:
         """Images, or arrays that are preprocessed already. Raises DataError or ImageError."""
         del found, options
-        samples, warnings = check_images(calibration_samples(source, reading.limit), reading.skip_bad)
-        return SampleSet(source, samples, warnings, content_sha256=contents_sha256(samples))
+        return calibration_images(source, reading)
 
     def bind(
         self,

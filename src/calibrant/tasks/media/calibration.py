@@ -17,7 +17,9 @@ import numpy as np
 
 from calibrant.core.errors import DataError, ImageError
 from calibrant.core.reading import sha256_of
+from calibrant.core.tasks import Reading, SampleSet
 from calibrant.tasks.media.arrays import StoredArray, stored_arrays
+from calibrant.tasks.media.contents import contents_sha256
 from calibrant.tasks.media.files import (
     first,
     images_in,
@@ -60,6 +62,15 @@ def calibration_samples(source: str | Path, limit: int | None = None) -> tuple[C
         names = unique_ids(images)
         samples = tuple(CalibrationSample(name, image) for name, image in zip(names, images, strict=True))
     return samples[: first(limit, len(samples))]
+
+
+def calibration_images(source: str, reading: Reading) -> SampleSet:
+    """Images in order, or arrays that are preprocessed already, opened and checked.
+
+    Raises DataError or ImageError.
+    """
+    samples, warnings = check_images(calibration_samples(source, reading.limit), reading.skip_bad)
+    return SampleSet(source, samples, warnings, content_sha256=contents_sha256(samples))
 
 
 def shared_images(calibration: Sequence[CalibrationSample], test: Sequence[ImageSample]) -> tuple[str, ...]:

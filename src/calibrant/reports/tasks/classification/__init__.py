@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calibrant.reports.html.blocks import Block, Cell, Column, Heading, Paragraph, Photos, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.pictures import Budget, winner_first, with_captions
+from calibrant.reports.tasks.pictures import Budget, differences_in, with_captions
 from calibrant.tasks.classification.differences import ClassificationDifferences, ImageChange
 
 _IMAGES, _TOLD = 8, 3
@@ -50,7 +50,7 @@ def difference_lines(found: ClassificationDifferences) -> Iterator[str]:
 
 
 def _found(material: Material) -> list[ClassificationDifferences]:
-    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
+    return differences_in(material)
 
 
 def _captions(change: ImageChange) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calibrant.reports.html.blocks import Block, DrawnBox, Heading, Paragraph, Photo, Photos, Section
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.pictures import Budget, small_copy, winner_first
+from calibrant.reports.tasks.pictures import Budget, differences_in, small_copy
 from calibrant.tasks.page.differences import PageChange, PageDifferences, ReadLine
 
 _PAGES, _TOLD = 4, 3
@@ -17,7 +17,7 @@ def pages(material: Material) -> Section | None:
     """The pages that changed most; None without a diagnosis, or where none did."""
     budget = Budget()
     blocks: list[Block] = []
-    for found in winner_first(material.diagnosis.differences if material.diagnosis else (), material):
+    for found in differences_in(material):
         blocks.append(Paragraph(f"Under {found.calibrator}, {found.sentence()}."))
         worst = tuple(_photo(page, budget) for page in found.worst_pages[:_PAGES])
         if worst:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from calibrant.reports.html.blocks import Block, Cell, Column, Heading, Paragraph, Photos, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.pictures import Budget, winner_first, with_captions
+from calibrant.reports.tasks.pictures import Budget, differences_in, with_captions
 from calibrant.tasks.recognition.differences import GroupErrors, RecognitionDifferences, worst_words
 
 _LINES, _TOLD = 12, 3
@@ -58,7 +58,7 @@ def difference_lines(found: RecognitionDifferences) -> Iterator[str]:
 
 
 def _found(material: Material) -> list[RecognitionDifferences]:
-    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
+    return differences_in(material)
 
 
 def _groups(found: Sequence[RecognitionDifferences]) -> Table:

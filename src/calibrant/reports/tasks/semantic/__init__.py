@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from calibrant.reports.html.blocks import (
     Block,
     Cell,
     Column,
-    DrawnBox,
-    Heading,
     Paragraph,
     Photo,
-    Photos,
     Section,
     Table,
 )
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.labels import placed_labels
-from calibrant.reports.tasks.pictures import LONGEST_SIDE, Budget, small_copy, winner_first
+from calibrant.reports.tasks.outlines import Outline, images_that_changed, outlined
+from calibrant.reports.tasks.pictures import Budget, differences_in
 from calibrant.tasks.semantic.differences import MapDifference, Segment, SemanticDifferences
 
-_IMAGES, _TOLD = 6, 3
+_TOLD = 3
 
 
 def classes(material: Material) -> Section | None:
@@ -37,19 +34,11 @@ def classes(material: Material) -> Section | None:
 
 def images(material: Material) -> Section | None:
     """Both models' maps side by side; None where all are the same."""
-    budget = Budget()
-    blocks: list[Block] = []
-    for each in _found(material):
-        worst = [_photo(image, budget) for image in each.worst_images[:_IMAGES]]
-        if worst:
-            blocks += [Heading(f"{each.calibrator}, worst first"), Photos(each.calibrator, tuple(worst))]
-    if not blocks:
-        return None
     told = (
         "Each outline is a part of a map, with its class. A solid line: nine tenths of it are of the same "
         "class in the other map; dots: a half; dashes: the part is lost, or INT8's alone."
     )
-    return Section("images", "The images that changed most", (Paragraph(told), *blocks))
+    return images_that_changed(_found(material), _photo, told)
 
 
 def difference_lines(found: SemanticDifferences) -> Iterator[str]:
@@ -62,7 +51,7 @@ def difference_lines(found: SemanticDifferences) -> Iterator[str]:
 
 
 def _found(material: Material) -> list[SemanticDifferences]:
-    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
+    return differences_in(material)
 
 
 def _ious(found: SemanticDifferences) -> Table:
@@ -93,28 +82,13 @@ def _share(value: float | None) -> Cell:
 
 
 def _photo(image: MapDifference, budget: Budget) -> Photo:
-    small = small_copy(image.path, LONGEST_SIDE)
-    corners = [corner for part in (*image.reference, *image.candidate) for corner in part.corners]
-    right, bottom = (max([corner[axis] for corner in corners], default=1.0) for axis in (0, 1))
-    scale = small.scale if small else min(1.0, LONGEST_SIDE / max(right, bottom, 1.0))
-    width = small.width if small else max(1, round(right * scale))
-    height = small.height if small else max(1, round(bottom * scale))
-    return Photo(
-        name=image.image,
-        summary=f"{image.changed:.1f} % of its pixels change",
-        width=width,
-        height=height,
-        source=budget.take(small) if small else None,
-        fp32=placed_labels([_drawn(part, scale) for part in image.reference], width, height),
-        int8=placed_labels([_drawn(part, scale) for part in image.candidate], width, height),
-    )
+    summary = f"{image.changed:.1f} % of its pixels change"
+    both = _outlines(image.reference), _outlines(image.candidate)
+    return outlined(image.image, image.path, summary, *both, budget)
 
 
-def _drawn(part: Segment, scale: float) -> DrawnBox:
-    corners = tuple((round(x * scale, 1), round(y * scale, 1)) for x, y in part.corners)
-    left, top = (min(corner[axis] for corner in corners) for axis in (0, 1))
-    width, height = (max(corner[axis] for corner in corners) - low for axis, low in ((0, left), (1, top)))
-    return DrawnBox(left, top, width, height, part.label, left, max(top - 3, 11.0), False, part.fate, corners)
+def _outlines(parts: Sequence[Segment]) -> list[Outline]:
+    return [Outline(part.corners, part.label, part.fate) for part in parts]
 
 
 SECTIONS = (classes, images)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calibrant.reports.html.blocks import Block, Cell, Column, Paragraph, Section, Table
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.pictures import winner_first
+from calibrant.reports.tasks.pictures import differences_in
 from calibrant.tasks.speech.differences import SpeechDifferences
 
 _TOLD = 3
@@ -30,7 +30,7 @@ def difference_lines(found: SpeechDifferences) -> Iterator[str]:
 
 
 def _found(material: Material) -> list[SpeechDifferences]:
-    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
+    return differences_in(material)
 
 
 def _lengths(found: SpeechDifferences) -> Table:

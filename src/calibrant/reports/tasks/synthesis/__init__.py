@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calibrant.reports.html.blocks import Block, Paragraph, PlayedSound, Section, Sounds
 from calibrant.reports.material import Material
-from calibrant.reports.tasks.pictures import winner_first
+from calibrant.reports.tasks.pictures import differences_in
 from calibrant.tasks.synthesis.differences import SynthesisDifferences
 
 
@@ -38,7 +38,7 @@ def difference_lines(found: SynthesisDifferences) -> Iterator[str]:
 
 
 def _found(material: Material) -> list[SynthesisDifferences]:
-    return winner_first(material.diagnosis.differences if material.diagnosis else (), material)
+    return differences_in(material)
 
 
 SECTIONS = (sounds,)

@@ -10,7 +10,7 @@ import numpy as np
 from calibrant.core.tasks import Evaluated
 from calibrant.tasks.detection.instances.agreement import pairs
 from calibrant.tasks.detection.instances.kinds import Kind
-from calibrant.tasks.detection.instances.types import InstanceSample
+from calibrant.tasks.detection.instances.types import Instances, InstanceSample
 
 SURE = 0.25
 """What users see: Ultralytics shows instances of this score or more."""
@@ -82,12 +82,8 @@ def differences_between(
 
 
 def _change(
-    kind: Kind, sample: InstanceSample, ours: object, theirs: object
+    kind: Kind, sample: InstanceSample, ours: Instances, theirs: Instances
 ) -> tuple[ImageChange, list[float]]:
-    from calibrant.tasks.detection.instances.types import Instances
-
-    assert isinstance(ours, Instances)
-    assert isinstance(theirs, Instances)
     ours, theirs = ours.at(ours.scores >= SURE), theirs.at(theirs.scores >= SURE)
     similar = [alike for _, _, alike in pairs(kind, ours, theirs)]
     kept = sum(alike >= SAME for alike in similar)

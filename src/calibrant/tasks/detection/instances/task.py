@@ -57,7 +57,7 @@ class InstanceTask(DetectionTask):
             profile, signature, categories=categories, class_map=class_map, confidence=settings.confidence,
             iou=settings.iou, max_detections=settings.most,
         )  # fmt: skip
-        self.kind, self.head, self._settings = kind, head, settings
+        self.kind, self.head = kind, head
         self.name, self.words = kind.task, kind.words
 
     @property
@@ -68,8 +68,9 @@ class InstanceTask(DetectionTask):
     def interpret(self, raw: RawOutputs, sample: Sample) -> Instances:  # type: ignore[override]
         """The instances in one image, best first. Raises ModelError for outputs of another head."""
         where = self._placement_of(raw, sample)
-        told = self._settings
-        kept = kept_rows(raw.outputs, self.head, self._frame, told.confidence, told.iou, told.most)
+        kept = kept_rows(
+            raw.outputs, self.head, self._frame, self._confidence, self._iou, self._max_detections
+        )
         labels = self._category_of[kept.classes.clip(-1, len(self._category_of) - 1)]
         mine = labels >= 0
         boxes, extras = kept.boxes[mine], kept.extras[mine]

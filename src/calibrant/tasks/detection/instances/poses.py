@@ -1,8 +1,0 @@
-"""Keypoints, as the registry has them."""
-
-from __future__ import annotations
-
-from calibrant.tasks.detection.instances.definition import InstanceDefinition
-from calibrant.tasks.detection.instances.keypoints import Keypoints
-
-KEYPOINTS = InstanceDefinition(Keypoints())
