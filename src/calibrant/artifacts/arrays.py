@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from calibrant.artifacts.store import write_bytes
 from calibrant.core.errors import DataError
+from calibrant.core.npy import read_array
 from calibrant.core.reading import read_bytes
 
 LARGEST = 2 * 2**30
@@ -27,7 +27,7 @@ _LEVEL = 1
 # What numpy, zipfile and zlib say of bytes that are not theirs.
 _DAMAGES = (
     OSError, EOFError, TypeError, LookupError, AttributeError, NotImplementedError, MemoryError, RuntimeError,
-    SyntaxError, OverflowError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    SyntaxError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -59,12 +59,16 @@ def packed(arrays: Mapping[str, NDArray[Any]], *, is_small: bool = True) -> byte
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
     """The arrays that :func:`packed` was given. Raises ValueError for anything else."""
     try:
-        stream = io.BytesIO(content)
-        with zipfile.ZipFile(stream) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > LARGEST:
-            raise ValueError(f"{size} bytes when unpacked, and the limit is {LARGEST}")
-        with np.load(stream, allow_pickle=False) as arrays:
-            return dict(arrays)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > LARGEST:
+                raise ValueError(f"{size} bytes when unpacked, and the limit is {LARGEST}")
+            return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     except _DAMAGES as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as stream:
+        return read_array(stream)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrant.core.errors import DataError
+from calibrant.core.npy import NpyHeader, read_header
 from calibrant.core.reading import opened, require_regular
 
 _LARGEST_FILE = 2**44
@@ -58,7 +59,7 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
         require_regular(path, _LARGEST_FILE)
         if not zipfile.is_zipfile(path):
             with opened(path, _LARGEST_FILE) as stream:
-                return {path.name: _mapped(path, path.name, _header(stream), stream.tell())}
+                return {path.name: _mapped(path, path.name, read_header(stream), stream.tell())}
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return {info.filename.removesuffix(".npy"): _member(path, archive, info) for info in members}
@@ -76,39 +77,25 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
         raise DataError(f"'{path}' cannot be read as arrays ({error}); save it with numpy.save") from error
 
 
-_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
-
-
-def _header(stream: IO[bytes]) -> _Header:
-    """Shape, whether columns come first, and type. Raises ValueError."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = read(stream)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
-    return shape, in_columns and len(shape) > 1, dtype
-
-
-def _mapped(path: Path, name: str, header: _Header, offset: int) -> StoredArray:
-    shape, _, dtype = header
-    if path.stat().st_size < offset + math.prod(shape) * dtype.itemsize:
+def _mapped(path: Path, name: str, header: NpyHeader, offset: int) -> StoredArray:
+    if path.stat().st_size < offset + header.n_bytes:
         raise ValueError("it is cut off")
-    return StoredArray(name, shape, dtype, _Map(path, header, offset))
+    return StoredArray(name, header.shape, header.dtype, _Map(path, header, offset))
 
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> StoredArray:
     with archive.open(info) as stream:
-        header = _header(stream)
+        header = read_header(stream)
         offset = stream.tell()
-    shape, in_columns, dtype = header
-    if info.file_size != offset + math.prod(shape) * dtype.itemsize:
+    if info.file_size != offset + header.n_bytes:
         raise ValueError(f"{info.filename} is cut off")
     name = info.filename.removesuffix(".npy")
     if info.compress_type == zipfile.ZIP_STORED:
         return _mapped(path, name, header, _begin_of(path, info) + offset)
-    if in_columns:
+    if header.in_columns:
         raise ValueError(f"{info.filename} is in Fortran's order; save numpy.ascontiguousarray of it")
-    return StoredArray(name, shape, dtype, _Stream(path, info.filename, shape, dtype))
+    stream_of = _Stream(path, info.filename, header.shape, header.dtype)
+    return StoredArray(name, header.shape, header.dtype, stream_of)
 
 
 def _begin_of(path: Path, info: zipfile.ZipInfo) -> int:
@@ -124,17 +111,17 @@ class _Map:
     """An array that lies in a file as it is. Every part is a map of its own: no page of it stays."""
 
     path: Path
-    header: _Header
+    header: NpyHeader
     offset: int
 
     def __call__(self, start: int, count: int) -> NDArray[Any]:
         """As StoredArray's."""
-        shape, in_columns, dtype = self.header
+        shape, dtype = self.header.shape, self.header.dtype
         if math.prod(shape) == 0 or not shape:
             return np.fromfile(self.path, dtype, math.prod(shape), offset=self.offset).reshape(shape)[
                 ... if not shape else slice(start, start + count)
             ]
-        order: Any = "F" if in_columns else "C"
+        order: Any = "F" if self.header.in_columns else "C"
         part = np.memmap(self.path, dtype, "r", self.offset, shape, order)[start : start + count]
         return np.require(part, requirements="A")  # within a .npz anything may lie at an odd byte
 
@@ -178,7 +165,7 @@ class _Stream:
             self._stream.close()
         self._passed.clear()
         self._stream = zipfile.ZipFile(self._path).open(self._member)  # noqa: SIM115 (stays open)
-        _header(self._stream)
+        read_header(self._stream)
         self._next = 0
 
     def _rows(self, count: int) -> NDArray[Any]:
