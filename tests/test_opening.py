@@ -45,7 +45,6 @@ ALLOWED = {
     ): "a draft's, beside its place; occupied() sweeps it",
     ("stages/remote/collecting.py", "tempfile.TemporaryDirectory"): "on a disk that machines share; likewise",
     ("artifacts/arrays.py", ".open(mode)"): "a member of an archive in memory",
-    ("artifacts/arrays.py", "np.load"): "of bytes in memory",
     ("artifacts/arrays.py", "zipfile.ZipFile"): "of bytes in memory",
     ("cli/__init__.py", "os.open"): "os.devnull",
     ("cli/skill.py", "read_text"): "Calibrant's own page",
