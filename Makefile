@@ -63,7 +63,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml $(KERNELS)
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml $(KERNELS)
 	@echo "Installing Calibrant and its development tools into $(VENV); this takes a minute or two, once."
-	@$(INSTALL) --editable '.[dev]'
+	@$(INSTALL) --no-compile --editable '.[dev]'  # Python compiles what is imported, a tenth of it
 	@touch $@
 
 # A candidate counts when it runs, is new enough, and can make an environment with pip in it.
