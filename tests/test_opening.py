@@ -58,10 +58,8 @@ ALLOWED = {
     ("reports/html/page.py", "read_text"): "Calibrant's own page",
     ("runtimes/openvino.py", "read_model"): "behind require_regular",
     ("runtimes/ort.py", "ort.InferenceSession"): "behind require_regular",
-    ("runtimes/ort_graph.py", "ort.InferenceSession"): "of bytes in memory",
-    ("runtimes/ort_graph.py", "onnx.external_data_helper.load_external_data_for_model"): (
-        "of models whose external data models/onnx/files.py has looked at"
-    ),
+    ("runtimes/ort_files.py", "ort.InferenceSession"): "of bytes in memory",
+    ("runtimes/ort_files.py", ".open(mode)"): "a new file, in a folder that was made for it",
     ("cli/task_options.py", "write_text"): "into a page of help",
     ("tasks/media/arrays.py", "np.fromfile"): "behind require_regular; of no more than the header says",
     ("tasks/media/arrays.py", "np.memmap"): "behind require_regular: to map it, numpy wants the name",

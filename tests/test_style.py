@@ -19,6 +19,7 @@ LONGEST_FILE = 500
 MOSTLY_UNDER = 25
 
 ONNX_RUNTIME_GRAPHS = (
+    "runtimes/ort_files.py",
     "runtimes/ort_graph.py",
     "runtimes/ort_operators.py",
     "runtimes/ort_probe.py",

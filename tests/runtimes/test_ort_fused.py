@@ -11,9 +11,9 @@ from onnx import helper, numpy_helper
 from test_ort_qdq import quantized_network
 
 from calibrant.core.schemes import SCHEME_PROPERTY
-from calibrant.runtimes import ort_graph
+from calibrant.runtimes import ort_files
 from calibrant.runtimes.ort import OnnxRuntime
-from calibrant.runtimes.ort_graph import scheme_of, session_options
+from calibrant.runtimes.ort_files import scheme_of, session_options
 
 PRECISE = "session.x64quantprecision"
 UNFUSED = "session.disable_quant_qdq"
@@ -52,9 +52,9 @@ def test_the_scheme_is_read_from_the_metadata_only(tmp_path: Path) -> None:
 
 def test_without_vnni_products_are_kept_from_saturating(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(ort_graph, "processor_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(ort_files, "processor_flags", lambda: frozenset({"avx2"}))
     assert session_options(fused=True).get_session_config_entry(PRECISE) == "1"
-    monkeypatch.setattr(ort_graph, "processor_flags", lambda: frozenset({"avx2", "avx_vnni"}))
+    monkeypatch.setattr(ort_files, "processor_flags", lambda: frozenset({"avx2", "avx_vnni"}))
     with pytest.raises(RuntimeError):
         session_options(fused=True).get_session_config_entry(PRECISE)
 
@@ -70,7 +70,7 @@ def test_weights_that_several_nodes_share_are_opened_without_vnni(
 ) -> None:
     """ONNX Runtime 1.32 makes shared weights unsigned once for each node, and fails at the second."""
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(ort_graph, "processor_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(ort_files, "processor_flags", lambda: frozenset({"avx2"}))
     path = shared_weights(tmp_path / "shared.onnx")
     feeds = {"x": np.random.default_rng(5).normal(size=(1, 3, 8, 8)).astype(np.float32)}
     with OnnxRuntime(qdq="fused").open(path) as fused, OnnxRuntime(qdq="exact").open(path) as exact:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.runtimes import ort_operators
-from calibrant.runtimes.ort_graph import open_as_it_stands
+from calibrant.runtimes.ort_files import StoredGraph, open_as_it_stands
 
 pytestmark = pytest.mark.skipif(
     ort_operators.library() is None, reason="the operators were not compiled here (no C compiler)"
@@ -38,7 +38,8 @@ def _run(
         constants,
     )
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid(ort_operators.DOMAIN, 1)]
-    session = open_as_it_stands(helper.make_model(graph, opset_imports=opsets, ir_version=10))
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = open_as_it_stands(StoredGraph(model, Path()))
     found: NDArray[np.float32] = session.run(["y"], {"x": values})[0]
     return found
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibrant.runtimes import ort_qdq
 from calibrant.runtimes.ort import OnnxRuntime
-from calibrant.runtimes.ort_graph import PROVIDERS, session_options
+from calibrant.runtimes.ort_files import PROVIDERS, session_options
 from calibrant.runtimes.ort_operators import library
 from calibrant.runtimes.ort_qdq import QdqFile
 from calibrant.runtimes.ort_verified import Verified

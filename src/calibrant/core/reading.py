@@ -76,6 +76,17 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
         return b"".join(parts)
 
 
+def mentions(path: Path, words: bytes, most: int = LARGEST) -> bool:
+    """Whether a regular file holds these bytes; read piece by piece. Raises OSError as :func:`opened`."""
+    with opened(path, most) as stream:
+        end = b""
+        while chunk := stream.read(_CHUNK):
+            if words in end + chunk:
+                return True
+            end = chunk[-len(words) :]
+    return False
+
+
 def read_text(path: Path, most: int = LARGEST, encoding: str = "utf-8", errors: str = "strict") -> str:
     r"""All of a text file, line ends as ``\n``.
 

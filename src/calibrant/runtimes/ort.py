@@ -16,7 +16,7 @@ from calibrant.core.reading import require_regular
 from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
-from calibrant.runtimes.ort_graph import PROVIDERS, open_fused, scheme_of, session_options
+from calibrant.runtimes.ort_files import PROVIDERS, open_fused, scheme_of, session_options
 from calibrant.runtimes.ort_qdq import QdqFile, no_faster
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed

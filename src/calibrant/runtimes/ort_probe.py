@@ -13,17 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from calibrant.core.types import Feeds, FloatArray, Observer
-from calibrant.runtimes.ort_graph import (
-    CannotMatchError,
-    Twins,
-    optimized,
-    pruned,
-    read_onnx,
-    readers_of,
-)
+from calibrant.runtimes.ort_files import StoredGraph, optimized, read_graph
+from calibrant.runtimes.ort_graph import CannotMatchError, Twins, pruned, readers_of
 from calibrant.runtimes.ort_shown import ShownTensors, shown_tensors
 
 # Channels that lie side by side: 8 with AVX2, 16 with AVX-512; 4 and 32 in case others come.
@@ -61,7 +54,7 @@ def fused_probe(model: Path, tensors: Sequence[str], feeds: Feeds, true: Feeds) 
     feeds, true: a sample, and the tensors' values on it. None where only the plain probe is right.
     """
     try:
-        return _matched(read_onnx(model), tensors, feeds, true)
+        return _matched(read_graph(model), tensors, feeds, true)
     except Exception:
         return None  # whatever a graph or ONNX Runtime does not like, the plain probe still is right
 
@@ -92,16 +85,16 @@ def _holds(stored: FloatArray, true: FloatArray, block: int) -> bool:
     return np.array_equal(blocks.reshape(stored.shape)[:, :channels], true)
 
 
-def _matched(model: onnx.ModelProto, tensors: Sequence[str], feeds: Feeds, true: Feeds) -> FusedProbe:
+def _matched(model: StoredGraph, tensors: Sequence[str], feeds: Feeds, true: Feeds) -> FusedProbe:
     """Raises CannotMatchError when a tensor cannot be had."""
     if any(array.dtype != np.float32 for array in feeds.values()):
         raise CannotMatchError("inputs that are not float32")
     wanted = [tensor for tensor in dict.fromkeys(tensors) if tensor not in feeds]
-    readers = readers_of(model)
-    ends = [output.name for output in model.graph.output if output.name not in readers]
+    readers = readers_of(model.proto)
+    ends = [output.name for output in model.proto.graph.output if output.name not in readers]
     kept: list[str] = []
     for _ in range(2):
-        source = pruned(model, [*ends, *kept])
+        source = model.with_proto(pruned(model.proto, [*ends, *kept]))
         shown, places = _placed(source, optimized(source), wanted, feeds, true)
         kept = [tensor for tensor in wanted if tensor not in places]
         if not kept:
@@ -112,12 +105,12 @@ def _matched(model: onnx.ModelProto, tensors: Sequence[str], feeds: Feeds, true:
 
 
 def _placed(
-    source: onnx.ModelProto, fused: onnx.ModelProto, wanted: Sequence[str], feeds: Feeds, true: Feeds
+    source: StoredGraph, fused: StoredGraph, wanted: Sequence[str], feeds: Feeds, true: Feeds
 ) -> tuple[ShownTensors, dict[str, Place]]:
     """The tensors' likely places, open to be shown, and those that hold what they should."""
-    twins = Twins(source, fused)
+    twins = Twins(source.proto, fused.proto)
     guesses = _by_place({name: place for name in wanted if (place := twins.tensor(name)) is not None})
-    shown = shown_tensors(pruned(fused, [*guesses]), [*guesses])
+    shown = shown_tensors(fused.with_proto(pruned(fused.proto, [*guesses])), [*guesses])
     places: dict[str, Place] = {}
 
     def verify(internal: str, stored: FloatArray) -> None:

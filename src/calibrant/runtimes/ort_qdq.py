@@ -8,9 +8,11 @@ outputs are verified on one sample, to the last bit.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from calibrant.core.reading import read_bytes
+from calibrant.core.reading import mentions
 from calibrant.core.types import Feeds
-from calibrant.runtimes.ort_graph import (
-    CONVOLUTIONS,
-    CannotMatchError,
-    Twins,
-    insert_behind,
-    open_as_it_stands,
-    pruned,
-    read_onnx,
-)
+from calibrant.runtimes.ort_files import StoredGraph, open_as_it_stands, read_graph, with_weights
+from calibrant.runtimes.ort_graph import CONVOLUTIONS, CannotMatchError, Twins, insert_behind, pruned
 from calibrant.runtimes.ort_operators import DOMAIN, library, quantize_dequantize, takes
-from calibrant.runtimes.ort_verified import NodesOf, Verified
+from calibrant.runtimes.ort_verified import NodesOf, Verified, content_of
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
@@ -46,10 +41,42 @@ class _Pair:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """A Q/DQ model taken apart: a float model, and for each reader's input the pair that stood before it."""
+class _Weight:
+    """A weight that is stored as integers, or as floats that are quantized on the way.
 
+    tensors: what is stored, scales and zero points. dequantize, quantize: the nodes; quantize may be missing.
+    """
+
+    tensors: tuple[onnx.TensorProto, ...]
+    dequantize: onnx.NodeProto
+    quantize: onnx.NodeProto | None
+
+    @property
+    def name(self) -> str:
+        """What the float graph calls it."""
+        return str(self.dequantize.output[0])
+
+    def values(self, graph: StoredGraph) -> NDArray[np.float32]:
+        """As ONNX Runtime dequantizes it: (integer - zero point) * scale, in float32."""
+        stored, scale, zero_point = map(graph.values, self.tensors)
+        if self.quantize is not None:
+            stored = _quantized(stored, *_along_axis(self.quantize, stored.ndim, scale, zero_point))
+        scale, zero_point = _along_axis(self.dequantize, stored.ndim, scale, zero_point)
+        steps = stored.astype(np.int32) - zero_point.astype(np.int32)
+        result: NDArray[np.float32] = steps.astype(np.float32) * scale
+        return result
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A Q/DQ model taken apart: a float model, and for each reader's input the pair that stood before it.
+
+    graph: the file's. float_model: the float model without the weights that have to be dequantized.
+    """
+
+    graph: StoredGraph
     float_model: onnx.ModelProto
+    weights: tuple[_Weight, ...]
     pairs: Mapping[tuple[str, int], _Pair]
     constants: Mapping[str, onnx.TensorProto]
 
@@ -57,6 +84,22 @@ class _Parts:
     def places(self) -> Hashable:
         """Where which kinds of pairs stand: all that models of one float graph differ in but numbers."""
         return frozenset((place, pair.tensor, self._kind(pair)) for place, pair in self.pairs.items())
+
+    @property
+    def key(self) -> bytes:
+        """Of the float model with all its weights: the same for what makes the same model."""
+        digest = hashlib.sha256(self.float_model.SerializeToString(deterministic=True))
+        for weight in self.weights:
+            for part in (*weight.tensors, weight.dequantize, weight.quantize):
+                digest.update(b"" if part is None else part.SerializeToString(deterministic=True))
+        for file in self.graph.weight_files:
+            digest.update(content_of(file))
+        return digest.digest()
+
+    def float_graph(self) -> StoredGraph:
+        """The float model with all its weights."""
+        made = ((weight.name, partial(weight.values, self.graph)) for weight in self.weights)
+        return with_weights(self.graph.with_proto(self.float_model), made)
 
     def _kind(self, pair: _Pair) -> int:
         return self.constants[pair.parameters[1]].data_type
@@ -71,7 +114,7 @@ class QdqFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._found: tuple[_Parts, onnx.ModelProto] | None = None  # and its float graph, optimized
+        self._found: tuple[_Parts, StoredGraph] | None = None  # and its float graph, optimized
 
     def known_session(self) -> ort.InferenceSession | None:
         """A session that surely computes what the file does, from what this process has verified before."""
@@ -79,10 +122,10 @@ class QdqFile:
             graph = _VERIFIED.graph_of(self._file)
             if graph is not None:
                 return open_as_it_stands(graph)
-            if _DEQUANTIZE.encode() not in read_bytes(self._file):
+            if not mentions(self._file, _DEQUANTIZE.encode()):
                 return None
-            parts = _taken_apart(read_onnx(self._file))
-            base = _VERIFIED.optimized(parts.float_model)
+            parts = _taken_apart(read_graph(self._file))
+            base = _VERIFIED.optimized(parts.key, parts.float_graph)
             self._found = parts, base
             nodes_of = _VERIFIED.in_places(base, parts.places)
             if nodes_of is None:
@@ -113,10 +156,8 @@ class QdqFile:
         return None
 
 
-def _opened(
-    parts: _Parts, base: onnx.ModelProto, nodes_of: NodesOf
-) -> tuple[ort.InferenceSession, onnx.ModelProto]:
-    graph = _with_pairs(parts, base, nodes_of)
+def _opened(parts: _Parts, base: StoredGraph, nodes_of: NodesOf) -> tuple[ort.InferenceSession, StoredGraph]:
+    graph = base.with_proto(_with_pairs(parts, base.proto, nodes_of))
     return open_as_it_stands(graph), graph
 
 
@@ -124,25 +165,24 @@ def no_faster(feeds: Feeds, true: Feeds) -> None:
     """No other session than the plain one."""
 
 
-def _taken_apart(model: onnx.ModelProto) -> _Parts:
+def _taken_apart(graph: StoredGraph) -> _Parts:
     """Raises CannotMatchError for pairs of other kinds than Calibrant writes."""
+    model = graph.proto
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
     outputs = [output.name for output in model.graph.output]
     pairs: dict[str, _Pair] = {}
-    weights: list[onnx.TensorProto] = []
+    weights: list[_Weight] = []
     for node in (node for node in model.graph.node if node.op_type == _DEQUANTIZE):
-        integers = _stored_integers(node.input[0], producers, constants)
-        if integers is not None:
-            weight = _dequantized(integers, node, constants)
-            weights.append(numpy_helper.from_array(weight, node.output[0]))
+        weight = _stored_weight(node, producers, constants)
+        if weight is not None:
+            weights.append(weight)
         else:
             pairs[node.output[0]] = _pair(node, producers.get(node.input[0]), constants)
     if not pairs.keys().isdisjoint(outputs):
         raise CannotMatchError("an output that is quantized")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    copy.graph.initializer.extend(weights)
     del copy.graph.node[:]
     copy.graph.node.extend(n for n in model.graph.node if n.op_type not in (_QUANTIZE, _DEQUANTIZE))
     readers = {}
@@ -151,41 +191,35 @@ def _taken_apart(model: onnx.ModelProto) -> _Parts:
             if name in pairs:
                 readers[node.name, index] = pairs[name]
                 node.input[index] = pairs[name].tensor
-    return _Parts(pruned(copy, outputs), readers, constants)
+    float_model = pruned(copy, outputs)
+    read = {name for node in float_model.graph.node for name in node.input}.union(outputs)
+    return _Parts(graph, float_model, tuple(w for w in weights if w.name in read), readers, constants)
 
 
-def _stored_integers(
-    name: str, producers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
-) -> NDArray[Any] | None:
-    """A weight's integers: stored as such, or as floats that are quantized on the way. None: no weight."""
-    if name in constants:
-        return numpy_helper.to_array(constants[name])
-    producer = producers.get(name)
-    if producer is None or producer.op_type != _QUANTIZE or producer.input[0] not in constants:
-        return None
-    weight = numpy_helper.to_array(constants[producer.input[0]])
-    scale, zero_point = _along_axis(producer, weight.ndim, constants)
+def _stored_weight(
+    node: onnx.NodeProto, producers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
+) -> _Weight | None:
+    """The weight that a DequantizeLinear reads; None: it reads an activation."""
+    name, quantize = node.input[0], None
+    if name not in constants:
+        quantize = producers.get(name)
+        if quantize is None or quantize.op_type != _QUANTIZE or quantize.input[0] not in constants:
+            return None
+        name = quantize.input[0]
+    return _Weight((constants[name], *(constants[each] for each in node.input[1:])), node, quantize)
+
+
+def _quantized(weight: NDArray[Any], scale: NDArray[np.float32], zero_point: NDArray[Any]) -> NDArray[Any]:
     limits = np.iinfo(zero_point.dtype)
     steps = np.rint(weight / scale) + zero_point
     integers: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(zero_point.dtype)
     return integers
 
 
-def _dequantized(
-    integers: NDArray[Any], node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]
-) -> NDArray[np.float32]:
-    """A weight as ONNX Runtime dequantizes it: (integer - zero point) * scale, in float32."""
-    scale, zero_point = _along_axis(node, integers.ndim, constants)
-    steps = integers.astype(np.int32) - zero_point.astype(np.int32)
-    result: NDArray[np.float32] = steps.astype(np.float32) * scale
-    return result
-
-
 def _along_axis(
-    node: onnx.NodeProto, rank: int, constants: Mapping[str, onnx.TensorProto]
+    node: onnx.NodeProto, rank: int, scale: NDArray[np.float32], zero_point: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Scale and zero point in shapes that broadcast with a weight of this rank."""
-    scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
     axes = [attribute.i for attribute in node.attribute if attribute.name == "axis"]
     shape = [1] * rank
     if scale.ndim == 1:

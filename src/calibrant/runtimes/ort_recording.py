@@ -63,10 +63,9 @@ class FusedRecordingSession(ClosesOnExit):
         outputs = plain.run(feeds)
         values = {**feeds, **outputs}
         self._outputs = tuple(outputs)
+        plain.close()  # two sessions would hold the weights twice; where it is needed, it is opened again
+        self._plain = None
         self._fused = fused_probe(self._model, self._tensors, feeds, values)
-        if self._fused is not None:
-            plain.close()
-            self._plain = None
         self._has_run = True
         show(self._tensors, values, self._observe)
         return outputs

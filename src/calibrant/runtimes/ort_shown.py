@@ -13,7 +13,8 @@ from onnx import helper
 
 from calibrant.core.errors import RuntimeFailedError
 from calibrant.core.types import Feeds, FloatArray
-from calibrant.runtimes.ort_graph import insert_behind, open_as_it_stands
+from calibrant.runtimes.ort_files import StoredGraph, open_as_it_stands
+from calibrant.runtimes.ort_graph import insert_behind
 from calibrant.runtimes.ort_operators import DOMAIN, Show, Watch, library
 from calibrant.runtimes.vendors import in_our_words
 
@@ -30,7 +31,7 @@ class ShownTensors(Protocol):
         ...
 
 
-def shown_tensors(graph: onnx.ModelProto, names: Sequence[str]) -> ShownTensors:
+def shown_tensors(graph: StoredGraph, names: Sequence[str]) -> ShownTensors:
     """Open a graph that has the tensors ``names`` as its outputs."""
     return WatchedTensors(graph, names) if library() else BoundTensors(graph, names)
 
@@ -38,10 +39,10 @@ def shown_tensors(graph: onnx.ModelProto, names: Sequence[str]) -> ShownTensors:
 class WatchedTensors:
     """Shows each tensor as soon as it is computed, in the processor's cache, in memory that is used again."""
 
-    def __init__(self, graph: onnx.ModelProto, names: Sequence[str]) -> None:
+    def __init__(self, graph: StoredGraph, names: Sequence[str]) -> None:
         self._local = threading.local()
         self._watches = [Watch(name, f"{name}_watched", self._show) for name in names]
-        self._session = open_as_it_stands(_with_watches(graph, self._watches))
+        self._session = open_as_it_stands(graph.with_proto(_with_watches(graph.proto, self._watches)))
         self._inputs = [value.name for value in self._session.get_inputs()]
 
     def run(self, feeds: Feeds, show: Show) -> None:
@@ -53,7 +54,9 @@ class WatchedTensors:
         except RuntimeFailedError:
             if self._local.failure is None:
                 raise
-        failure, self._local.failure = self._local.failure, None
+        finally:
+            failure = self._local.failure
+            self._local.show = self._local.failure = None  # which may hold a sample's activations
         if failure is not None:
             raise failure
 
@@ -87,7 +90,7 @@ def _with_watches(graph: onnx.ModelProto, watches: Sequence[Watch]) -> onnx.Mode
 class BoundTensors:
     """Has the tensors put out into arrays of each thread's own, and shows them when all are there."""
 
-    def __init__(self, graph: onnx.ModelProto, names: Sequence[str]) -> None:
+    def __init__(self, graph: StoredGraph, names: Sequence[str]) -> None:
         self._session, self._names = open_as_it_stands(graph), tuple(names)
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._shapes: dict[str, tuple[int, ...]] = {}

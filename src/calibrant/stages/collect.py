@@ -21,9 +21,10 @@ from calibrant.core.scratch import ScratchFolder
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.tasks import MODEL, Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session, Statistics
-from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.points import upper_bounds
 from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession
 
@@ -102,7 +103,7 @@ def collect_parts(
 def _recorded(observed: Observed, recorder: Recorder, runtime: Runtime, folder: Path) -> Session:
     folder.mkdir()
     probed = folder / observed.model.path.name  # which a runtime names when it refuses
-    save_model(with_outputs(observed.model, observed.tensors), probed)
+    save_beside_weights(with_outputs(observed.model, observed.tensors), probed)
     return runtime.record(probed, observed.tensors, recorder.observe)
 
 

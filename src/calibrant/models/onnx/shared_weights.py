@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from calibrant.core.disk import cannot_write
 from calibrant.core.writing import write_atomically
+from calibrant.models.onnx.model import save_model, save_serialized
 
 SHARED_FROM = 64 * 2**20
 """Bytes of weights from which on they are shared; below, a candidate is one file."""
@@ -66,6 +67,19 @@ def share_weights(model: ir.Model) -> SharedWeights | None:
             shape=ir.Shape(list(tensor.shape.numpy())), name=value.name or "",
         )  # fmt: skip
     return shared
+
+
+def save_beside_weights(model: ir.Model, path: Path) -> None:
+    """Write a model whose large weights lie in a file beside it, where it has as many. Raises OutputError.
+
+    model: changed in place.
+    """
+    shared = share_weights(model)
+    if shared is None:
+        save_model(model, path)
+        return
+    shared.write(path.parent)
+    save_serialized(ir.serde.serialize_model(model).SerializeToString(), path)
 
 
 def _is_large(value: ir.Value) -> bool:
