@@ -6,11 +6,23 @@ import hashlib
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from calibrant.core.reading import UnfitFileError, is_regular, opened, read_bytes, read_text, sha256_of
+from calibrant.core import reading
+from calibrant.core.reading import (
+    UnfitFileError,
+    is_regular,
+    mentions,
+    opened,
+    read_bytes,
+    read_text,
+    sha256_of,
+)
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
@@ -89,3 +101,12 @@ def test_files_that_the_system_makes_while_they_are_read_are_bounded_too() -> No
     assert read_text(Path("/proc/self/status")).startswith("Name:")
     with pytest.raises(UnfitFileError, match="at most 10"):
         read_bytes(Path("/proc/self/status"), 10)
+
+
+@given(st.integers(0, 40), st.booleans())
+def test_words_are_found_wherever_they_stand(before: int, is_there: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_CHUNK", 8)
+        path = Path(folder) / "file"
+        path.write_bytes(b"." * before + (b"words" if is_there else b"word") + b"!" * 11)
+        assert mentions(path, b"words") == is_there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -17,8 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 from calibrant.core.errors import NumericsError, RuntimeFailedError
 from calibrant.core.statistics import Accumulator, TensorStatistics
 from calibrant.core.types import Session
-from calibrant.runtimes import ort_shown
+from calibrant.runtimes import ort_files, ort_shown
 from calibrant.runtimes.ort import OnnxRuntime
+from calibrant.runtimes.ort_files import PROVIDERS, session_options
 from calibrant.runtimes.ort_operators import library
 from calibrant.runtimes.ort_probe import FusedProbe, Place, fused_probe, place_of
 from calibrant.runtimes.recording import RecordingSession
@@ -107,6 +110,34 @@ def _seen_by(
         for image in images:
             session.run({name: image})
     return seen
+
+
+def test_weights_in_files_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort_files, "_LARGE", 64)
+    probed, images = ["x", "y"], _images()
+    inside = network(tmp_path / "m.onnx", "SiLU", 20, probed)
+    (tmp_path / "other").mkdir()
+    beside = tmp_path / "other" / "m.onnx"
+    onnx.save(onnx.load(inside), beside, save_as_external_data=True, location="w.data", size_threshold=64)
+    found = []
+    for path in (inside, beside):
+        seen = _seen_by(OnnxRuntime().record(path, probed, seen := Seen()), seen, images)
+        found.append(seen.statistics)
+    assert found[0].keys() == found[1].keys()
+    for tensor in probed:
+        np.testing.assert_array_equal(found[0][tensor].histogram.counts, found[1][tensor].histogram.counts)
+
+
+def test_what_was_shown_is_let_go(tmp_path: Path) -> None:
+    path, image = network(tmp_path / "m.onnx", "SiLU", 20, ["x"]), _images(1)[0]
+    session = ort.InferenceSession(str(path), session_options(), PROVIDERS)
+    true = dict(zip(("final", "x"), session.run(None, {"image": image}), strict=True))
+    alive = weakref.ref(true["x"])
+    probe = fused_probe(path, ["x"], {"image": image}, true)
+    del true
+    assert probe is not None
+    assert alive() is None  # a sample's activations are as large as the model
+    probe.close()
 
 
 def _plain(

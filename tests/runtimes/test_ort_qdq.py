@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrant.runtimes import ort_qdq
+from calibrant.runtimes import ort_files, ort_qdq
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.runtimes.ort_files import PROVIDERS, session_options
 from calibrant.runtimes.ort_operators import library
@@ -90,6 +90,13 @@ def quantized_network(path: Path, scale: float = 0.02) -> Path:
     return path
 
 
+def weights_beside(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same file with its weights in another one; they are called large."""
+    monkeypatch.setattr(ort_files, "_LARGE", 64)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.data", size_threshold=64)
+    return path
+
+
 def _image() -> NDArray[np.float32]:
     return RNG.normal(size=(1, 3, 12, 10)).astype(np.float32)
 
@@ -123,6 +130,51 @@ def test_a_network_is_run_faster_with_the_same_bits(tmp_path: Path) -> None:
         for image in images:
             np.testing.assert_array_equal(faster.run(["final"], {"image": image})[0], plain(image))
             np.testing.assert_array_equal(session.run({"image": image})["final"], plain(image))
+
+
+@pytest.mark.usefixtures("either_pair")
+def test_weights_in_files_stay_there_and_give_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, image = weights_beside(quantized_network(tmp_path / "m.onnx"), monkeypatch), _image()
+    plain = _plain(path)(image)
+    faster = faster_session(path, {"image": image}, {"final": plain})
+    assert faster is not None
+    np.testing.assert_array_equal(faster.run(["final"], {"image": image})[0], plain)
+    kept = ort_qdq._VERIFIED.graph_of(path)
+    assert kept is not None
+    assert kept.names_weights
+    assert max(len(tensor.raw_data) for tensor in kept.proto.graph.initializer) < 64
+    again = known_session(path)
+    assert again is not None
+    np.testing.assert_array_equal(again.run(["final"], {"image": image})[0], plain)
+
+
+def test_weights_that_change_in_their_file_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, image = weights_beside(quantized_network(tmp_path / "m.onnx"), monkeypatch), _image()
+    faster_session(path, {"image": image}, {"final": _plain(path)(image)})
+    weights_beside(quantized_network(tmp_path / "new.onnx"), monkeypatch).replace(path)
+    faster = faster_session(path, {"image": image}, {"final": _plain(path)(image)})
+    assert faster is not None
+    np.testing.assert_array_equal(faster.run(["final"], {"image": image})[0], _plain(path)(image))
+
+
+def test_the_plain_session_is_closed_before_another_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, image = quantized_network(tmp_path / "m.onnx"), _image()
+    with OnnxRuntime().open(path) as session:
+        opened = []
+
+        def verified(model: QdqFile, feeds: Any, true: Any) -> None:
+            opened.append(session._session)
+
+        monkeypatch.setattr(QdqFile, "verified_session", verified)
+        first, second = (session.run({"image": image})["final"] for _ in range(2))
+    assert opened == [None]
+    np.testing.assert_array_equal(first, second)
 
 
 def test_float_weights_with_a_pair_are_the_same_to_it(tmp_path: Path) -> None:

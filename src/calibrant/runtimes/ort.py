@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from calibrant.core.schemes import ONNXRUNTIME
 from calibrant.core.types import Feeds, Latency, Observer
 from calibrant.runtimes.options import converted, one_of
 from calibrant.runtimes.ort_files import PROVIDERS, open_fused, scheme_of, session_options
-from calibrant.runtimes.ort_qdq import QdqFile, no_faster
+from calibrant.runtimes.ort_qdq import QdqFile
 from calibrant.runtimes.ort_recording import FusedRecordingSession
 from calibrant.runtimes.timing import timed
 from calibrant.runtimes.vendors import in_our_words
@@ -59,13 +59,13 @@ class OnnxRuntime:
         with in_our_words(f"ONNX Runtime cannot open {model.name}"):
             require_regular(model)
             if self._qdq == FUSED or (self._qdq == AUTO and scheme_of(model) == ONNXRUNTIME.name):
-                return OnnxRuntimeSession(open_fused(model), self._workers, no_faster)
+                return OnnxRuntimeSession(open_fused(model), self._workers)
             quantized = QdqFile(model)
             known = quantized.known_session()
             if known is not None:
-                return OnnxRuntimeSession(known, self._workers, no_faster)
-            session = ort.InferenceSession(str(model), session_options(), PROVIDERS)
-        return OnnxRuntimeSession(session, self._workers, quantized.verified_session)
+                return OnnxRuntimeSession(known, self._workers)
+            plain = _opened(model)
+        return OnnxRuntimeSession(plain, self._workers, quantized if quantized.may_be_faster else None)
 
     def record(self, model: Path, tensors: Sequence[str], observe: Observer) -> FusedRecordingSession:
         """Open a model that has ``tensors`` among its outputs; each run hands them to ``observe``."""
@@ -75,16 +75,17 @@ class OnnxRuntime:
 class OnnxRuntimeSession(ClosesOnExit):
     """An open model; a context manager.
 
-    After its first run ``faster`` may replace the session by one that gives the same bits.
+    quantized: the file, where another session may give the same bits faster. The first run, with no other
+    beside it, finds out; the plain session is closed meanwhile, so that the weights are held once.
     """
 
     def __init__(
-        self, session: ort.InferenceSession, concurrency: int, faster: Callable[[Feeds, Feeds], Any]
+        self, session: ort.InferenceSession, concurrency: int, quantized: QdqFile | None = None
     ) -> None:
         self._session = session
         self._concurrency = concurrency
         self._outputs = [output.name for output in session.get_outputs()]
-        self._faster = faster
+        self._quantized = quantized
         self._first_run = threading.Lock()
 
     @property
@@ -94,11 +95,21 @@ class OnnxRuntimeSession(ClosesOnExit):
 
     def run(self, feeds: Feeds) -> dict[str, Any]:
         """Run once. Raises RuntimeFailedError with ONNX Runtime's words."""
+        if self._quantized is not None:
+            with self._first_run:
+                if self._quantized is not None:
+                    return self._faster_from_now(self._quantized, feeds)
+        return self._run(feeds)
+
+    def _run(self, feeds: Feeds) -> dict[str, Any]:
         with in_our_words("ONNX Runtime failed while running the model"):
-            outputs = dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
-        # Taken once and never given back. Whoever comes second runs the session that there is.
-        if self._first_run.acquire(blocking=False):
-            self._session = self._faster(feeds, outputs) or self._session
+            return dict(zip(self._outputs, self._session.run(self._outputs, dict(feeds)), strict=True))
+
+    def _faster_from_now(self, quantized: QdqFile, feeds: Feeds) -> dict[str, Any]:
+        outputs = self._run(feeds)
+        self._session = None
+        self._session = quantized.verified_session(feeds, outputs) or _opened(quantized.file)
+        self._quantized = None
         return outputs
 
     def latency(self, feeds: Feeds, runs: int = 50) -> Latency:
@@ -107,7 +118,11 @@ class OnnxRuntimeSession(ClosesOnExit):
 
     def close(self) -> None:
         """Release the session's memory."""
-        self._session = None
+        self._session = self._quantized = None
+
+
+def _opened(model: Path) -> ort.InferenceSession:
+    return ort.InferenceSession(str(model), session_options(), PROVIDERS)
 
 
 def make(options: Mapping[str, str], progress: Progress) -> OnnxRuntime:  # noqa: ARG001

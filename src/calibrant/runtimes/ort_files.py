@@ -190,14 +190,16 @@ def optimized(graph: StoredGraph) -> StoredGraph:
     return found
 
 
-def with_weights(graph: StoredGraph, made: Iterable[tuple[str, Callable[[], NDArray[Any]]]]) -> StoredGraph:
-    """The graph with more weights: names, and what makes the values.
+def with_weights(
+    graph: StoredGraph, made: Iterable[tuple[str, Callable[[], NDArray[Any]]]], *, in_files: bool
+) -> StoredGraph:
+    """The graph with more weights: names, and what makes the values, one after the other.
 
-    They are made one after the other, and lie in a file where the graph has such.
+    in_files: large ones lie in a file, not in the graph.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)
-    if not graph.names_weights:
+    if not in_files:
         proto.graph.initializer.extend(numpy_helper.from_array(make(), name) for name, make in made)
         return graph.with_proto(proto)
     held = ScratchFolder()

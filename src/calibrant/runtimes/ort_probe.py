@@ -157,3 +157,7 @@ class FusedProbe:
         for tensor in self._inputs:  # first, for what is wrong there is wrong everywhere
             observe(tensor, np.ascontiguousarray(feeds[tensor]))
         self._shown.run(feeds, show)
+
+    def close(self) -> None:
+        """Release the graph's memory."""
+        self._shown.close()

@@ -99,7 +99,8 @@ class _Parts:
     def float_graph(self) -> StoredGraph:
         """The float model with all its weights."""
         made = ((weight.name, partial(weight.values, self.graph)) for weight in self.weights)
-        return with_weights(self.graph.with_proto(self.float_model), made)
+        without = self.graph.with_proto(self.float_model)
+        return with_weights(without, made, in_files=self.graph.names_weights)
 
     def _kind(self, pair: _Pair) -> int:
         return self.constants[pair.parameters[1]].data_type
@@ -113,25 +114,30 @@ class QdqFile:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
         self._found: tuple[_Parts, StoredGraph] | None = None  # and its float graph, optimized
+
+    @property
+    def may_be_faster(self) -> bool:
+        """Whether :meth:`verified_session` has something to try, once :meth:`known_session` has looked."""
+        return self._found is not None
 
     def known_session(self) -> ort.InferenceSession | None:
         """A session that surely computes what the file does, from what this process has verified before."""
         try:
-            graph = _VERIFIED.graph_of(self._file)
+            graph = _VERIFIED.graph_of(self.file)
             if graph is not None:
                 return open_as_it_stands(graph)
-            if not mentions(self._file, _DEQUANTIZE.encode()):
+            if not mentions(self.file, _DEQUANTIZE.encode()):
                 return None
-            parts = _taken_apart(read_graph(self._file))
+            parts = _taken_apart(read_graph(self.file))
             base = _VERIFIED.optimized(parts.key, parts.float_graph)
             self._found = parts, base
             nodes_of = _VERIFIED.in_places(base, parts.places)
             if nodes_of is None:
                 return None
             session, graph = _opened(parts, base, nodes_of)
-            _VERIFIED.keep(self._file, base, graph, parts.places, nodes_of)
+            _VERIFIED.keep(self.file, base, graph, parts.places, nodes_of)
             return session
         except Exception:
             return None  # whatever a graph or ONNX Runtime does not like, the plain session still is right
@@ -151,7 +157,7 @@ class QdqFile:
             except Exception:  # noqa: S112
                 continue  # as above
             if all(np.array_equal(found[name], true[name]) for name in true):
-                _VERIFIED.keep(self._file, base, graph, parts.places, nodes_of)
+                _VERIFIED.keep(self.file, base, graph, parts.places, nodes_of)
                 return session
         return None
 
@@ -159,10 +165,6 @@ class QdqFile:
 def _opened(parts: _Parts, base: StoredGraph, nodes_of: NodesOf) -> tuple[ort.InferenceSession, StoredGraph]:
     graph = base.with_proto(_with_pairs(parts, base.proto, nodes_of))
     return open_as_it_stands(graph), graph
-
-
-def no_faster(feeds: Feeds, true: Feeds) -> None:
-    """No other session than the plain one."""
 
 
 def _taken_apart(graph: StoredGraph) -> _Parts:

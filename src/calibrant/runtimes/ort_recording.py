@@ -53,7 +53,10 @@ class FusedRecordingSession(ClosesOnExit):
 
     def close(self) -> None:
         """Release the sessions' memory."""
-        self._is_closed, self._fused = True, None
+        self._is_closed = True
+        if self._fused is not None:
+            self._fused.close()
+            self._fused = None
         if self._plain is not None:
             self._plain.close()
             self._plain = None

@@ -30,6 +30,10 @@ class ShownTensors(Protocol):
         """Run once; ``show`` is called by this thread. Raises what it raises, and what ONNX Runtime does."""
         ...
 
+    def close(self) -> None:
+        """Release the session's memory."""
+        ...
+
 
 def shown_tensors(graph: StoredGraph, names: Sequence[str]) -> ShownTensors:
     """Open a graph that has the tensors ``names`` as its outputs."""
@@ -59,6 +63,10 @@ class WatchedTensors:
             self._local.show = self._local.failure = None  # which may hold a sample's activations
         if failure is not None:
             raise failure
+
+    def close(self) -> None:
+        """As ShownTensors: now, not when the cycle of watches and what they call is found."""
+        self._session, self._watches = None, []
 
     def _show(self, name: str, values: FloatArray) -> None:
         try:
@@ -101,6 +109,10 @@ class BoundTensors:
         stored = self._bound(feeds) if self._shapes else self._first(feeds)
         for name in self._names:
             show(name, stored[name])
+
+    def close(self) -> None:
+        """As ShownTensors."""
+        self._session, self._local = None, threading.local()
 
     def _first(self, feeds: Feeds) -> Mapping[str, FloatArray]:
         options = ort.RunOptions()

@@ -12,8 +12,9 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample
-from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.models.onnx.transforms.rounding import Moments
 from calibrant.models.onnx.transforms.windows import Window, windows_of
 from calibrant.stages.parallel import in_order, workers_of
@@ -42,7 +43,7 @@ def second_moments(
     gathered = {window.node: _Gathered() for window in windows}
     with ScratchFolder() as folder:
         probed = folder / model.path.name  # which a runtime names when it refuses
-        save_model(with_outputs(model, [window.tensor for window in windows]), probed)
+        save_beside_weights(with_outputs(model, [window.tensor for window in windows]), probed)
         with (
             runtime.open(probed) as session,
             (progress or Silent()).stage("Looking at what moves together", len(chosen)) as advance,

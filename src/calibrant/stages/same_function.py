@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from calibrant.core.errors import ModelError
 from calibrant.core.scratch import ScratchFolder
 from calibrant.core.types import Feeds, Runtime, Session
-from calibrant.models.onnx.model import Graph, Model, opset_of, save_model, signature_of
+from calibrant.models.onnx.model import Graph, Model, opset_of, signature_of
 from calibrant.models.onnx.points import activation_tensors, plugins_of
 from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.sessions import WatchedSession
 
 # Of a tensor's largest magnitude, or of a value itself. Other kernels for the same operator differ in the
@@ -77,7 +78,7 @@ _Run = tuple[Feeds, Feeds]
 def _runs(model: Graph, file: Path, runtime: Runtime, drive: Callable[[Session], object]) -> list[_Run]:
     feeds: list[Feeds] = []
     outputs: list[Feeds] = []
-    save_model(model, file)
+    save_beside_weights(model, file)
     with runtime.open(file) as session:
         drive(WatchedSession(session, _kept_in(feeds), _kept_in(outputs)))
     return [*zip(feeds, outputs, strict=True)]
@@ -89,7 +90,7 @@ def _kept_in(found: list[Feeds]) -> Callable[[Feeds], None]:
 
 
 def _replayed(model: Graph, file: Path, runtime: Runtime, runs: list[_Run]) -> list[_Run]:
-    save_model(model, file)
+    save_beside_weights(model, file)
     with runtime.open(file) as session:
         return [(feeds, dict(session.run(feeds))) for feeds, _ in runs]
 

@@ -16,9 +16,10 @@ from calibrant.core.scratch import ScratchFolder
 from calibrant.core.statistics import TensorStatistics
 from calibrant.core.tasks import Task
 from calibrant.core.types import Observer, Range, Runtime, Sample, Session, Statistics
-from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.points import upper_bounds
 from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder
 from calibrant.stages.coverage.summary import TensorSummary, summary_of
 from calibrant.stages.parallel import in_order, workers_of
@@ -161,6 +162,6 @@ def open_passes(model: Model, tensors: Sequence[str], task: Task, runtime: Runti
     board = _Board()
     with ScratchFolder() as folder:
         probed = folder / model.path.name  # which a runtime names when it refuses
-        save_model(with_outputs(model, tensors), probed)
+        save_beside_weights(with_outputs(model, tensors), probed)
         with runtime.record(probed, tensors, board.observe) as session:
             yield Passes(model, tensors, task, session, board)

@@ -10,8 +10,9 @@ import numpy as np
 
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, Runtime, Sample, Session
-from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.probe import with_outputs
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.sessions import WatchedSession, drive
 
 
@@ -43,7 +44,7 @@ def noise_by_tensor(
 
 
 def _probed(model: Model, tensors: Sequence[str], runtime: Runtime, path: Path) -> Session:
-    save_model(with_outputs(model, tensors), path)
+    save_beside_weights(with_outputs(model, tensors), path)
     return runtime.open(path)
 
 
