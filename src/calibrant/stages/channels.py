@@ -13,8 +13,9 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.core.scratch import ScratchFolder
 from calibrant.core.tasks import Task
 from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session
-from calibrant.models.onnx.model import Model, save_model
+from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.reductions import ChannelOutputs, with_channel_reductions
+from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.sessions import WatchedSession, drive
 
@@ -67,7 +68,7 @@ def channel_statistics(
     gathered = {tensor: _Gathered(len(samples)) for tensor in outputs}
     with ScratchFolder() as folder:
         probed = folder / model.path.name  # which a runtime names when it refuses
-        save_model(reduced, probed)
+        save_beside_weights(reduced, probed)
         with (
             runtime.open(probed) as session,
             (progress or Silent()).stage("Looking at channels", len(samples)) as advance,

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from small_net import small_net
 
@@ -16,7 +18,7 @@ from calibrant.core.types import Range, Session
 from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.runtimes import runtime_named
-from calibrant.stages.diagnosis.growth import noise_by_tensor
+from calibrant.stages.diagnosis.growth import noise_by_tensor, signal_and_noise
 from calibrant.stages.diagnosis.subsets import only
 
 
@@ -65,3 +67,13 @@ def conv(model: Any, values: NDArray[np.float32]) -> NDArray[np.float32]:
     doubled = np.concatenate([values, values], axis=1)
     result: NDArray[np.float32] = np.einsum("oi,nihw->nohw", weight, doubled)
     return result
+
+
+@given(st.integers(0, 3 * 2**15 + 7), st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_pieces_add_up(size: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    true, rounded = random.normal(size=(2, size)).astype(np.float32)
+    one, other = true.astype(np.float64), rounded.astype(np.float64)
+    found = signal_and_noise(true.reshape(1, -1), rounded.reshape(1, -1))
+    assert found == pytest.approx((np.square(one).sum(), np.square(other - one).sum()), rel=1e-12)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from calibrant.core.tasks import Task
-from calibrant.core.types import Feeds, Runtime, Sample, Session
+from calibrant.core.types import Feeds, FloatArray, Runtime, Sample, Session
 from calibrant.models.onnx.model import Model
 from calibrant.models.onnx.probe import with_outputs
 from calibrant.models.onnx.shared_weights import save_beside_weights
 from calibrant.stages.sessions import WatchedSession, drive
+
+# Values that fit the processor's cache in float64.
+_PIECE = 2**15
 
 
 def noise_by_tensor(
@@ -31,15 +36,16 @@ def noise_by_tensor(
     Memory is that of one sample's activations, twice. folder: for the probed models.
     """
     powers = {tensor: np.zeros(2) for tensor in tensors}
-    with ExitStack() as opened:
+    with ExitStack() as opened, ThreadPoolExecutor(2) as both:
         sessions = [
             opened.enter_context(_probed(model, tensors, runtime, folder / f"probed-{index}.onnx"))
             for index, model in enumerate((float_model, quantized))
         ]
         for sample in samples:
-            runs = zip(*(_runs(session, task, sample) for session in sessions), strict=False)
+            runs = zip(*both.map(partial(_runs, task, sample), sessions), strict=False)
             for true, rounded in runs:
-                _add(powers, true, rounded)
+                for tensor, power in powers.items():
+                    power += signal_and_noise(true[tensor], rounded[tensor])
     return {tensor: (float(signal), float(noise)) for tensor, (signal, noise) in powers.items()}
 
 
@@ -48,13 +54,18 @@ def _probed(model: Model, tensors: Sequence[str], runtime: Runtime, path: Path) 
     return runtime.open(path)
 
 
-def _runs(session: Session, task: Task, sample: Sample) -> list[Feeds]:
+def _runs(task: Task, sample: Sample, session: Session) -> list[Feeds]:
     seen: list[Feeds] = []
     drive(task, WatchedSession(session, watch_outputs=seen.append), sample)
     return seen
 
 
-def _add(powers: Mapping[str, np.ndarray], true: Feeds, rounded: Feeds) -> None:
-    for tensor, power in powers.items():
-        values = true[tensor].astype(np.float64)
-        power += np.square(values).sum(), np.square(rounded[tensor] - values).sum()
+def signal_and_noise(true: FloatArray, rounded: FloatArray) -> tuple[float, float]:
+    """Sums of squares of an array and of what another differs from it: in float64, piece by piece."""
+    one, other, signal, noise = true.ravel(), rounded.ravel(), 0.0, 0.0
+    for start in range(0, one.size, _PIECE):
+        values = one[start : start + _PIECE].astype(np.float64)
+        difference = other[start : start + _PIECE] - values
+        signal += float(values @ values)
+        noise += float(difference @ difference)
+    return signal, noise
