@@ -9,7 +9,7 @@ from calibrant.calibrators import calibrators_named
 from calibrant.core.durations import duration_in_seconds
 from calibrant.core.plain_yaml import parsed_yaml
 from calibrant.runtimes.options import parsed
-from calibrant.studies.optimization.recipe_file import read_recipe
+from calibrant.studies.optimization.recipe_file import read_recipes
 from calibrant.tasks.detection.profile import parse_profile
 from targets.base import Target, refusals, scratch, spliced
 
@@ -45,7 +45,7 @@ def _recipe(content: bytes) -> None:
     path = scratch("recipe") / "recipe.yaml"
     path.write_bytes(spliced(content, RECIPE))
     with refusals():
-        read_recipe(path)
+        read_recipes(path)
 
 
 def _options(content: bytes) -> None:

@@ -110,7 +110,7 @@ def test_an_interrupted_search_gives_its_best_and_goes_on(
     true = Measurer.agreement
     calls: list[object] = []
 
-    def interrupted(self: Measurer, recipe: Any) -> float:
+    def interrupted(self: Measurer[Any], recipe: Any) -> float:
         calls.append(recipe)
         if len(calls) == 8:
             raise KeyboardInterrupt

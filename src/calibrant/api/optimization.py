@@ -24,16 +24,21 @@ from calibrant.core.metrics import Metric
 from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
+from calibrant.models.onnx.model_folders import model_folder
 from calibrant.reports.files import accompany
 from calibrant.reports.mlflow import MLflowLog, log_at, log_run
-from calibrant.studies.optimization.apply import MadeModel, follow_recipe
+from calibrant.studies.optimization.apply import MadeModel
 from calibrant.studies.optimization.goal import read_goal
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import RESULT, run_optimization
 from calibrant.studies.optimization.search import Goal
+from calibrant.studies.pipelines.following import follow_recipes
+from calibrant.studies.pipelines.optimizing import optimize_pipeline
+from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import require_free
-from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
+from calibrant.studies.request import REQUEST, StudyRequest, kept_request, read_request
+from calibrant.studies.run import Study
 from calibrant.studies.trust import require_word
 
 
@@ -67,14 +72,16 @@ def optimize(
 ) -> OptimizationResult:
     """Find the quantized model that loses least, with as much as possible in INT8.
 
-    model: an ONNX file with ``calib`` and ``data``, or a study's folder, whose model, data and settings are
-    taken and other arguments here left alone, but for a ``runtime`` that names a program and ``calibrators``
-    of other packages: those have to be said again. max_loss: what may be lost, in the metric's unit; None: a
-    hundredth of its scale, e.g. one point (max_drop is its other name). least_int8: percent of the
-    multiply-accumulates that stay in INT8. budget: time to search, e.g. "10m". Models are chosen on a
-    random half of the test samples and reported on the other. Writes optimization.json and the files to
-    deploy into ``out``; the same call continues an interrupted one. A study's folder gets optimization.json
-    too, and its report again. overwrite: ``out`` may hold another finished run.
+    model: an ONNX file, or a folder of a model's parts, with ``calib`` and ``data``, or a study's folder,
+    whose model, data and settings are taken and other arguments here left alone, but for a ``runtime`` that
+    names a program and ``calibrators`` of other packages: those have to be said again.
+    max_loss: what may be lost, in the metric's unit; None: a hundredth of its scale, e.g. one point
+    (max_drop is its other name). least_int8: percent of the multiply-accumulates that stay in INT8. budget:
+    time to search, e.g. "10m". Models are chosen on a random half of the test samples and reported on the
+    other. Writes optimization.json and the files to deploy into ``out``; the same call continues an
+    interrupted one. A study's folder gets optimization.json too, and its report again. Of a model of
+    several files each part is searched beside the others in float, in a folder of its name, and then put
+    together. overwrite: ``out`` may hold another finished run.
     Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
@@ -90,16 +97,44 @@ def optimize(
     request, chosen = optimization_request(model, calib, data, asked)
     target = optimization_folder(request, out)
     require_free(target, request, overwrite)
-    study = open_study(request, listener, chosen, metric=own)
-    goal = Goal(_allowed(max_loss, max_drop, study.task.metric), share, seed)
+    opened = open_to_run(request, listener, chosen, metric=own)
+    goal = Goal(_allowed(max_loss, max_drop, opened.metric), share, seed)
     with output_folder(target) as folder, kept_request(folder, request):
-        result = run_optimization(study, goal, Clock(seconds), folder, listener)
-    record_run(target, listener)
-    log_run(log, target, listener)
-    if Path(model).is_dir():
+        result = _searched(opened, goal, Clock(seconds), folder, log, listener)
+    if _is_run(model):
         write_json(Path(model) / RESULT, result.to_dict())
         accompany(Path(model), listener)
     return result
+
+
+def _searched(
+    opened: Study | PipelineStudy,
+    goal: Goal,
+    budget: Clock,
+    folder: Path,
+    log: MLflowLog | None,
+    progress: Progress,
+) -> OptimizationResult:
+    """Search in a folder, and leave there all that belongs to a run."""
+    if isinstance(opened, PipelineStudy):
+        try:
+            result = optimize_pipeline(opened, goal, budget, folder, progress)
+        except KeyboardInterrupt:
+            progress.note(f"calibrant resume {folder} goes on from what was measured")
+            raise
+        for part in opened.studies:
+            accompany(folder / part, progress)
+    else:
+        result = run_optimization(opened, goal, budget, folder, progress)
+    record_run(folder, progress)
+    log_run(log, folder, progress)
+    return result
+
+
+def _is_run(model: PathLike) -> bool:
+    """Whether it is a study's folder, and no folder of a model's parts."""
+    path = Path(model)
+    return path.is_dir() and ((path / REQUEST).is_file() or model_folder(path) is None)
 
 
 def optimization_request(
@@ -109,7 +144,7 @@ def optimization_request(
 
     Raises SettingsError, and DataError for a folder without a request.
     """
-    if Path(model).is_dir():
+    if _is_run(model):
         request = read_request(Path(model))
         chosen = chosen_calibrators(arguments.get("calibrators", DEFAULT_CALIBRATORS))
         require_word(request, f"{Path(model) / REQUEST}", arguments.get("runtime"), chosen)
@@ -137,11 +172,8 @@ def go_on_optimizing(
     What was measured is not measured again, but for what is damaged. Raises CalibrantError.
     """
     asked = read_goal(folder)
-    study = open_study(request, progress, known_calibrators(request.calibrators, chosen), metric=metric)
-    result = run_optimization(study, asked.goal, Clock(asked.seconds, before=asked.spent), folder, progress)
-    record_run(folder, progress)
-    log_run(log, folder, progress)
-    return result
+    opened = open_to_run(request, progress, known_calibrators(request.calibrators, chosen), metric=metric)
+    return _searched(opened, asked.goal, Clock(asked.seconds, before=asked.spent), folder, log, progress)
 
 
 def apply_recipe(
@@ -164,7 +196,7 @@ def apply_recipe(
     their names go. Raises CalibrantError.
     """
     with output_folder(Path(out)) as folder:
-        return follow_recipe(
+        return follow_recipes(
             Path(model),
             str(calib),
             Path(recipe),

@@ -11,7 +11,7 @@ from calibrant.api.optimization import optimization_folder, optimization_request
 from calibrant.api.own_metrics import own_metric
 from calibrant.api.sweeps import plan_sweep, runs_of
 from calibrant.core.durations import seconds_of
-from calibrant.core.errors import CalibrantError, SettingsError
+from calibrant.core.errors import CalibrantError
 from calibrant.core.progress import Progress, Silent
 from calibrant.studies.estimate import (
     Estimate,
@@ -21,7 +21,8 @@ from calibrant.studies.estimate import (
     total_estimate,
 )
 from calibrant.studies.memory import allowed_bytes, within_memory
-from calibrant.studies.pipelines.prepare import is_pipeline
+from calibrant.studies.pipelines.estimate import pipeline_estimate, pipeline_optimization_estimate
+from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
 from calibrant.studies.replacing import require_free
 from calibrant.studies.request import open_study
 
@@ -51,12 +52,15 @@ def plan_study(
     asked = {name: value for name, value in arguments.items() if name not in _HOW}
     own = asked["metric"] = own_metric(asked.get("metric"))
     request, chosen = study_request(model, calib, data, asked)
-    if is_pipeline(request):
-        raise SettingsError(f"--dry-run does not apply to models of several parts, such as {model}")
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
-    study = open_study(request, listener, chosen, is_dry=True, metric=own)
-    study = within_memory(study, allowed_bytes(max_memory), listener)
+    study = open_to_run(request, listener, chosen, own, is_dry=True)
+    allowed = allowed_bytes(max_memory)
+    if isinstance(study, PipelineStudy):
+        fitting = {part: within_memory(own, allowed, listener) for part, own in study.studies.items()}
+        pipeline = study.with_studies(fitting)
+        return pipeline_estimate(pipeline, str(target), diagnosis=diagnose_budget, cached=cache)
+    study = within_memory(study, allowed, listener)
     return study_estimate(study, str(target), diagnosis=diagnose_budget, cached=cache)
 
 
@@ -76,7 +80,9 @@ def plan_optimization(
     request, chosen = optimization_request(model, calib, data, asked)
     target = optimization_folder(request, out)
     require_free(target, request, bool(arguments.get("overwrite")))
-    study = open_study(request, progress or Silent(), chosen, is_dry=True, metric=own)
+    study = open_to_run(request, progress or Silent(), chosen, own, is_dry=True)
+    if isinstance(study, PipelineStudy):
+        return pipeline_optimization_estimate(study, str(target), seconds_of(budget))
     return optimization_estimate(study, str(target), seconds_of(budget))
 
 

@@ -27,7 +27,6 @@ from calibrant.core.clock import Clock
 from calibrant.core.durations import seconds_of
 from calibrant.core.errors import SettingsError
 from calibrant.core.executor import Executor
-from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.tasks import AUTO
 from calibrant.core.user_folder import user_cache_folder
@@ -41,11 +40,11 @@ from calibrant.studies.memory import allowed_bytes, within_memory
 from calibrant.studies.optimization.goal import GOAL
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import MEASUREMENTS
-from calibrant.studies.pipelines.prepare import PipelineStudy, is_pipeline, open_pipeline
+from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
 from calibrant.studies.pipelines.run import run_pipeline
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
-from calibrant.studies.request import REQUEST, StudyRequest, kept_request, open_study, read_request
+from calibrant.studies.request import REQUEST, StudyRequest, kept_request, read_request
 from calibrant.studies.run import Study, run_study
 from calibrant.studies.run_files import read_as_written
 from calibrant.studies.trust import require_word
@@ -133,7 +132,7 @@ def study(
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
     with opened(executor) as workers:
-        prepared = _opened_study(request.absolute() if workers else request, listener, chosen, own)
+        prepared = open_to_run(request.absolute() if workers else request, listener, chosen, own)
         how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory, overwrite)
         return study_in(target, request, prepared, how, listener, clock)
 
@@ -201,7 +200,7 @@ def resume(
                 "they are made again"
             )
         chosen = known_calibrators(request.calibrators, own)
-        prepared = _opened_study(request, listener, chosen, own_metric(metric))
+        prepared = open_to_run(request, listener, chosen, own_metric(metric))
         how = ExecutionOptions(cache, _seconds(diagnose_budget), workers, log, max_memory)
         return _run(prepared, request, folder, how, clock, listener)
 
@@ -218,20 +217,6 @@ def _require_same(
     strange = [calibrator.name for calibrator in own if calibrator.name not in request.calibrators]
     if strange:
         raise SettingsError(f"{folder} was begun without calibrator {strange[0]}; give study another --out")
-
-
-def _opened_study(
-    request: StudyRequest,
-    progress: Progress,
-    calibrators: Sequence[NamedCalibrator],
-    metric: OwnMetric | None = None,
-) -> Study | PipelineStudy:
-    """What a request is for, opened and checked. Raises CalibrantError."""
-    if not is_pipeline(request):
-        return open_study(request, progress, calibrators, metric=metric)
-    if metric is not None:
-        raise SettingsError(f"--metric does not apply to models of several parts, such as {request.model}")
-    return open_pipeline(request, progress, calibrators)
 
 
 def _run(

@@ -107,4 +107,5 @@ def _follow(recipe: Path, settings: dict[str, Any], as_json: bool, progress: Any
     if as_json:
         print_json(made.to_dict())
     else:
-        say(f"{made.explanation}\n{made.files.qdq}, {made.files.encodings} in {made.out}")
+        files = ", ".join(name for name in (made.files.qdq, made.files.encodings) if name)
+        say(f"{made.explanation}\n{files} in {made.out}")

@@ -163,3 +163,28 @@ class Recipe:
         counts = Counter(calibrator for _, calibrator in self.ranges)
         counts[self.calibrator] += tensors - len(self.ranges)
         return dict(counts.most_common())
+
+
+@dataclass(frozen=True)
+class PartsRecipe:
+    """Recipes of the parts of a model, in the order of the parts; a part without one is in float."""
+
+    parts: tuple[tuple[str, Recipe], ...]
+
+    @property
+    def key(self) -> str:
+        """A stable hash: recipes with one key make one model."""
+        keys = json.dumps([(part, recipe.key) for part, recipe in self.parts])
+        return hashlib.sha256(keys.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "calibrator": ", ".join(f"{part}/{recipe.calibrator}" for part, recipe in self.parts),
+            "parts": {part: recipe.to_dict() for part, recipe in self.parts},
+        }
+
+    def with_part(self, part: str, recipe: Recipe | None) -> PartsRecipe:
+        """The same with another recipe for one of its parts, or that part in float (None)."""
+        others = ((name, recipe if name == part else own) for name, own in self.parts)
+        return PartsRecipe(tuple((name, own) for name, own in others if own is not None))

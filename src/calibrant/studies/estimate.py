@@ -161,6 +161,11 @@ def total_estimate(parts: Iterable[Estimate], out: str, failing: Sequence[str] =
     )
 
 
+def evaluation_seconds(study: Study) -> float:
+    """Of measuring one candidate on all test samples. Raises RuntimeFailedError or DataError."""
+    return _CANDIDATE * len(study.test) * _seconds_a_sample(study)
+
+
 def candidate_bytes(plan: QuantPlan) -> int:
     """At most what a candidate's files take: the Q/DQ model, its encodings, its caches."""
     graph = plan.model.ir.graph

@@ -17,6 +17,7 @@ from calibrant.artifacts.statistics import write_statistics
 from calibrant.artifacts.store import json_bytes, remove, write_bytes
 from calibrant.calibrators import NamedCalibrator
 from calibrant.core.executor import Executor
+from calibrant.core.metrics import Metric
 from calibrant.core.progress import Progress
 from calibrant.core.tasks import Task
 from calibrant.core.types import Runtime, Sample, Statistics
@@ -71,6 +72,11 @@ class Study:
     data: DataSummary
     warnings: tuple[str, ...] = ()
     calibration_sha256: str = ""
+
+    @property
+    def metric(self) -> Metric:
+        """What its models are measured by."""
+        return self.task.metric
 
 
 @dataclass(frozen=True)

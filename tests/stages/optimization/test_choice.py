@@ -18,7 +18,9 @@ FLOAT_POINTS = 30.0
 OTHERS = Outlook(LOSS_PER_DISAGREEMENT * FLOAT_POINTS, ITS_SPREAD * FLOAT_POINTS)
 
 
-def option(drop: float, share: float = 1.0, agreement: float = 0.9, noise: float = 0.9) -> ScoredRecipe:
+def option(
+    drop: float, share: float = 1.0, agreement: float = 0.9, noise: float = 0.9
+) -> ScoredRecipe[Recipe]:
     recipe = Recipe(f"{drop}-{share}-{agreement}")
     return ScoredRecipe(recipe, agreement, share, Loss(drop, drop - noise, drop + noise))
 
@@ -37,7 +39,7 @@ options = st.lists(
 
 @given(options, st.floats(0, 10), st.floats(0, 0.2))
 def test_the_target_is_kept_wherever_it_can_be(
-    found: list[ScoredRecipe], max_drop: float, float_share: float
+    found: list[ScoredRecipe[Recipe]], max_drop: float, float_share: float
 ) -> None:
     expected, tolerance = outlook(found, FLOAT_POINTS), Tolerance(max_drop, float_share)
     best = chosen(found, tolerance, expected)
@@ -74,7 +76,7 @@ def test_where_no_float_is_tolerated_only_the_loss_counts() -> None:
 
 
 @given(options)
-def test_what_is_expected_lies_between_others_and_here(found: list[ScoredRecipe]) -> None:
+def test_what_is_expected_lies_between_others_and_here(found: list[ScoredRecipe[Recipe]]) -> None:
     expected = outlook(found, FLOAT_POINTS)
     assert 0 <= expected.spread <= OTHERS.spread
     assert expected.slope >= 0
@@ -113,7 +115,7 @@ def test_a_model_that_agrees_in_everything_loses_nothing() -> None:
 
 
 @given(options)
-def test_nothing_on_the_front_is_beaten_and_all_else_is(found: list[ScoredRecipe]) -> None:
+def test_nothing_on_the_front_is_beaten_and_all_else_is(found: list[ScoredRecipe[Recipe]]) -> None:
     expected = outlook(found, FLOAT_POINTS)
     front = pareto_front(found, expected)
     for o in found:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from calibrant.core.errors import DataError
 from calibrant.core.recipes import EVERYWHERE, NOWHERE, UNPADDED, Equalize, Recipe
-from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe, write_recipe
+from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipes, write_recipe
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=10)
 recipes = st.builds(
@@ -29,7 +29,7 @@ def file_of(recipe: Recipe) -> RecipeFile:
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     path = tmp_path_factory.mktemp("recipe") / "r.yaml"
     write_recipe(path, file_of(recipe))
-    assert read_recipe(path) == file_of(recipe)
+    assert read_recipes(path)[""] == file_of(recipe)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_anything_else_is_refused_in_one_line(tmp_path: Path, text: str) -> None
     path = tmp_path / "r.yaml"
     path.write_text(text)
     with pytest.raises(DataError, match=r"r\.yaml") as error:
-        read_recipe(path)
+        read_recipes(path)[""]
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
-        read_recipe(tmp_path / "none.yaml")
+        read_recipes(tmp_path / "none.yaml")[""]
 
 
 FIRST = """
@@ -80,7 +80,7 @@ kept_float_by_user: [head]
 def test_recipes_of_the_first_version_are_read(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(FIRST)
-    found = read_recipe(path)
+    found = read_recipes(path)[""]
     assert found.exclude == ("head",)
     assert found.recipe == Recipe(
         "mse",

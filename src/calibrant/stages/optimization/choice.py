@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from calibrant.core.metrics import Loss
-from calibrant.core.recipes import Recipe
+
+R = TypeVar("R")
 
 # The share of the float model's metric that is lost for each share of its predictions on which the two
 # disagree, and how far that differs from model to model (standard deviation): docs/adr/0010.
@@ -20,14 +22,14 @@ _INTERVAL_WIDTHS = 2 * 1.96
 
 
 @dataclass(frozen=True)
-class ScoredRecipe:
-    """A model that was measured on the samples to select by.
+class ScoredRecipe(Generic[R]):
+    """A model that was measured on the samples to select by, and its recipe: of one file, or of all parts.
 
     agreement: with the float model, on other samples, 0..1. int8_share: of all multiply-accumulates of
     convolutions and matrix products, 0..1.
     """
 
-    recipe: Recipe
+    recipe: R
     agreement: float
     int8_share: float
     loss: Loss
@@ -53,17 +55,17 @@ class Outlook:
     slope: float
     spread: float
 
-    def expected(self, option: ScoredRecipe) -> float:
+    def expected(self, option: ScoredRecipe[Any]) -> float:
         """What an option will lose. Never less than its own measurement leaves possible."""
         return max(self.slope * option.disagreement, option.loss.low)
 
-    def at_most(self, option: ScoredRecipe) -> float:
+    def at_most(self, option: ScoredRecipe[Any]) -> float:
         """What it will hardly lose more than when it is measured on as many other samples."""
         deviation = math.hypot(self.spread * option.disagreement, option.noise)
         return max(self.slope * option.disagreement + CAUTION * deviation, option.loss.low)
 
 
-def outlook(options: Sequence[ScoredRecipe], whole: float) -> Outlook:
+def outlook(options: Sequence[ScoredRecipe[Any]], whole: float) -> Outlook:
     """What disagreement costs this model: what it costs others, corrected by what was measured here.
 
     whole: what a model that predicts nothing right would lose, as shown. There is at least one option. Each
@@ -90,7 +92,7 @@ class Tolerance:
     loss: float
     float_share: float
 
-    def used_up(self, option: ScoredRecipe, expected: Outlook) -> float:
+    def used_up(self, option: ScoredRecipe[Any], expected: Outlook) -> float:
         """How much of both an option takes, 0..2: what the user allows says what each is worth."""
         return _ratio(expected.at_most(option), self.loss) + _ratio(1 - option.int8_share, self.float_share)
 
@@ -99,7 +101,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def chosen(options: Sequence[ScoredRecipe], tolerance: Tolerance, expected: Outlook) -> ScoredRecipe:
+def chosen(options: Sequence[ScoredRecipe[R]], tolerance: Tolerance, expected: Outlook) -> ScoredRecipe[R]:
     """The option to deploy. There is at least one.
 
     Of those whose upper bound is within the allowed loss, the one that uses the smallest part of the budget:
@@ -112,9 +114,9 @@ def chosen(options: Sequence[ScoredRecipe], tolerance: Tolerance, expected: Outl
     return min(able, key=lambda option: (tolerance.used_up(option, expected), expected.expected(option)))
 
 
-def pareto_front(options: Sequence[ScoredRecipe], expected: Outlook) -> tuple[ScoredRecipe, ...]:
+def pareto_front(options: Sequence[ScoredRecipe[R]], expected: Outlook) -> tuple[ScoredRecipe[R], ...]:
     """Options that no other beats in expected loss and in its share of INT8, most in INT8 first."""
-    front: list[ScoredRecipe] = []
+    front: list[ScoredRecipe[R]] = []
     for option in sorted(options, key=lambda o: (-o.int8_share, expected.expected(o))):
         if not front or expected.expected(option) < expected.expected(front[-1]):
             front.append(option)

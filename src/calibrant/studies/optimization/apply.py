@@ -16,7 +16,7 @@ from calibrant.core.tasks import Reading
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.studies.optimization.deliver import deliver
 from calibrant.studies.optimization.model_builder import ModelBuilder
-from calibrant.studies.optimization.recipe_file import RecipeFile, read_recipe
+from calibrant.studies.optimization.recipe_file import RecipeFile
 from calibrant.studies.optimization.result import OptimizationFiles
 from calibrant.studies.plan import StudySettings, ids_sha256
 from calibrant.studies.prepare import open_model, quant_plan, require_readable
@@ -39,8 +39,10 @@ class MadeModel(ShortRepr):
 def follow_recipe(
     model: Path,
     calib: str,
+    recipe: RecipeFile,
     recipe_path: Path,
     out: Path,
+    part: str = "",
     *,
     task: str,
     family: str,
@@ -52,14 +54,14 @@ def follow_recipe(
 ) -> MadeModel:
     """Make a recipe's model from a float model and calibration samples and write its files into ``out``.
 
+    recipe_path: the file that the recipe was read from. part: of a model of several files, the recipe's.
     calibrators: of other packages, or functions, that the recipe may name.
     Raises SettingsError where the recipe names what the model does not have, or what it may not.
     """
-    recipe = read_recipe(recipe_path)
     names = sorted(_calibrators(recipe.recipe))
     require_packaged_calibrators(names, str(recipe_path), (named.name for named in calibrators))
     settings = StudySettings(scheme=recipe.scheme, exclude=recipe.exclude, input_shape=recipe.input_shape)
-    opened = open_model(model, task, family, recipe.input_shape, options)
+    opened = open_model(model, task, family, recipe.input_shape, options, part)
     plan = quant_plan(opened, settings)
     calibration = opened.calibration_set(calib, Reading(calib_limit, skip_bad))
     ids = ids_sha256(sample.id for sample in calibration.samples)

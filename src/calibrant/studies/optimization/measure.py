@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,30 @@ from calibrant.studies.optimization.model_builder import ModelBuilder
 
 FLOAT = "fp32"
 SELECT, REPORT = "select", "report"
+
+
+class Keyed(Protocol):
+    """A recipe: those with one key make one model."""
+
+    @property
+    def key(self) -> str:
+        """A stable hash."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        ...
+
+
+R = TypeVar("R", bound=Keyed)
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A model's file, and the task that drives it: of a part, beside the other parts' files."""
+
+    path: Path
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,27 @@ class Samples:
     report: Sequence[Any]
 
 
-class Measurer:
+Making: TypeAlias = Callable[[R | None], AbstractContextManager[MadeFile]]
+"""What makes the files of a recipe for the time being; None: the float model's."""
+
+
+def making(builder: ModelBuilder, float_model: Path, task: Task) -> Making[Recipe]:
+    """What makes a model of one file by its recipe."""
+
+    @contextmanager
+    def made(recipe: Recipe | None) -> Iterator[MadeFile]:
+        if recipe is None:
+            yield MadeFile(float_model, task)
+            return
+        with ScratchFolder() as folder:
+            file = folder / f"{recipe.key}.qdq.onnx"
+            builder.quantized(recipe).write(file)
+            yield MadeFile(file, task)
+
+    return made
+
+
+class Measurer(Generic[R]):
     """Measures the float model and what recipes make of it, on one runtime.
 
     identity: a hash of all that decides results besides the recipe; measurements of another are not read.
@@ -57,8 +101,7 @@ class Measurer:
 
     def __init__(
         self,
-        builder: ModelBuilder,
-        float_model: Path,
+        made: Making[R],
         task: Task,
         runtime: Runtime,
         samples: Samples,
@@ -67,11 +110,11 @@ class Measurer:
         on_kept: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_kept = on_kept
-        self._builder, self._float_model, self._task = builder, float_model, task
+        self._made, self._task = made, task
         self._runtime, self._samples = runtime, samples
         self._folder, self._identity = folder, identity
 
-    def agreement(self, recipe: Recipe) -> float:
+    def agreement(self, recipe: R) -> float:
         """How far a recipe's model finds on the proxy samples what the float model finds, 0..1."""
         known = (self._known(f"{recipe.key}-agreement") or {}).get("agreement")
         if not (isinstance(known, float | int) and 0 <= known <= 1):
@@ -79,35 +122,24 @@ class Measurer:
             self._keep(f"{recipe.key}-agreement", {"agreement": known})
         return float(known)
 
-    def measured(self, recipe: Recipe | None, part: str) -> PartEvaluation:
+    def measured(self, recipe: R | None, part: str) -> PartEvaluation:
         """A recipe's model, or the float model (None), on the samples of one part."""
         name = f"{recipe.key if recipe else FLOAT}-{part}"
         samples = self._samples.select if part == SELECT else self._samples.report
         known = self._known_measurement(name, len(samples))
         if known is not None:
             return known
-        with self._file_of(recipe) as file:
-            found = evaluate(partial(self._runtime.open, file), self._task, samples, "", Silent())
+        with self._made(recipe) as file:
+            found = evaluate(partial(self._runtime.open, file.path), file.task, samples, "", Silent())
         return self._kept_measurement(name, found)
 
     @cached_property
     def _float_predictions(self) -> list[Any]:
         return self._predictions(None)
 
-    def _predictions(self, recipe: Recipe | None) -> list[Any]:
-        with self._file_of(recipe) as file, self._runtime.open(file) as session:
-            return list(predictions_of(session, self._task, self._samples.proxy))
-
-    @contextmanager
-    def _file_of(self, recipe: Recipe | None) -> Iterator[Path]:
-        """A recipe's model for the time being, or the float model (None)."""
-        if recipe is None:
-            yield self._float_model
-            return
-        with ScratchFolder() as folder:
-            file = folder / f"{recipe.key}.qdq.onnx"
-            self._builder.quantized(recipe).write(file)
-            yield file
+    def _predictions(self, recipe: R | None) -> list[Any]:
+        with self._made(recipe) as file, self._runtime.open(file.path) as session:
+            return list(predictions_of(session, file.task, self._samples.proxy))
 
     def _known(self, name: str) -> Mapping[str, Any] | None:
         """What was measured before; a damaged or foreign file is measured anew."""

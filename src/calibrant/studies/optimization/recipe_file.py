@@ -11,11 +11,13 @@ from calibrant.artifacts.versions import require_version
 from calibrant.artifacts.yaml_files import read_yaml, write_yaml
 from calibrant.core.errors import DataError
 from calibrant.core.recipes import Recipe
+from calibrant.studies.run import Study
 from calibrant.tasks.registry import input_shape_in
 
 KEY = "calibrant_recipe"
 VERSION = 2
 READABLE = (1, VERSION)
+PARTS = "parts"
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,41 @@ class RecipeFile:
         }
 
 
+def recipe_file_of(study: Study, recipe: Recipe, explanation: str) -> RecipeFile:
+    """A recipe for the model of a study."""
+    return RecipeFile(
+        recipe=recipe,
+        model=Path(study.model.path).name,
+        model_sha256=study.model.sha256,
+        scheme=study.settings.scheme,
+        calibration_ids_sha256=study.data.calibration_ids_sha256,
+        explanation=explanation,
+        exclude=study.plan.points.kept_float,
+        input_shape=study.settings.input_shape,
+    )
+
+
+def of_parts(recipes: Mapping[str, RecipeFile]) -> dict[str, Any]:
+    """The content of a file with recipes for several parts of a model, by part; others stay in float."""
+    return {KEY: VERSION, PARTS: {part: recipe.to_dict() for part, recipe in recipes.items()}}
+
+
 def write_recipe(path: Path, recipe: RecipeFile) -> None:
     """Write the file atomically. Raises OutputError."""
     write_yaml(path, recipe.to_dict())
 
 
-def read_recipe(path: Path) -> RecipeFile:
-    """Read a recipe. Raises DataError for a file that is missing, broken or something else."""
+def read_recipes(path: Path) -> dict[str, RecipeFile]:
+    """Recipes by part; "": of a model of one file. Raises DataError for a file that is none."""
     content = read_yaml(path)
+    remedy = "make it again: calibrant optimize"
     try:
-        return _recipe_file(
-            require_version(content, path, READABLE, "make it again: calibrant optimize", KEY)
-        )
+        parts = content.get(PARTS) if isinstance(content, Mapping) else None
+        of_part = {"": content} if parts is None else {str(part): own for part, own in parts.items()}
+        return {
+            part: _recipe_file(require_version(own, path, READABLE, remedy, KEY))
+            for part, own in of_part.items()
+        }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is no recipe ({error}); make one with calibrant optimize") from error
 

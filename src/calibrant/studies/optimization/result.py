@@ -65,11 +65,12 @@ class Ablation:
 class OptimizationFiles:
     """Files to deploy, relative to the folder; None: there is no such file.
 
+    ``qdq``: of a model of several files, the folder of its parts.
     ``cache`` belongs to ``float_model``, the float model after transforms.
     """
 
     qdq: str
-    encodings: str
+    encodings: str | None
     recipe: str
     cache: str | None = None
     float_model: str | None = None

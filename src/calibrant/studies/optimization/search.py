@@ -14,8 +14,9 @@ from calibrant.stages.optimization.mixed_precision import excluded
 from calibrant.stages.optimization.ranges import improved_ranges
 from calibrant.stages.optimization.search_space import searched_recipes
 from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
-from calibrant.studies.optimization.measure import SELECT, Measurer, PartEvaluation
+from calibrant.studies.optimization.measure import SELECT, Measurer
 from calibrant.studies.optimization.model_builder import ModelBuilder
+from calibrant.studies.optimization.reporting import candidate_of
 
 # When each phase ends, as shares of the budget; a phase that is done early leaves the rest to the next.
 CALIBRATORS_END, TECHNIQUES_END, RANGES_END, TRYING_END, MIXED_PRECISION_END = 0.15, 0.5, 0.6, 0.85, 0.95
@@ -43,17 +44,17 @@ class Findings:
     """What a search has measured so far; it may be interrupted between any two of them."""
 
     baseline: ScoredCandidate
-    options: dict[Recipe, ScoredRecipe] = field(default_factory=dict)
+    options: dict[Recipe, ScoredRecipe[Recipe]] = field(default_factory=dict)
     singles: list[Recipe] = field(default_factory=list)
     was_interrupted: bool = False
 
     @property
-    def all(self) -> tuple[ScoredRecipe, ...]:
+    def all(self) -> tuple[ScoredRecipe[Recipe], ...]:
         """Every model that was measured, in the order of measuring."""
         return tuple(self.options.values())
 
     @property
-    def best_single(self) -> ScoredRecipe:
+    def best_single(self) -> ScoredRecipe[Recipe]:
         """The calibrator that is best on the selecting samples; the first of equals."""
         return min((self.options[recipe] for recipe in self.singles), key=lambda o: o.loss.value)
 
@@ -63,18 +64,13 @@ class Findings:
         return outlook(self.all, self.baseline.metric.whole(self.baseline.score.value))
 
 
-def candidate_of(name: str, measurement: PartEvaluation) -> ScoredCandidate:
-    """A measurement as the bootstrap sees it."""
-    return ScoredCandidate(name, 0, measurement.score)
-
-
 class Search:
     """Runs the phases; each begins from the best of the one before."""
 
     def __init__(
         self,
         builder: ModelBuilder,
-        measurer: Measurer,
+        measurer: Measurer[Recipe],
         goal: Goal,
         budget: Clock,
         progress: Progress,
@@ -99,7 +95,7 @@ class Search:
             findings.was_interrupted = True
         return findings
 
-    def best(self, findings: Findings) -> ScoredRecipe:
+    def best(self, findings: Findings) -> ScoredRecipe[Recipe]:
         """The model to deploy by what is known."""
         tolerance = Tolerance(self._goal.max_loss, 1 - self._goal.least_int8)
         return chosen(findings.all, tolerance, findings.outlook)

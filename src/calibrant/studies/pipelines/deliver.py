@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,18 +27,32 @@ def deliver(result: StudyResult, opened: OpenedParts, out: Path) -> tuple[StudyR
     if result.recommended is None:
         return result, ()
     trial = result.trial(result.recommended.calibrator)
-    quantized = quantized_parts(result, trial)
-    chosen = {part.name: f"{part.chosen}" for part in result.parts}
-    sources = {}
+    made = {}
+    for part in quantized_parts(result, trial):
+        chosen = next(each.chosen for each in result.parts if each.name == part)
+        files = result.trial(f"{part}/{chosen}").files
+        assert files is not None
+        made[part] = [out / name for name in (files.qdq, files.weights) if name]
+    names = copied_parts(opened, made, out / FOLDER)
+    files = replace(trial.files or TrialFiles(), qdq=FOLDER)
+    named = tuple(replace(other, files=files) if other is trial else other for other in result.trials)
+    return replace(result, trials=named), tuple(f"{FOLDER}/{name}" for name in names)
+
+
+def copied_parts(opened: OpenedParts, made: Mapping[str, Sequence[Path]], folder: Path) -> tuple[str, ...]:
+    """Copy the whole model into ``folder``, and give the names of its files there.
+
+    made: for each quantized part its Q/DQ model, and after it the file of its weights if there is one; the
+    others are copied in float. Raises OutputError.
+    """
+    sources: dict[str, Path] = {}
     for part, model in opened.models.items():
         name = model.path.relative_to(opened.folder.path).as_posix()
-        if part in quantized:
-            files = result.trial(f"{part}/{chosen[part]}").files
-            assert files is not None
-            sources[name] = out / files.qdq
-            if files.weights:  # is named by its content, so that parts do not get in each other's way
-                beside = (Path(name).parent / Path(files.weights).name).as_posix()
-                sources[beside] = out / files.weights
+        if part in made:
+            qdq, *weights = made[part]
+            sources[name] = qdq
+            for file in weights:  # is named by its content, so that parts do not get in each other's way
+                sources[(Path(name).parent / file.name).as_posix()] = file
         else:
             sources[name] = model.path
             for data in external_files(model.path, read_proto(model.path)):
@@ -46,7 +61,5 @@ def deliver(result: StudyResult, opened: OpenedParts, out: Path) -> tuple[StudyR
         if file.is_relative_to(opened.folder.path) and file.stat().st_size <= _LARGEST_BESIDE:
             sources.setdefault(file.relative_to(opened.folder.path).as_posix(), file)
     for name, source in sources.items():
-        write_bytes(out / FOLDER / name, read_bytes(source))
-    files = replace(trial.files or TrialFiles(), qdq=FOLDER)
-    named = tuple(replace(other, files=files) if other is trial else other for other in result.trials)
-    return replace(result, trials=named), tuple(f"{FOLDER}/{name}" for name in sources)
+        write_bytes(folder / name, read_bytes(source))
+    return tuple(sources)

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from calibrant.calibrators import NamedCalibrator, known_calibrators
 from calibrant.core.errors import NothingQuantizedError, SettingsError
+from calibrant.core.metrics import Metric
+from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress, SayingOnce
 from calibrant.core.tasks import Reading
 from calibrant.core.types import Runtime
+from calibrant.models.onnx.memory import footprint
 from calibrant.models.onnx.model_folders import model_folder
-from calibrant.runtimes import runtime_named
+from calibrant.runtimes import REFERENCE, runtime_named
+from calibrant.stages.parts import PartTask
 from calibrant.studies.prepare import OpenedParts, open_parts, prepare_study
-from calibrant.studies.request import StudyRequest
+from calibrant.studies.request import StudyRequest, open_study
 from calibrant.studies.run import Study
 
 
@@ -29,6 +33,16 @@ class PipelineStudy:
     studies: Mapping[str, Study]
     stays_float: Mapping[str, str]
     request: StudyRequest
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Bytes of each part's weights, of those too that stay in float."""
+        return {part: footprint(model).weights for part, model in self.opened.models.items()}
+
+    @property
+    def metric(self) -> Metric:
+        """What all parts are measured by."""
+        return next(iter(self.studies.values())).metric
 
     @property
     def max_loss(self) -> float | None:
@@ -51,11 +65,29 @@ def is_pipeline(request: StudyRequest) -> bool:
     return folder is not None and len(folder.parts) > 1
 
 
+def open_to_run(
+    request: StudyRequest,
+    progress: Progress,
+    calibrators: Sequence[NamedCalibrator],
+    metric: OwnMetric | None = None,
+    *,
+    is_dry: bool = False,
+) -> Study | PipelineStudy:
+    """What a request is for, opened and checked. Arguments as for open_study. Raises CalibrantError."""
+    if not is_pipeline(request):
+        return open_study(request, progress, calibrators, is_dry=is_dry, metric=metric)
+    if metric is not None:
+        raise SettingsError(f"--metric does not apply to models of several parts, such as {request.model}")
+    return open_pipeline(request, progress, calibrators, is_dry=is_dry)
+
+
 def open_pipeline(
     request: StudyRequest,
     progress: Progress,
     calibrators: Sequence[NamedCalibrator] | None = None,
     runtime: Runtime | None = None,
+    *,
+    is_dry: bool = False,
 ) -> PipelineStudy:
     """Open and check every part of a model of several, before any work. Arguments as for open_study.
 
@@ -70,7 +102,8 @@ def open_pipeline(
         )
     opened = open_parts(folder, request.task, request.family, settings.options)
     chosen = calibrators if calibrators is not None else known_calibrators(request.calibrators)
-    engine = runtime or runtime_named(settings.runtime, progress)
+    # What only describes work starts no other program.
+    engine = runtime or runtime_named(REFERENCE if is_dry else settings.runtime, progress)
     first = opened.part(next(iter(opened.models)))
     test = first.test_set(request.data, Reading(request.limit, request.skip_bad))
     calibration = first.calibration_set(request.calib, Reading(request.calib_limit, request.skip_bad))
@@ -78,10 +111,18 @@ def open_pipeline(
     studies, stays_float = {}, {}
     for part in opened.models:
         try:
-            studies[part] = prepare_study(opened.part(part), calibration, test, chosen, engine, own, notes)
+            studies[part] = prepare_study(
+                opened.part(part), calibration, test, chosen, engine, own, notes, is_dry=is_dry
+            )
         except NothingQuantizedError as error:
             stays_float[part] = str(error)
             notes.note(f"part {part} stays in float: {error}")
     if not studies:
         raise SettingsError(f"nothing in {folder.path} is quantized: {next(iter(stays_float.values()))}")
     return PipelineStudy(opened, studies, stays_float, request)
+
+
+def part_task(study: Study) -> PartTask:
+    """The task of a study of one part."""
+    assert isinstance(study.task, PartTask)
+    return study.task

@@ -25,7 +25,6 @@ from calibrant.core.types import Latency, Statistics
 from calibrant.models.onnx.memory import footprint
 from calibrant.stages.collect import Observed, collect_parts
 from calibrant.stages.evaluate import Evaluation, FirstInputs, predictions_of
-from calibrant.stages.parts import PartTask
 from calibrant.stages.remote.files import NamedFile
 from calibrant.stages.remote.predicting import ModelToOpen
 from calibrant.studies.cached_results import CachedResults
@@ -33,12 +32,12 @@ from calibrant.studies.deploy import format_for, observed_model
 from calibrant.studies.environment import environment
 from calibrant.studies.evidence import save_evidence
 from calibrant.studies.pipelines.deliver import deliver
-from calibrant.studies.pipelines.prepare import PipelineStudy
+from calibrant.studies.pipelines.prepare import PipelineStudy, part_task
+from calibrant.studies.pipelines.summary import whole_summary
 from calibrant.studies.pipelines.verdict import ALL_PARTS, all_but, with_whole_verdict
 from calibrant.studies.request import REQUEST
 from calibrant.studies.result import (
     Baseline,
-    ModelSummary,
     PartSummary,
     ScoreValue,
     StudyResult,
@@ -133,12 +132,6 @@ def _collected(
         decided_by = statistics_decided_by(study, wanted[part].tensors)
         found[part] = kept.statistics(decided_by, partial(of, part))
     return found, time.perf_counter() - started
-
-
-def part_task(study: Study) -> PartTask:
-    """The task of a study of one part."""
-    assert isinstance(study.task, PartTask)
-    return study.task
 
 
 def _observed(study: Study) -> Observed:
@@ -267,29 +260,12 @@ def _result(
     together: Sequence[Trial],
     out: Path,
 ) -> StudyResult:
-    studies, opened = pipeline.studies, pipeline.opened
     first = next(iter(results.values()))
-    own = next(iter(studies.values()))
-    models = [studies[part].model for part in studies]
-    whole = hashlib.sha256("".join(model.sha256 for model in opened.models.values()).encode()).hexdigest()
+    own = next(iter(pipeline.studies.values()))
     return StudyResult(
         out=str(out),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=ModelSummary(
-            path=str(opened.folder.path),
-            sha256=whole,
-            family=opened.recognition.family,
-            family_reason=opened.recognition.why,
-            opset=max(model.opset for model in models),
-            quantized_nodes=sum(model.quantized_nodes for model in models),
-            kept_float=tuple(f"{part}/{node}" for part in studies for node in studies[part].model.kept_float),
-            profile=opened.recognition.profile,
-            kept_float_reasons={
-                f"{part}/{node}": reason
-                for part in studies
-                for node, reason in studies[part].model.kept_float_reasons.items()
-            },
-        ),
+        model=whole_summary(pipeline),
         environment=environment(own.runtime),
         settings={**own.settings.to_dict(), "max_loss": pipeline.max_loss},
         data=first.data,
@@ -309,7 +285,7 @@ def _result(
         calibration_seconds=round(sum(result.calibration_seconds for result in results.values()), 3),
         warnings=tuple(dict.fromkeys(line for result in results.values() for line in result.warnings)),
         task=first.task,
-        parts=tuple(_part(pipeline, part, chosen.get(part)) for part in opened.models),
+        parts=tuple(_part(pipeline, part, chosen.get(part)) for part in pipeline.opened.models),
     )
 
 
