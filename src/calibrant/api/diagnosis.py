@@ -11,6 +11,7 @@ from calibrant.core.progress import Progress, Silent
 from calibrant.reports.files import accompany
 from calibrant.studies.diagnosis.of_run import diagnose_run
 from calibrant.studies.diagnosis.result import Diagnosis
+from calibrant.studies.pipelines.diagnosing import diagnosed_part
 
 
 def diagnose(
@@ -30,10 +31,13 @@ def diagnose(
     budget: seconds, or text such as "90s" or "5m"; the cheapest evidence comes first. None: no limit.
     metric: your own that the study was made with.
     progress: what is told while it works; None: nothing.
-    Writes diagnosis.json into the folder, and its report again. Raises CalibrantError.
+    Of a study of several parts the part whose candidate is named is diagnosed ("decoder/minmax"), or else the
+    one that costs most. Writes diagnosis.json into the folder (the part's), and its report again. Raises
+    CalibrantError.
     """
     listener = progress or Silent()
     seconds = None if budget is None else seconds_of(budget)
-    found = diagnose_run(Path(run), listener, losing, winning, seconds, metric=own_metric(metric))
-    accompany(Path(run), listener)
+    folder, losing, winning = diagnosed_part(Path(run), losing, winning, listener)
+    found = diagnose_run(folder, listener, losing, winning, seconds, metric=own_metric(metric))
+    accompany(folder, listener)
     return found

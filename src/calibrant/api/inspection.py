@@ -9,7 +9,7 @@ from typing import Any
 from calibrant.api.arguments import PathLike, Shape, shape_of
 from calibrant.core.schemes import scheme_named
 from calibrant.core.tasks import AUTO
-from calibrant.studies.inspection import Inspection, inspect_model
+from calibrant.studies.inspection import Inspection, PartsInspection, inspect_model
 from calibrant.studies.prepare import open_model
 from calibrant.studies.sample_reading import read_sample
 from calibrant.tasks.registry import input_shape_in
@@ -25,9 +25,10 @@ def inspect(
     sample: PathLike | None = None,
     out: PathLike | None = None,
     **options: Any,
-) -> Inspection:
+) -> Inspection | PartsInspection:
     """Describe a model: signature, task and family, cost, what a scheme would quantize.
 
+    A folder of a model's parts is described part by part.
     What stands in the way of a study, such as an unknown family, is described and not raised. Nothing is run,
     but where a ``sample`` is given: what the family reads from it is drawn in the PNG file ``out``
     (default: ``MODEL.SAMPLE.png`` in the current folder), and what speaks against the family is told.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.api.arguments import PathLike, new_run_folder, study_request
-from calibrant.api.calibration_coverage import opened_coverage
+from calibrant.api.calibration_coverage import opened_coverages
 from calibrant.api.optimization import optimization_folder, optimization_request
 from calibrant.api.own_metrics import own_metric
 from calibrant.api.sweeps import plan_sweep, runs_of
@@ -20,11 +20,11 @@ from calibrant.studies.estimate import (
     study_estimate,
     total_estimate,
 )
-from calibrant.studies.memory import allowed_bytes, within_memory
+from calibrant.studies.memory import allowed_bytes
 from calibrant.studies.pipelines.estimate import pipeline_estimate, pipeline_optimization_estimate
-from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
+from calibrant.studies.pipelines.prepare import PipelineStudy, fitting_memory, open_to_run
 from calibrant.studies.replacing import require_free
-from calibrant.studies.request import open_study
+from calibrant.studies.run import Study
 
 # Arguments of study and optimize that change nothing of what has to be done.
 _HOW = ("executor", "mlflow", "overwrite")
@@ -55,13 +55,16 @@ def plan_study(
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)
     study = open_to_run(request, listener, chosen, own, is_dry=True)
-    allowed = allowed_bytes(max_memory)
+    fitting = fitting_memory(study, allowed_bytes(max_memory), listener)
+    return _study_estimate(fitting, str(target), diagnose_budget, cache)
+
+
+def _study_estimate(
+    study: Study | PipelineStudy, out: str, diagnosis: float | None, cached: bool
+) -> Estimate:
     if isinstance(study, PipelineStudy):
-        fitting = {part: within_memory(own, allowed, listener) for part, own in study.studies.items()}
-        pipeline = study.with_studies(fitting)
-        return pipeline_estimate(pipeline, str(target), diagnosis=diagnose_budget, cached=cache)
-    study = within_memory(study, allowed, listener)
-    return study_estimate(study, str(target), diagnosis=diagnose_budget, cached=cache)
+        return pipeline_estimate(study, out, diagnosis, cached=cached)
+    return study_estimate(study, out, diagnosis, cached=cached)
 
 
 def plan_optimization(
@@ -99,9 +102,11 @@ def plan_coverage(
     **arguments: Any,
 ) -> Estimate:
     """As plan_study, of ``coverage``."""
-    study = opened_coverage(model, calib, data, pool, shuffles, budget, arguments, progress or Silent())
+    listener = progress or Silent()
+    studies = opened_coverages(model, calib, data, pool, shuffles, budget, arguments, listener)
     target = Path(out) if out is not None else new_run_folder(f"{Path(model).stem}-coverage")
-    return coverage_estimate(study, str(target))
+    found = {part: coverage_estimate(study, str(target / part)) for part, study in studies.items()}
+    return found[""] if set(found) == {""} else total_estimate(found.values(), str(target))
 
 
 def estimate_sweep(
@@ -123,8 +128,8 @@ def estimate_sweep(
             continue
         place = str(folder / run.name)
         try:
-            study = open_study(run.request, listener, is_dry=True)
-            parts.append(study_estimate(study, place, diagnosis=diagnose_budget, cached=cache))
+            study = open_to_run(run.request, listener, is_dry=True)
+            parts.append(_study_estimate(study, place, diagnose_budget, cache))
         except CalibrantError as error:  # a row of its own, as in the sweep itself
             failing.append(f"{place} would fail: {error}")
     return total_estimate(parts, str(folder), failing)

@@ -36,11 +36,11 @@ from calibrant.reports.mlflow import MLflowLog, log_at, log_run
 from calibrant.stages.recommend import SIMPLEST
 from calibrant.studies.compare import Comparison, compare_runs
 from calibrant.studies.diagnosis.of_run import SHARE_OF_STUDY, diagnose_after
-from calibrant.studies.memory import allowed_bytes, within_memory
+from calibrant.studies.memory import allowed_bytes
 from calibrant.studies.optimization.goal import GOAL
 from calibrant.studies.optimization.result import OptimizationResult
 from calibrant.studies.optimization.run import MEASUREMENTS
-from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
+from calibrant.studies.pipelines.prepare import PipelineStudy, fitting_memory, open_to_run
 from calibrant.studies.pipelines.run import run_pipeline
 from calibrant.studies.recording import record_run
 from calibrant.studies.replacing import place_for, require_free
@@ -231,15 +231,11 @@ def _run(
     allowed = allowed_bytes(how.max_memory)
     try:
         with place_for(folder) as place, kept_request(place, request):
-            if isinstance(prepared, PipelineStudy):
-                studies = {
-                    part: within_memory(study, allowed, progress) for part, study in prepared.studies.items()
-                }
-                result = run_pipeline(prepared.with_studies(studies), place, progress, kept, how.executor)
+            fitting = fitting_memory(prepared, allowed, progress)
+            if isinstance(fitting, PipelineStudy):
+                result = run_pipeline(fitting, place, progress, kept, how.executor)
             else:
-                result = run_study(
-                    within_memory(prepared, allowed, progress), place, progress, kept, how.executor
-                )
+                result = run_study(fitting, place, progress, kept, how.executor)
     except KeyboardInterrupt:
         way = f"calibrant resume {folder}" if (folder / REQUEST).is_file() else "the same command"
         progress.note(f"{way} goes on from what was measured")

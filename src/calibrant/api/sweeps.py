@@ -17,8 +17,9 @@ from calibrant.core.errors import CalibrantError, SettingsError
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.reports.sweep_files import write_sweep_reports
 from calibrant.runtimes import REFERENCE, gpus_of, on_one_core, runtime_named
+from calibrant.studies.pipelines.prepare import PipelineStudy, open_to_run
 from calibrant.studies.recording import record_run
-from calibrant.studies.request import StudyRequest, open_study
+from calibrant.studies.request import StudyRequest
 from calibrant.studies.run import Study
 from calibrant.studies.sweep.plan import SweepRun, read_sweep
 from calibrant.studies.sweep.result import OK, SWEEP, Row, SweepResult, failed, finished, row_of, waiting
@@ -193,7 +194,7 @@ def _row(
     folder: Path,
     how: ExecutionOptions,
     progress: Progress,
-    opening: Callable[[StudyRequest, Progress], Study] = open_study,
+    opening: Callable[[StudyRequest, Progress], Study | PipelineStudy] = open_to_run,
 ) -> Row:
     """Make one run. Whatever is wrong with it is wrong with it alone."""
     try:
@@ -205,8 +206,12 @@ def _row(
         return failed(run, f"{type(error).__name__}: {words}; please report it")
 
 
-def _open_on_one_core(request: StudyRequest, progress: Progress) -> Study:
+def _open_on_one_core(request: StudyRequest, progress: Progress) -> Study | PipelineStudy:
     """A study for a process that shares its machine with as many others as that has cores."""
     runtime = runtime_named(on_one_core(request.settings.runtime), progress)
     collector = runtime_named(on_one_core(REFERENCE))
-    return replace(open_study(request, progress, runtime=runtime), collector=collector)
+    opened = open_to_run(request, progress, runtime=runtime)
+    if isinstance(opened, Study):
+        return replace(opened, collector=collector)
+    studies = opened.studies.items()
+    return opened.with_studies({part: replace(study, collector=collector) for part, study in studies})

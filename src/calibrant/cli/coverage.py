@@ -19,7 +19,7 @@ from calibrant.cli.options import (
     options,
     seconds_of,
 )
-from calibrant.cli.output import given, is_terminal, print_json, progress_of, show_estimate
+from calibrant.cli.output import given, is_terminal, print_json, progress_of, say, show_estimate
 from calibrant.cli.task_options import TaskCommand
 
 
@@ -67,7 +67,21 @@ def coverage(
     if as_json:
         print_json({"out": result.out, **result.to_dict()})
     else:
-        from calibrant.reports.coverage import print_coverage
-        from calibrant.reports.terminal import console_for
+        _show(result)
 
-        print_coverage(result, console_for(is_terminal(sys.stdout)))
+
+def _show(result: Any) -> None:
+    """Print what was found, of a model of several files part by part."""
+    from calibrant.reports.coverage import print_coverage
+    from calibrant.reports.terminal import console_for
+    from calibrant.studies.pipelines.coverage import PartsCoverage
+
+    console = console_for(is_terminal(sys.stdout))
+    if not isinstance(result, PartsCoverage):
+        print_coverage(result, console)
+        return
+    for part, found in result.parts.items():
+        say(f"part {part}")
+        print_coverage(found, console)
+    if result.selected:
+        say(f"{len(result.selected)} files suffice for all parts: {Path(result.out) / 'selected.txt'}")

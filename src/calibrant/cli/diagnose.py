@@ -58,8 +58,11 @@ def diagnose(as_json: bool, **settings: Any) -> None:
 
         print_json(diagnosis_to_dict(found))
     else:
+        from calibrant.core.progress import Silent
         from calibrant.reports.diagnosis import print_diagnosis
         from calibrant.reports.terminal import console_for
+        from calibrant.studies.pipelines.diagnosing import diagnosed_part
 
         print_diagnosis(found, console_for(is_terminal(sys.stdout)))
-        say(f"All of it: {settings['run'] / 'diagnosis.json'}")
+        folder, _, _ = diagnosed_part(run, losing, settings["winning"], Silent())
+        say(f"All of it: {folder / 'diagnosis.json'}")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
 from calibrant.core.short_repr import ShortRepr
-from calibrant.core.tasks import AUTO, Recognition
-from calibrant.core.types import ModelSignature, Scheme, TensorInfo
+from calibrant.core.tasks import AUTO, ModelFolder, Recognition
+from calibrant.core.types import Scheme, TensorInfo
 from calibrant.models.onnx.cost import costs, total_macs, total_parameters
 from calibrant.models.onnx.implicit import LayerPrecision
 from calibrant.models.onnx.kept_float import reasons_in_words
 from calibrant.models.onnx.model import Model, load_model, opset_of, signature_of, with_fixed_input
+from calibrant.models.onnx.model_folders import model_folder
 from calibrant.models.onnx.points import QuantPoints, precision_map, quant_points
 from calibrant.studies.plan import sides_of
 from calibrant.studies.sample_reading import SampleReading
-from calibrant.tasks.registry import recognised
+from calibrant.tasks.registry import recognised, recognised_folder
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,19 +96,78 @@ class Inspection(ShortRepr):
         return f"{layers}, {_millions(self.quantized_macs)} MACs; {self.activations} activation tensors"
 
 
+@dataclass(frozen=True, repr=False)
+class PartsInspection(ShortRepr):
+    """What is shown of a model of several files: what the whole is for, and each part as a model.
+
+    layout: by whose names the parts were told apart. ``sample``: what was read from one.
+    """
+
+    model: str
+    layout: str
+    task: str | None
+    family: str | None
+    family_reason: str
+    parts: Mapping[str, Inspection]
+    sample: SampleReading | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same for people: the whole, and then every part with the same lines as a model of one file."""
+        known = sum(part.parameters for part in self.parts.values())
+        return [
+            f"{self.model} ({len(self.parts)} parts by names of {self.layout}: {', '.join(self.parts)})",
+            f"task    {self.task or 'unknown'}",
+            f"family  {self.family or 'unknown'}: {self.family_reason}",
+            f"cost    {_millions(known)} parameters",
+            *(self.sample.lines() if self.sample else ()),
+            *(line for name, part in self.parts.items() for line in ("", f"part {name}", *_of_part(part))),
+        ]
+
+
+def _of_part(part: Inspection) -> list[str]:
+    """A part's own lines: what it is for is the whole's to tell."""
+    return [line for line in part.lines() if not line.startswith(("task ", "family "))]
+
+
 def inspect_model(
     path: Path, task: str, family: str, scheme: Scheme, input_shape: Sequence[int] | None = None
-) -> Inspection:
+) -> Inspection | PartsInspection:
     """Load and describe a model; ``input_shape`` fixes height and width of an input that leaves them open.
 
     What stands in the way of a study (no task knows it, quantized already) is described, not raised, unless
     a task or family was named. Raises ModelError for a file that cannot be used at all.
     """
+    folder = model_folder(path)
+    if folder is not None:
+        return _inspected_folder(folder, task, family, scheme)
     model = load_model(path)
     if input_shape is not None:
         model = replace(model, ir=with_fixed_input(model, *sides_of(input_shape)))
+    found, reason = _attempted(lambda: recognised(signature_of(model), task, family), task, family)
+    return _inspected(model, path, found, reason, scheme)
+
+
+def _inspected_folder(
+    folder: ModelFolder, task: str, family: str, scheme: Scheme
+) -> Inspection | PartsInspection:
+    models = {part: load_model(file) for part, file in folder.parts.items()}
+    signatures = {part: signature_of(model) for part, model in models.items()}
+    found, reason = _attempted(lambda: recognised_folder(signatures, folder, task, family), task, family)
+    parts = {part: _inspected(model, model.path, found, reason, scheme) for part, model in models.items()}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    known, name = (found.task, found.family) if found else (None, None)
+    return PartsInspection(str(folder.path), folder.layout, known, name, reason, parts)
+
+
+def _inspected(
+    model: Model, path: Path, found: Recognition | None, reason: str, scheme: Scheme
+) -> Inspection:
     signature = signature_of(model)
-    found, reason = _recognised(signature, task, family)
     plan, obstacle = _plan(model, scheme)
     quantized = {point.node for point in plan.weights}
     nodes = costs(model)
@@ -134,9 +194,11 @@ def inspect_model(
     )
 
 
-def _recognised(signature: ModelSignature, task: str, family: str) -> tuple[Recognition | None, str]:
+def _attempted(
+    recognise: Callable[[], Recognition], task: str, family: str
+) -> tuple[Recognition | None, str]:
     try:
-        found = recognised(signature, task, family)
+        found = recognise()
     except ModelError as error:
         if (task, family) != (AUTO, AUTO):
             raise

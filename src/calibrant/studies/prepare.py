@@ -205,14 +205,15 @@ def open_to_calibrate(
     family: str = AUTO,
     input_shape: Sequence[int] | None = None,
     options: Mapping[str, Any] | None = None,
+    part: str = "",
 ) -> OpenedModel:
     """As open_model for what is not ranked: any model, where neither task nor family is named.
 
     Arrays (source: ``.npy``, ``.npz``) say what a model is fed, whatever it is for; a model that no task
     knows, or whose input none fills, is fed with images as they are. Raises as open_model.
     """
-    if (task, family) != (AUTO, AUTO):
-        return open_model(path, task, family, input_shape, options)
+    if (task, family) != (AUTO, AUTO) or model_folder(path) is not None:
+        return open_model(path, task, family, input_shape, options, part)
     given = options or {}
     model = _fixed(load_model(path), input_shape or input_shape_in(given))
     signature = signature_of(model)

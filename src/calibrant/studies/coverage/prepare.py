@@ -73,14 +73,17 @@ def open_coverage_study(
     limits: tuple[int | None, int | None],
     skip_bad: bool,
     progress: Progress,
+    part: str = "",
 ) -> CoverageStudy:
     """Open and check everything; ``limits`` are of the test and of the calibration samples.
+
+    part: which one, of a model of several files whose others stay in float.
 
     Raises CalibrantError.
     """
     runtime = runtime_named(REFERENCE, progress)
     own = settings.study
-    opened = open_model(model, task, family, own.input_shape, own.options)
+    opened = open_model(model, task, family, own.input_shape, own.options, part)
     settings = replace(settings, study=replace(own, options=options_to_dict(opened.options)))
     plan = quant_plan(opened, settings.study)
     calibration = opened.calibration_set(calib, Reading(limits[1], skip_bad))

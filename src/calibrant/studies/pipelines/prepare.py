@@ -17,6 +17,7 @@ from calibrant.models.onnx.memory import footprint
 from calibrant.models.onnx.model_folders import model_folder
 from calibrant.runtimes import REFERENCE, runtime_named
 from calibrant.stages.parts import PartTask
+from calibrant.studies.memory import within_memory
 from calibrant.studies.prepare import OpenedParts, open_parts, prepare_study
 from calibrant.studies.request import StudyRequest, open_study
 from calibrant.studies.run import Study
@@ -59,6 +60,16 @@ class PipelineStudy:
         return replace(self, studies=studies)
 
 
+def fitting_memory(
+    opened: Study | PipelineStudy, limit: int | None, progress: Progress
+) -> Study | PipelineStudy:
+    """As within_memory, of each part. Raises SettingsError."""
+    if isinstance(opened, PipelineStudy):
+        studies = opened.studies.items()
+        return opened.with_studies({part: within_memory(study, limit, progress) for part, study in studies})
+    return within_memory(opened, limit, progress)
+
+
 def is_pipeline(request: StudyRequest) -> bool:
     """Whether a request is for all parts of a model that has several. Raises ModelError or DataError."""
     folder = None if request.part else model_folder(Path(request.model))
@@ -68,17 +79,18 @@ def is_pipeline(request: StudyRequest) -> bool:
 def open_to_run(
     request: StudyRequest,
     progress: Progress,
-    calibrators: Sequence[NamedCalibrator],
+    calibrators: Sequence[NamedCalibrator] | None = None,
     metric: OwnMetric | None = None,
     *,
+    runtime: Runtime | None = None,
     is_dry: bool = False,
 ) -> Study | PipelineStudy:
     """What a request is for, opened and checked. Arguments as for open_study. Raises CalibrantError."""
     if not is_pipeline(request):
-        return open_study(request, progress, calibrators, is_dry=is_dry, metric=metric)
+        return open_study(request, progress, calibrators, runtime, is_dry=is_dry, metric=metric)
     if metric is not None:
         raise SettingsError(f"--metric does not apply to models of several parts, such as {request.model}")
-    return open_pipeline(request, progress, calibrators, is_dry=is_dry)
+    return open_pipeline(request, progress, calibrators, runtime, is_dry=is_dry)
 
 
 def open_pipeline(
