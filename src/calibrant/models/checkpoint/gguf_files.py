@@ -30,6 +30,7 @@ SUFFIX = ".gguf"
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 _MOST = 1 << 24
 _LONGEST_TEXT = 1 << 26
+_LARGEST_ALIGNMENT = 1 << 20
 
 # Types of values in the header: how struct reads them; text and arrays are read apart.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -91,7 +92,10 @@ def open_gguf(path: Path) -> Checkpoint:
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ModelError(f"{path} is of the architecture {architecture!r}; read are {known}")
-    config = _config(header, str(architecture))
+    try:
+        config = _config(header, str(architecture))
+    except (ValueError, IndexError) as error:
+        raise _damaged(path, error) from error
     tensors = {}
     for stored in header.tensors:
         name = _our_name(stored.name)
@@ -116,7 +120,9 @@ def read_header(path: Path) -> Header:
             fields = {_text(file): _value(file, struct.unpack("<I", file.read(4))[0]) for _ in range(keys)}
             infos = [_info(file) for _ in range(count)]
             end = file.tell()
-            alignment = int(fields.get("general.alignment", ALIGNMENT))
+            alignment = fields.get("general.alignment", ALIGNMENT)
+            if type(alignment) is not int or not 0 < alignment <= _LARGEST_ALIGNMENT:
+                raise ValueError(f"values are aligned to {alignment!r:.40} bytes")
             begin = -(-end // alignment) * alignment
             file.seek(0)
             digest = hashlib.sha256(file.read(end)).hexdigest()
@@ -124,7 +130,11 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, struct.error, UnicodeDecodeError, KeyError, OverflowError) as error:
-        raise ModelError(f"{path} is no whole GGUF file: {error}; get it again") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path} is no whole GGUF file: {error}; get it again")
 
 
 def _text(file: BufferedReader) -> str:
@@ -149,8 +159,8 @@ def _value(file: BufferedReader, kind: int) -> Any:
 def _info(file: BufferedReader) -> tuple[str, tuple[int, ...], int, int]:
     name = _text(file)
     (rank,) = struct.unpack("<I", file.read(4))
-    if rank > 4:
-        raise ValueError(f"{name!r} has {rank} axes")
+    if not 0 < rank <= 4:
+        raise ValueError(f"{name!r:.80} has {rank} axes")
     sizes = struct.unpack(f"<{rank}Q", file.read(8 * rank))
     kind, offset = struct.unpack("<IQ", file.read(12))
     return name, tuple(reversed(sizes)), kind, offset

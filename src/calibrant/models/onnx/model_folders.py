@@ -138,6 +138,8 @@ def _described(path: Path) -> ModelFolder:
             "in which data flows"
         )
     folder, files = path.parent, content.get("files") or {}
+    if not isinstance(files, Mapping):
+        raise ModelError(f"{path}: files is no mapping; write e.g. 'files: {{tokens: tokens.txt}}'")
     beside = {_relative(file, folder): file for file in _files_of(folder) if file.suffix != ".onnx"}
     return ModelFolder(
         folder,

@@ -65,7 +65,7 @@ def read_tokens(path: Path) -> Tokens:
     if path.suffix == ".json":
         try:
             return _from_json(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"'{path}' is no vocabulary: {error}; give tokens.txt or tokenizer.json"
             ) from error
@@ -128,9 +128,10 @@ def _from_json(content: Any) -> Tokens:
 
 
 def _in_order(vocabulary: Mapping[str, int]) -> list[str]:
-    if not vocabulary or max(vocabulary.values()) > 4 * len(vocabulary) + 1000:
+    numbers = vocabulary.values()
+    if not vocabulary or min(numbers) < 0 or max(numbers) > 4 * len(vocabulary) + 1000:
         raise ValueError("its numbers do not begin at 0")
-    pieces = [""] * (max(vocabulary.values()) + 1)
+    pieces = [""] * (max(numbers) + 1)
     for piece, number in vocabulary.items():
         pieces[number] = piece
     return pieces
