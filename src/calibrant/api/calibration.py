@@ -23,7 +23,7 @@ from calibrant.studies.candidates import Candidate, CandidateFormat, write_candi
 from calibrant.studies.deploy import as_tensorrt_computes
 from calibrant.studies.plan import StudySettings
 from calibrant.studies.prepare import OpenedModel, open_to_calibrate, quant_plan, require_readable
-from calibrant.studies.remarks import on_activations, on_graph
+from calibrant.studies.remarks import on_activations, on_empty, on_graph
 from calibrant.studies.replacing import place_for, require_free
 from calibrant.targets.tensorrt.inner import with_inner_tensors
 from calibrant.targets.tensorrt.tensors import CalibratedTensors, calibrated_tensors
@@ -148,10 +148,14 @@ class _Work:
         bound = opened.task()
         require_readable(opened, plan, bound, calibration.samples[0], engine)
         statistics = collect(observed, wanted, bound, engine, calibration.samples, progress)
-        for remark in on_activations(statistics, plan.tensors, bound.words):
+        known = plan.observed(statistics.tensors)
+        for remark in (
+            *on_empty(len(plan.tensors) - len(known.tensors), bound.words),
+            *on_activations(statistics, known.tensors, bound.words),
+        ):
             progress.note(remark)
         place.mkdir(exist_ok=True)
-        written = write_candidates(plan, statistics, self.chosen, place, written_as)
+        written = write_candidates(known, statistics, self.chosen, place, written_as)
         name = f"{opened.part}/" if opened.part != MODEL else ""
         return CalibrationResult(
             model=str(opened.model.path),

@@ -51,8 +51,9 @@ def collect(
 ) -> Statistics:
     """Run the float model over ``samples``, in order, and gather the statistics of ``tensors``.
 
-    Memory is one histogram a tensor, however many samples. The first samples anchor the histograms.
-    Raises NumericsError naming tensor and sample when an activation is NaN or infinite, or an output of the
+    Memory is one histogram a tensor, however many samples. The first samples anchor the histograms. Tensors
+    that were empty for every sample have no statistics. Raises EmptyStatisticsError where all were, and
+    NumericsError naming tensor and sample when an activation is NaN or infinite, or an output of the
     first run is NaN.
     """
     return collect_parts({MODEL: Observed(model, tensors)}, task, runtime, samples, progress)[MODEL]
@@ -96,7 +97,8 @@ def collect_parts(
                 advance()
     ids = tuple(sample.id for sample in samples)
     return {
-        part: Statistics(of.model.sha256, ids, recorders[part].statistics()) for part, of in parts.items()
+        part: Statistics(of.model.sha256, ids, require_any(of.tensors, recorders[part].seen()))
+        for part, of in parts.items()
     }
 
 
@@ -131,6 +133,14 @@ def require_all(tensors: Sequence[str], seen: Mapping[str, TensorStatistics]) ->
             f"{len(missing)} tensors were never seen, e.g. {missing[0]!r}; calibrate with at least one sample"
         )
     return {tensor: seen[tensor] for tensor in tensors}
+
+
+def require_any(tensors: Sequence[str], seen: Mapping[str, TensorStatistics]) -> dict[str, TensorStatistics]:
+    """The statistics there are, in the tensors' order. Raises EmptyStatisticsError where there is none."""
+    found = [tensor for tensor in tensors if tensor in seen]
+    if tensors and not found:
+        require_all(tensors, seen)
+    return {tensor: seen[tensor] for tensor in found}
 
 
 def _load_kernels() -> None:

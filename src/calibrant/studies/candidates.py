@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calibrant.artifacts.encodings import write_encodings
@@ -19,6 +19,8 @@ from calibrant.stages.calibrate import RangeChoices, encodings_from
 from calibrant.studies.tensorrt_scales import tensorrt_scales, with_unobserved
 from calibrant.targets.tensorrt.cache import DEFAULT_TENSORRT, TensorRTCache, Version, dumps, header_for
 from calibrant.targets.tensorrt.tensors import CalibratedTensors
+
+UNSEEN = "what it reads is empty for every calibration sample"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class QuantPlan:
                 wanted[tensor] = None
                 tensor = self.ties.get(tensor)
         return tuple(wanted)
+
+    def observed(self, seen: Container[str]) -> QuantPlan:
+        """The same without the activations of which nothing was seen: they have no range, and stay in float.
+
+        Such are those that are empty for every calibration sample, as what a spline leaves alone in a voice.
+        """
+        unseen = [tensor for tensor in self.tensors if tensor not in seen]
+        if not unseen:
+            return self
+        return replace(self, points=self.points.without(unseen, UNSEEN))
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,13 @@ def on_builds(baseline: Latency | None, trials: Sequence[Trial]) -> list[str]:
         for warning in latency.build_warnings if latency else ():
             warned.setdefault(warning, []).append(name)
     return [f"building {', '.join(names)}: {warning}" for warning, names in warned.items()]
+
+
+def on_empty(count: int, words: Words) -> tuple[str, ...]:
+    """How many activations had no value."""
+    if not count:
+        return ()
+    told = f"{count} activations were" if count > 1 else "1 activation was"
+    return (
+        f"{told} empty for every calibration {words.sample}, and {'stay' if count > 1 else 'stays'} in float",
+    )

@@ -113,12 +113,15 @@ def run_study(
         statistics, collecting = beforehand.statistics, beforehand.seconds
     else:
         statistics, collecting = _timed(lambda: _collected(study, tensors, kept, out, progress, executor))
+    unseen = len(study.plan.tensors)
+    study = replace(study, plan=study.plan.observed(statistics.tensors))
+    unseen -= len(study.plan.tensors)
     with fixed_float_model(study, out) as float_model:
         study = replace(study, float_model=float_model)
         if study.runtime.name != study.collector.name:
             require_readable(study.collector, float_model, study.task, study.test)
         baseline = beforehand.baseline if beforehand else evaluator.evaluation(float_model_of(study))
-    found = _remarks(study, statistics, baseline)
+    found = (*remarks.on_empty(unseen, study.task.words), *_remarks(study, statistics, baseline))
     for remark in found:
         progress.note(remark)
     # Nothing is written before it is sure that model and data fit.

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 from small_net import small_net
 
 from calibrant.core.metrics import Metric
@@ -15,6 +17,7 @@ from calibrant.core.quantize import encoding_of
 from calibrant.core.schemes import TENSORRT
 from calibrant.core.tasks import Task, sole
 from calibrant.core.types import Range, Session
+from calibrant.models.onnx.model import load_model
 from calibrant.models.onnx.points import quant_points
 from calibrant.models.onnx.qdq import with_qdq
 from calibrant.runtimes import runtime_named
@@ -60,6 +63,27 @@ def test_the_error_arises_where_a_layer_is_quantized_and_not_before(tmp_path: Pa
     assert found["y"][1] > 0
     stem = sum(float(np.square(conv(model, sample.values)).sum()) for sample in samples)
     assert found["stemmed"][0] == pytest.approx(stem, rel=1e-5)
+
+
+def test_a_tensor_of_another_length_is_not_compared(tmp_path: Path) -> None:
+    models = []
+    for name, repeated in (("float", ["x"]), ("rounded", ["x", "x"])):  # as a voice that speaks more slowly
+        graph = helper.make_graph(
+            [
+                helper.make_node("Concat", repeated, ["longer"], axis=0),
+                helper.make_node("Relu", ["longer"], ["y"]),
+                helper.make_node("Relu", ["x"], ["z"]),
+            ],
+            "toy",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("y", "z")],
+        )
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+        models.append(load_model(path))
+    sample, runtime = Sample("0", np.ones((1, 4), np.float32)), runtime_named("onnxruntime")
+    found = noise_by_tensor(models[0], models[1], ("y", "z"), Driving(), runtime, [sample], tmp_path)
+    assert found == {"y": (0.0, 0.0), "z": (4.0, 0.0)}
 
 
 def conv(model: Any, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
@@ -79,6 +79,19 @@ class QuantPoints:
     weights: tuple[WeightPoint, ...]
     kept_float: tuple[str, ...]
     why_float: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def without(self, tensors: Collection[str], why: str) -> QuantPoints:
+        """The same with these activations in float, and what reads them with a weight. why: the reason."""
+        dropped = [point for point in self.activations if point.encoded_as in tensors]
+        readers = {node for point in dropped for node, _ in point.consumers}
+        floats = dict.fromkeys(point.node for point in self.weights if point.node in readers)
+        return replace(
+            self,
+            activations=tuple(point for point in self.activations if point not in dropped),
+            weights=tuple(point for point in self.weights if point.node not in floats),
+            kept_float=(*self.kept_float, *floats),
+            why_float={**self.why_float, **dict.fromkeys(floats, why)},
+        )
 
 
 def quant_points(

@@ -33,7 +33,9 @@ def noise_by_tensor(
     """Run both models on ``samples`` and compare ``tensors``, which both compute under the same names.
 
     Gives the power of the float model's values and of the difference: sums of squares, real units squared.
-    Memory is that of one sample's activations, twice. folder: for the probed models.
+    Where rounding changes how long a tensor is, as the sound of a voice that speaks faster, there is nothing
+    to compare, and the run counts nothing. Memory is that of one sample's activations, twice. folder: for the
+    probed models.
     """
     powers = {tensor: np.zeros(2) for tensor in tensors}
     with ExitStack() as opened, ThreadPoolExecutor(2) as both:
@@ -45,7 +47,8 @@ def noise_by_tensor(
             runs = zip(*both.map(partial(_runs, task, sample), sessions), strict=False)
             for true, rounded in runs:
                 for tensor, power in powers.items():
-                    power += signal_and_noise(true[tensor], rounded[tensor])
+                    if true[tensor].shape == rounded[tensor].shape:
+                        power += signal_and_noise(true[tensor], rounded[tensor])
     return {tensor: (float(signal), float(noise)) for tensor, (signal, noise) in powers.items()}
 
 

@@ -18,7 +18,7 @@ from calibrant.models.onnx.model import Model, save_model
 from calibrant.models.onnx.points import upper_bounds
 from calibrant.models.onnx.probe import with_outputs
 from calibrant.runtimes import on_one_core, runtime_named
-from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder, anchored, require_all
+from calibrant.stages.collect import ANCHORING_SAMPLES, Recorder, anchored, require_any
 from calibrant.stages.parallel import in_order, workers_of
 from calibrant.stages.remote.files import KEPT_OPEN, NamedFile, NamedSamples, shards_of
 from calibrant.stages.remote.packing import PackedStatistics
@@ -126,7 +126,7 @@ def collect_by(
         ]
         for _, found in completed(executor, shards):
             merged = _merged(merged, found, advance)
-    return Statistics(model.sha256, tuple(sample.id for sample in samples), require_all(tensors, merged))
+    return Statistics(model.sha256, tuple(sample.id for sample in samples), require_any(tensors, merged))
 
 
 class _Probe(ClosesOnExit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from calibrant.artifacts.store import remove
@@ -43,7 +44,9 @@ def diagnose_run(
     with read_as_written(folder):
         known = {name: run.encodings(name) for name in run.names[1:]}
         encodings = {name: of_tensors for name, of_tensors in known.items() if of_tensors is not None}
-        case = case_of(opened, run.statistics(), encodings, run.result, losing, winning)
+        statistics = run.statistics()
+        opened = replace(opened, plan=opened.plan.observed(statistics.tensors))
+        case = case_of(opened, statistics, encodings, run.result, losing, winning)
     found = diagnose(case, folder, budget, progress)
     write_diagnosis(found, folder)
     return found

@@ -138,7 +138,8 @@ class ModelBuilder:
     def quantized(self, recipe: Recipe) -> Quantized:
         """Follow a recipe. Raises SettingsError where it names what the model does not have."""
         transformed = self.transformed(recipe)
-        plan = self._planned(transformed.plan, recipe.exclude)
+        known = next(iter(transformed.ranges.values()))
+        plan = self._planned(transformed.plan, recipe.exclude).observed(known)
         ranges = _chosen(recipe, transformed.ranges, plan.tensors)
         encodings = encodings_from(ranges, plan.scheme.activations)
         stored = self._stored(plan, recipe, transformed)
@@ -206,9 +207,24 @@ class ModelBuilder:
         return self._channels_of(self._plan)
 
     def _channels_of(self, plan: QuantPlan) -> Mapping[str, ChannelStatistics]:
-        tensors = with_channels(plan.model, [point.tensor for point in plan.points.activations])
+        seen = [point.tensor for point in plan.points.activations if point.encoded_as not in self._empty]
+        tensors = with_channels(plan.model, seen)
         return channel_statistics(
             plan.model, tensors, self._task, self._collector, self._calibration, self._progress
+        )
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        return self._collected(self._plan)
+
+    @cached_property
+    def _empty(self) -> frozenset[str]:
+        """The activations that are empty for every calibration sample; transforms do not fill them."""
+        return frozenset(self._plan.tensors) - self._statistics.tensors.keys()
+
+    def _collected(self, plan: QuantPlan) -> Statistics:
+        return collect(
+            plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
         )
 
     def _calibrated(self, recipe: Recipe) -> Calibrated:
@@ -224,9 +240,8 @@ class ModelBuilder:
             ranges = {tensor: self._span(recipe, found) for tensor, found in channels.items()}
             found = centred(plan.model, plan.points, ranges, pads=recipe.zero_points == EVERYWHERE)
             plan, shifts = self._transformed_by(plan, found.transformed, changes), found.shifts
-        statistics = collect(
-            plan.model, plan.tensors, self._task, self._collector, self._calibration, self._progress
-        )
+        statistics = self._statistics if plan is self._plan else self._collected(plan)
+        plan = plan.observed(statistics.tensors)
         means = {tensor: found.mean for tensor, found in channels.items()}
         ranges_of = self._ranges(plan, statistics)
         return Calibrated(plan, ranges_of, means, shifts, ", ".join(changes), self._moments)
