@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from calibrant.core.errors import DataError
-from calibrant.core.reading import opened
 from calibrant.tasks.media.files import (
     files_in,
     first,
@@ -28,15 +27,14 @@ from calibrant.tasks.media.files import (
 from calibrant.tasks.media.images import IMAGE_SUFFIXES
 from calibrant.tasks.media.pages.types import UNREADABLE, LabelledPages, PageSample, Region
 from calibrant.tasks.media.polygons import is_simple
+from calibrant.tasks.media.tabbed_labels import first_content, label_files_in, require_one, tabbed_lines
 
 FORMS = "PaddleOCR's label file (image<TAB>JSON of points), or a folder of images and ICDAR's gt_IMAGE.txt"
-
-_LOOKED_AT = 4096  # bytes of a text file that tell what it is
 
 
 def is_label_file(path: Path) -> bool:
     """Whether a file is a label file of PaddleOCR's for pages."""
-    return is_file(path) and path.suffix.lower() == ".txt" and _holds_pages(path)
+    return is_file(path) and path.suffix.lower() == ".txt" and _is_of_pages(first_content(path))
 
 
 def open_pages(path: Path, limit: int | None = None) -> LabelledPages:
@@ -46,12 +44,13 @@ def open_pages(path: Path, limit: int | None = None) -> LabelledPages:
     """
     if not (is_file(path) or is_folder(path)):
         raise DataError(f"'{path}' does not exist; give {FORMS}")
-    listed = [path] if is_file(path) else [file for file in files_in(path, [".txt"]) if _holds_pages(file)]
-    if len(listed) > 1:
-        raise DataError(f"'{path}' has {len(listed)} label files, e.g. '{listed[0]}'; give one of them")
-    if listed and not _holds_pages(listed[0]):
-        raise DataError(f"'{path}' does not begin with an image, a tab and JSON; give {FORMS}")
-    samples = _of_paddle(listed[0]) if listed else _of_icdar(path)
+    if is_file(path):
+        if not _is_of_pages(first_content(path)):
+            raise DataError(f"'{path}' does not begin with an image, a tab and JSON; give {FORMS}")
+        listed: Path | None = path
+    else:
+        listed = require_one(path, [file for file, told in label_files_in(path) if _is_of_pages(told)])
+    samples = _of_paddle(listed) if listed else _of_icdar(path)
     kept = samples[: first(limit, len(samples))]
     return LabelledPages(*_without_broken(kept))
 
@@ -59,27 +58,13 @@ def open_pages(path: Path, limit: int | None = None) -> LabelledPages:
 # --- PaddleOCR -------------------------------------------------------------------------------------
 
 
-def _holds_pages(path: Path) -> bool:
-    """Whether the first line is an image's name, a tab and a list of JSON."""
-    try:
-        with opened(path) as stream:
-            line = stream.read(_LOOKED_AT).split(b"\n")[0]
-    except OSError:
-        return False
-    name, tab, rest = line.decode("utf-8-sig", errors="replace").partition("\t")
-    return bool(tab) and Path(name).suffix.lower() in IMAGE_SUFFIXES and rest.lstrip().startswith("[")
+def _is_of_pages(content: str | None) -> bool:
+    """Whether what stands behind the first tab is a list of JSON."""
+    return content is not None and content.lstrip().startswith("[")
 
 
 def _of_paddle(path: Path) -> tuple[PageSample, ...]:
-    rows = []
-    for number, line in enumerate(text_of(path).split("\n"), 1):
-        if line.strip():
-            name, tab, content = line.rstrip("\r").partition("\t")
-            if not tab:
-                raise DataError(
-                    f"line {number} of '{path}' has no tab: {line[:60]!r}; write image, a tab, JSON"
-                )
-            rows.append((name, _regions_in(content, f"line {number} of '{path}'")))
+    rows = [(line.name, _regions_in(line.content, line.where)) for line in tabbed_lines(path, "JSON")]
     names = [name for name, _ in rows]
     refuse_some(
         [name for name, count in Counter(names).items() if count > 1],
