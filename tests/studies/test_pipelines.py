@@ -17,6 +17,8 @@ from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.studies.pipelines.verdict import ALL_PARTS
 from calibrant.tasks import registry
 
+OTHERS = f"{ALL_PARTS}, other candidates"
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _toys() -> Iterator[None]:
@@ -48,6 +50,7 @@ def test_every_part_and_all_together_are_candidates(run: Any) -> None:
     assert [trial.calibrator for trial in result.trials] == [
         *(f"{part}/{name}" for part in ("encoder", "decoder") for name in ("minmax", "entropy2", "mse")),
         ALL_PARTS,
+        OTHERS,
     ]
     together = result.trial(ALL_PARTS)
     assert result.recommended.calibrator == ALL_PARTS
@@ -57,11 +60,33 @@ def test_every_part_and_all_together_are_candidates(run: Any) -> None:
         assert part.saved.value == pytest.approx(together.loss.value - other.loss.value, abs=2e-3)
 
 
+def test_of_the_simplest_together_and_the_best_together_the_better_counts(run: Any) -> None:
+    together, others = run.trial(ALL_PARTS), run.trial(OTHERS)
+    assert together.loss.value <= others.loss.value
+    assert together.recipe == {part.name: part.chosen for part in run.parts}
+    sets = []
+    for part in run.parts:
+        told = json.loads((Path(run.out) / part.name / "study.json").read_text())
+        best = min(told["trials"], key=lambda trial: trial["loss"]["value"])
+        sets.append((part.name, told["recommended"]["calibrator"], best["calibrator"]))
+    simplest, least = ({name: pair[at] for name, *pair in sets} for at in (0, 1))
+    assert simplest != least
+    assert {tuple(found.recipe.items()) for found in (together, others)} == {
+        tuple(simplest.items()),
+        tuple(least.items()),
+    }
+
+
 def test_of_three_parts_all_but_each_is_measured(tmp_path: Path) -> None:
     folder = toy_folder(tmp_path / "three", ["encoder", "decoder", "joiner"])
     result = study(folder, tmp_path / "run")
     measured = [trial.calibrator for trial in result.trials if "part" not in trial.recipe]
-    assert measured == [ALL_PARTS, "all but encoder", "all but decoder", "all but joiner"]
+    assert [name for name in measured if name != OTHERS] == [
+        ALL_PARTS,
+        "all but encoder",
+        "all but decoder",
+        "all but joiner",
+    ]
     assert all(part.saved.value > 0 for part in result.parts)
 
 

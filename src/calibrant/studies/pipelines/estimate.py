@@ -24,7 +24,7 @@ def pipeline_estimate(
         for part, study in pipeline.studies.items()
     }
     count = len(parts)
-    sets = 0 if count < 2 else 1 if count == 2 else 1 + count
+    sets = 0 if count < 2 else 2 if count == 2 else 2 + count  # the simplest together, and the best
     found = _summed(pipeline, parts, out)
     steps = (*found.steps, "measure the best of each part together, and write the whole to deploy")
     return replace(found, steps=steps, seconds=found.seconds + sets * _evaluation(pipeline))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ from calibrant.artifacts.checksums import CHECKSUMS, write_checksums
 from calibrant.artifacts.store import json_bytes, remove, write_bytes
 from calibrant.core.errors import CalibrantError, OutputError
 from calibrant.core.executor import Executor
+from calibrant.core.metrics import badness
 from calibrant.core.progress import Progress, SayingOnce
 from calibrant.core.types import Latency, Statistics
 from calibrant.models.onnx.memory import footprint
@@ -89,8 +91,8 @@ def run_pipeline(
         results[part] = replace(found, out=str(folder))
     remove(out / RESULT)
     remove(out / CHECKSUMS)
-    chosen = _chosen(results)
-    together, evaluations = _together(chosen, Combiner(pipeline, out, kept, notes, executor))
+    combiner = Combiner(pipeline, out, kept, notes, executor)
+    chosen, together, evaluations = _together(_chosen(results), _best(results), combiner)
     result = _result(pipeline, results, chosen, baseline, together, out)
     result = with_whole_verdict(result, baseline, evaluations, pipeline.max_loss, first.settings.seed)
     finished, delivered = deliver(result, pipeline.opened, out)
@@ -211,30 +213,56 @@ def _sent(runtime: str, file: Path) -> ModelToOpen:
 
 def _chosen(results: Mapping[str, StudyResult]) -> dict[str, Trial]:
     """The candidate that each part has where it is quantized: the recommended one, or else the best."""
-    found = {}
-    for part, result in results.items():
-        best = next((trial for trial in result.ranking if trial.value is not None), None)
-        trial = result.trial(result.recommended.calibrator) if result.recommended else best
-        if trial is not None:
-            found[part] = trial
-    return found
+    best = _best(results)
+    named = {part: found.recommended for part, found in results.items()}
+    return {
+        part: results[part].trial(recommended.calibrator) if recommended else best[part]
+        for part, recommended in named.items()
+        if recommended or part in best
+    }
+
+
+def _best(results: Mapping[str, StudyResult]) -> dict[str, Trial]:
+    """The candidate of each part that lost least."""
+    best = {
+        part: next((trial for trial in result.ranking if trial.value is not None), None)
+        for part, result in results.items()
+    }
+    return {part: trial for part, trial in best.items() if trial is not None}
 
 
 def _together(
-    chosen: Mapping[str, Trial], combiner: Combiner
-) -> tuple[tuple[Trial, ...], dict[str, Evaluation]]:
-    """The best of each part together, and all but each one; of two parts these are measured already."""
-    sets = {ALL_PARTS: dict(chosen)} if len(chosen) > 1 else {}
+    chosen: Mapping[str, Trial], best: Mapping[str, Trial], combiner: Combiner
+) -> tuple[Mapping[str, Trial], tuple[Trial, ...], dict[str, Evaluation]]:
+    """What all parts have, what was measured of them together, and its evaluations.
+
+    Parts whose simplest candidate is indistinguishable from their best may lose more together than each by
+    itself shows: where the two differ both are measured, and what scores better counts. Then all but each
+    one; of two parts these are measured already.
+    """
+    if len(chosen) < 2:
+        return chosen, (), {}
+    measured = [(chosen, *combiner.measured(ALL_PARTS, chosen))]
+    if any(best[part].key != trial.key for part, trial in chosen.items() if part in best):
+        measured.append((best, *combiner.measured(ALL_PARTS, best)))
+    measured.sort(key=lambda found: _badness(found[2]))  # of equals the simplest, which comes first
+    kept, *others = measured
+    names = {ALL_PARTS: kept, **{f"{ALL_PARTS}, other candidates": other for other in others}}
+    found = {name: (replace(trial, calibrator=name), of) for name, (_, trial, of) in names.items()}
+    chosen = kept[0]
     if len(chosen) > 2:
         for part in chosen:
-            sets[all_but(part)] = {name: trial for name, trial in chosen.items() if name != part}
-    trials, evaluations = [], {}
-    for name, of in sets.items():
-        trial, evaluation = combiner.measured(name, of)
-        trials.append(trial)
-        if evaluation is not None:
-            evaluations[name] = evaluation
-    return tuple(trials), evaluations
+            rest = {name: trial for name, trial in chosen.items() if name != part}
+            found[all_but(part)] = combiner.measured(all_but(part), rest)
+    evaluations = {name: of for name, (_, of) in found.items() if of is not None}
+    return chosen, tuple(trial for trial, _ in found.values()), evaluations
+
+
+def _badness(evaluation: Evaluation | None) -> float:
+    """What orders wholes, the best first; one that failed comes last."""
+    if evaluation is None or math.isnan(evaluation.score.value):
+        return math.inf
+    return badness(evaluation.score.value, evaluation.score.metric)
 
 
 def _of_part(part: str, trial: Trial) -> Trial:

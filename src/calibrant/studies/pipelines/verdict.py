@@ -104,13 +104,14 @@ def quantized_parts(result: StudyResult, trial: Trial) -> tuple[str, ...]:
 def _wholes(result: StudyResult) -> list[Trial]:
     """What may be deployed, most of the weights quantized first: sets of the parts' chosen candidates."""
     weights = {part.name: part.weights for part in result.parts}
-    chosen = {f"{part.name}/{part.chosen}" for part in result.parts if part.chosen}
+    chosen = {part.name: part.chosen for part in result.parts if part.chosen}
+    alone = {f"{part}/{name}" for part, name in chosen.items()}
     found = [
         trial
         for trial in result.trials
         if trial.loss is not None
         and trial.value is not None
-        and ("part" not in trial.recipe or trial.calibrator in chosen)
+        and (trial.calibrator in alone if "part" in trial.recipe else trial.recipe.items() <= chosen.items())
     ]
     return sorted(found, key=lambda trial: -sum(weights[name] for name in quantized_parts(result, trial)))
 
