@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import calibrant
 from calibrant import api
 from calibrant.cli import main
 from calibrant.core.errors import SettingsError
+from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.studies.inspection import PartsInspection
 from calibrant.studies.pipelines.coverage import PartsCoverage
 from calibrant.studies.pipelines.verdict import ALL_PARTS
@@ -151,12 +153,40 @@ def test_what_is_kept_is_not_measured_again(
     def refused(*_: Any) -> Any:
         raise AssertionError("collected again")
 
+    opened, quantized = OnnxRuntime.open, list[str]()
+
+    def counted(self: OnnxRuntime, model: Path) -> Any:
+        quantized.extend([model.name] if ".qdq." in model.name else [])
+        return opened(self, model)
+
     monkeypatch.setattr("calibrant.studies.pipelines.run.collect_parts", refused)
+    monkeypatch.setattr(OnnxRuntime, "open", counted)
     out = tmp_path / "again"
     again = calibrant.study(two, "6", "30", out=out, diagnose_budget=0, calibrators="minmax,entropy2")
-    assert [trial.status for trial in again.trials] == ["ok"] * 5
+    assert {trial.status for trial in again.trials} == {"ok"}
+    assert quantized == []
 
 
-def test_deploys_parts_are_models(run: Path) -> None:
+def test_deploy_hands_over_every_part(run: Path, two: Path, tmp_path: Path) -> None:
+    done = api.deploy(run, "onnxruntime", out=tmp_path / "out")
+    assert done.files == ("encoder/encoder.onnx", "decoder/decoder.onnx")
     for part in ("encoder", "decoder"):
-        onnx.checker.check_model(onnx.load(run / "deploy" / f"{part}.onnx"))
+        handed = tmp_path / "out" / part / f"{part}.onnx"
+        assert handed.read_bytes() == (run / "deploy" / f"{part}.onnx").read_bytes()
+        onnx.checker.check_model(onnx.load(handed))
+    engines = api.deploy(run, "engine", out=tmp_path / "engines")
+    assert len(engines.commands) == 2
+    alone = api.deploy(run, "onnxruntime", candidate="decoder/minmax", out=tmp_path / "alone")
+    assert alone.files == ("decoder-minmax.onnx",)
+    best = api.optimize(two, "6", "30", out=tmp_path / "best", budget=1, calibrators="minmax")
+    assert api.deploy(tmp_path / "best", "onnxruntime").files == done.files
+    assert best.files.qdq == "deploy"
+
+
+def test_what_was_changed_in_deploy_is_not_handed_over(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    with (copy / "deploy" / "decoder.onnx").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(calibrant.CalibrantError, match=r"deploy/decoder\.onnx"):
+        api.deploy(copy, "onnxruntime", out=tmp_path / "out")

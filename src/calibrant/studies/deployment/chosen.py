@@ -15,6 +15,7 @@ from calibrant.core.errors import DataError
 from calibrant.core.reading import is_regular
 from calibrant.core.types import Deployable
 from calibrant.models.onnx.model import model_sha256
+from calibrant.models.onnx.model_folders import model_folder
 from calibrant.studies.optimization.result import read_optimization
 from calibrant.studies.optimization.run import RESULT as OPTIMIZATION
 from calibrant.studies.result import StudyResult
@@ -76,10 +77,10 @@ class Chosen:
         )
 
 
-def chosen_candidate(run: Path, candidate: str | None) -> Chosen:
+def chosen_candidates(run: Path, candidate: str | None) -> tuple[Chosen, ...]:
     """The named candidate of a run, or the recommended one; :data:`OPTIMIZED`: of an optimization.
 
-    Raises DataError.
+    Of a model of several files each part by its name, those in float too. Raises DataError.
     """
     with read_as_written(run):
         if is_regular(run / STUDY) and candidate != OPTIMIZED:
@@ -87,7 +88,19 @@ def chosen_candidate(run: Path, candidate: str | None) -> Chosen:
         return _of_optimization(run)
 
 
-def _of_study(run: Path, candidate: str | None) -> Chosen:
+def _parts_in(
+    run: Path, folder: str, settings: Mapping[str, Any], profile: Mapping[str, Any]
+) -> tuple[Chosen, ...]:
+    """The parts of a whole that lies in a run, as it is to be deployed."""
+    found, sums = model_folder(run / folder), read_checksums(run)
+    if found is None:
+        raise DataError(f"{run / folder} holds no model; make it again: calibrant resume {run}")
+    files = {part: _own(run, file.relative_to(run).as_posix(), sums) for part, file in found.parts.items()}
+    scheme = str(settings["scheme"])
+    return tuple(Chosen(part, scheme, file, None, file, None, profile) for part, file in files.items())
+
+
+def _of_study(run: Path, candidate: str | None) -> tuple[Chosen, ...]:
     content = read_json(run / STUDY)
     result = StudyResult.from_dict(content, run)
     if candidate is None and result.recommended is None:
@@ -97,28 +110,34 @@ def _of_study(run: Path, candidate: str | None) -> Chosen:
     if trial is None or trial.files is None:
         having = ", ".join(trial.calibrator for trial in result.trials if trial.files)
         raise DataError(f"{run} has no files of a candidate {name!r}; it has: {having or 'none'}")
+    if (run / trial.files.qdq).is_dir():
+        return _parts_in(run, trial.files.qdq, result.settings, result.model.profile)
     sums = read_checksums(run)
     paths = {
         kind: _own(run, file, sums)
         for kind, file in (("qdq", trial.files.qdq), ("cache", trial.files.cache))
         if file
     }
-    return Chosen(
+    chosen = Chosen(
         name, str(result.settings["scheme"]), paths["qdq"], paths.get("cache"), Path(result.model.path),
         result.model.sha256, result.model.profile,
     )  # fmt: skip
+    return (chosen,)
 
 
-def _of_optimization(run: Path) -> Chosen:
+def _of_optimization(run: Path) -> tuple[Chosen, ...]:
     result = read_optimization(run / OPTIMIZATION)
+    if (run / result.files.qdq).is_dir():
+        return _parts_in(run, result.files.qdq, result.settings, result.model.profile)
     files, sums = result.files, read_checksums(run)
     has_cache = files.cache is not None and files.float_model is not None
-    return Chosen(
+    chosen = Chosen(
         OPTIMIZED, str(result.settings["scheme"]), _own(run, files.qdq, sums),
         _own(run, files.cache, sums) if files.cache and has_cache else None,
         _own(run, files.float_model, sums) if files.float_model else Path(result.model.path),
         None if files.float_model else result.model.sha256, result.model.profile,
     )  # fmt: skip
+    return (chosen,)
 
 
 def _own(run: Path, name: str, sums: Mapping[str, str]) -> Path:

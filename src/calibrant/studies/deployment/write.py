@@ -16,7 +16,7 @@ from calibrant.core.writing import copy_atomically
 from calibrant.models.onnx.files import external_files, read_proto
 from calibrant.models.onnx.model import load_model, signature_of
 from calibrant.studies.deployment.checks import agreement, finite
-from calibrant.studies.deployment.chosen import Chosen, chosen_candidate
+from calibrant.studies.deployment.chosen import Chosen, chosen_candidates
 from calibrant.targets import deepstream, triton
 from calibrant.targets.tensorrt.trtexec import trtexec_line
 
@@ -76,14 +76,15 @@ def deploy(
 ) -> Deployment:
     """Write a run's candidate for ``target`` into ``out``, read it again and check it.
 
-    run: the folder of a study or of an optimization. candidate: a calibrator of the study, or
-    ``optimized`` [the recommended one]. runtime: what builds the target's form, where it is here. reference:
-    ONNX Runtime, which runs Q/DQ models. Raises DataError, SettingsError, OutputError and RuntimeFailedError.
+    run: the folder of a study or of an optimization. candidate: a calibrator of the study, or ``optimized``
+    [the recommended one]; of a model of several files all parts. runtime: what builds the target's form,
+    where it is here. reference: ONNX Runtime, which runs Q/DQ models. Raises DataError, SettingsError,
+    OutputError and RuntimeFailedError.
     """
     if target not in TARGETS:
         raise SettingsError(f"there is no target {target!r}; known: {', '.join(TARGETS)}")
-    chosen = chosen_candidate(run, candidate)
-    known = TARGETS[target]
+    parts = chosen_candidates(run, candidate)
+    chosen, known = parts[0], TARGETS[target]
     if chosen.scheme not in known.schemes:
         raise SettingsError(
             f"{run} measured candidates for {chosen.scheme}; what {target} runs is rounded elsewhere, so "
@@ -92,7 +93,26 @@ def deploy(
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise OutputError(f"{out} is not empty; give another folder with --out, or --overwrite")
     with output_folder(out):
-        return known.write(chosen, out, runtime, reference)
+        if len(parts) == 1:
+            return known.write(chosen, out, runtime, reference)
+        found = {}
+        for part in parts:
+            place = out / part.stem
+            place.mkdir(exist_ok=True)
+            found[part.stem] = known.write(part, place, runtime, reference)
+    return _together(out, target, found)
+
+
+def _together(out: Path, target: str, parts: Mapping[str, Deployment]) -> Deployment:
+    """What was written for all parts of a model, each into a folder of its name."""
+    return Deployment(
+        str(out),
+        target,
+        f"all of {', '.join(parts)}",
+        tuple(f"{part}/{file}" for part, found in parts.items() for file in found.files),
+        tuple(f"{part}: {check}" for part, found in parts.items() for check in found.checks),
+        tuple(command for found in parts.values() for command in found.commands),
+    )
 
 
 def _to_onnxruntime(chosen: Chosen, out: Path, _runtime: Runtime | None, reference: Runtime) -> Deployment:
