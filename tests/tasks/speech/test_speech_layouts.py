@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_whisper import BEGIN, LAYOUTS, STACKED, WIDTH, write_clips, write_whisper
+from tiny_whisper import BEGIN, LAYOUTS, STACKED, WIDTH, free_batch, write_clips, write_whisper
 
 import calibrant
-from calibrant.core.errors import ModelError
+from calibrant.core.errors import ModelError, SettingsError
 from calibrant.core.tasks import MODEL, Reading
 from calibrant.core.types import ModelSignature, TensorInfo
 from calibrant.runtimes import runtime_named
@@ -24,7 +24,7 @@ from calibrant.tasks.speech.transducer import Stateful, Stateless, transducer_of
 from calibrant.tasks.speech.types import Transcript
 
 
-def transcripts(folder: Path, clips: Path, **options: Any) -> list[Transcript]:
+def transcripts(folder: Path, clips: Path, /, **options: Any) -> list[Transcript]:
     opened = open_model(folder, options={"window": 2.0, **options})
     test = opened.test_set(str(clips), Reading())
     task = opened.task(test)
@@ -55,6 +55,20 @@ def test_the_words_do_not_depend_on_the_cache(
 ) -> None:
     found = transcripts(write_whisper(tmp_path / layout, layout), clips)
     assert [each.text for each in found] == [each.text for each in heard]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_clips_side_by_side_are_heard_as_each_alone(
+    layout: str, heard: list[Transcript], clips: Path, tmp_path: Path
+) -> None:
+    folder = free_batch(write_whisper(tmp_path / layout, layout))
+    for count in (2, 4, 6):  # of 6: also a batch that is not full
+        assert transcripts(folder, clips, clips=count) == heard
+
+
+def test_files_for_one_clip_do_not_take_several(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="leave --clips out"):
+        transcripts(write_whisper(tmp_path / "w", STACKED), clips, clips=2)
 
 
 def test_a_model_led_along_its_own_words_follows_them(clips: Path, tmp_path: Path) -> None:

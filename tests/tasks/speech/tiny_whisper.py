@@ -89,6 +89,20 @@ def _head(nodes: list[Any], embedded: str, last: str, states: str) -> None:
     ]
 
 
+def free_batch(folder: Path) -> Path:
+    """Leave open how many clips the files in a folder take: each operator takes several."""
+    for path in folder.glob("*.onnx"):
+        model = onnx.load(path)
+        for info in (*model.graph.input, *model.graph.output):
+            dims = info.type.tensor_type.shape.dim
+            is_stacked = len(dims) == 4 and "past_key" not in info.name and "present" not in info.name
+            if len(dims) > 1:
+                dims[1 if is_stacked else 0].dim_param = "N"
+        onnx.checker.check_model(model)
+        onnx.save(model, path)
+    return folder
+
+
 def write_whisper(folder: Path, layout: str) -> Path:
     """Write a folder of one of LAYOUTS with its tokenizer.json."""
     node = helper.make_node

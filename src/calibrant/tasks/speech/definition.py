@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from calibrant.core.errors import DataError, ModelError
+from calibrant.core.errors import DataError, ModelError, SettingsError
 from calibrant.core.metrics import Metric
 from calibrant.core.tasks import (
     AUTO,
@@ -44,7 +44,7 @@ from calibrant.tasks.speech.task import (
 from calibrant.tasks.speech.tokens import Tokens, read_tokens
 from calibrant.tasks.speech.transducer import DECODER, ENCODER, JOINER, transducer_of
 from calibrant.tasks.speech.types import Clip
-from calibrant.tasks.speech.whisper import Whisper, decoder_of
+from calibrant.tasks.speech.whisper import Whisper, decoder_of, takes_several
 
 WHISPER, CTC, TRANSDUCER = "whisper", "ctc", "transducer"
 TOKEN_FILES = ("tokens.txt", "tokenizer.json", "vocab.json", "vocab.txt", "vocabulary.txt")
@@ -63,6 +63,10 @@ class SpeechOptions:
     window: float = option(
         30.0, "Seconds that Whisper is given of each clip, silence behind; fewer where its graph allows.",
         low=1, high=30,
+    )  # fmt: skip
+    clips: int = option(
+        1, "How many clips Whisper decodes side by side, where its files take several.",
+        low=1, high=256,
     )  # fmt: skip
     text_steps: str = option(
         "nfkc,casefold,words",
@@ -211,7 +215,8 @@ class SpeechDefinition(TaskDefinition):
         recognizer = _recognizer(signatures, found, options, tokens)
         how = test.detail if test else _comparison(options, ())
         is_labelled = test is None or all(clip.text is not None for clip in test.samples)
-        listening = Listening(recognizer, tokens, how, options.led, is_labelled)
+        _require_several(signatures, recognizer, options.clips)
+        listening = Listening(recognizer, tokens, how, options.led, is_labelled, options.clips)
         kept = (ENCODER,) if ENCODER in signatures else ()
         return SpeechTask(listening, tuple(signatures), kept)
 
@@ -262,6 +267,18 @@ def _recognizer(
     named = tokens.blank if tokens else None
     usual = len(tokens or ()) - 1 if front.kind == NEMO else 0
     return Ctc(front, scores.name, usual if named is None else named)
+
+
+def _require_several(signatures: Mapping[str, ModelSignature], recognizer: Recognizer, clips: int) -> None:
+    if clips == 1:
+        return
+    if not isinstance(recognizer, Whisper):
+        raise SettingsError("only Whisper decodes clips side by side; leave --clips out")
+    if not takes_several(signatures):
+        raise SettingsError(
+            "the model's files take one clip at a time (their first dimension is 1); leave --clips out, or "
+            "export them with a dynamic batch"
+        )
 
 
 def _whisper(

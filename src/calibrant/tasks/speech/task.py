@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,22 @@ class Recognizer(Protocol):
         ...
 
 
+@runtime_checkable
+class SideBySide(Protocol):
+    """A recognizer that decodes several clips at once, each as it would alone."""
+
+    def hear_all(self, sessions: Mapping[str, Session], sounds: Sequence[FloatArray]) -> list[Heard]:
+        """Decode the clips."""
+        ...
+
+
 @dataclass(frozen=True)
 class Listening:
     """How a model is driven, read and compared.
 
     tokens: None where nothing told them. is_led: whether candidates are led along what the float model
     heard. is_labelled: whether the test clips come with what is said; else the float model's text stands.
+    clips: so many are decoded side by side.
     """
 
     recognizer: Recognizer
@@ -54,6 +64,7 @@ class Listening:
     comparison: Comparison
     is_led: bool = False
     is_labelled: bool = True
+    clips: int = 1
 
 
 class SpeechTask(Task):
@@ -70,6 +81,7 @@ class SpeechTask(Task):
         references: Mapping[str, Transcript] | None = None,
     ) -> None:
         self._listening, self._references = listening, references or {}
+        self.batch = 1 if listening.is_led else listening.clips
         self.parts, self.kept_parts = tuple(parts), tuple(kept_parts)
         self.needs_reference = listening.is_led or not listening.is_labelled
 
@@ -82,7 +94,12 @@ class SpeechTask(Task):
         self, sessions: Mapping[str, Session], samples: Sequence[Clip]
     ) -> Sequence[tuple[float, Heard]]:
         """Each clip's seconds, and the tokens heard in it. Raises DataError for an unreadable clip."""
-        return [self._hear(sessions, clip) for clip in samples]
+        recognizer = self._listening.recognizer
+        if len(samples) < 2 or self._listening.is_led or not isinstance(recognizer, SideBySide):
+            return [self._hear(sessions, clip) for clip in samples]
+        sounds = [read_sound(clip.path, RATE) for clip in samples]
+        heard = recognizer.hear_all(sessions, [sound.values for sound in sounds])
+        return [(sound.seconds, each) for sound, each in zip(sounds, heard, strict=True)]
 
     def _hear(self, sessions: Mapping[str, Session], clip: Clip) -> tuple[float, Heard]:
         sound = read_sound(clip.path, RATE)

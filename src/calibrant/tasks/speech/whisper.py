@@ -22,8 +22,8 @@ RATE = 16_000
 ENCODER, DECODER, WITH_PAST = "encoder", "decoder", "decoder_with_past"
 
 Sessions = Mapping[str, Session]
-Step = Callable[[Sequence[int]], NDArray[Any]]
-"""Takes the tokens that follow, and gives the scores of what comes next (V,)."""
+Step = Callable[[NDArray[np.int64]], NDArray[Any]]
+"""Takes the tokens that follow in each clip (N, n), and gives the scores of what comes next (N, V)."""
 
 _TOKENS_A_SECOND, _TOKENS_AT_LEAST = 12, 24  # fast speech has 6
 _MOST_TOKENS = 224
@@ -31,7 +31,7 @@ _MOST_TOKENS = 224
 
 @dataclass(frozen=True)
 class StackedCache:
-    """sherpa-onnx's decoder: keys and values of all layers in two arrays, [layers, 1, length, width].
+    """sherpa-onnx's decoder: keys and values of all layers in two arrays, [layers, clips, length, width].
 
     names: of the tokens, the caches in and out, and the encoder's keys and values, in the decoder and in the
     encoder. offset: the input that says how long the cache is; None: the caches grow. length: of a fixed one.
@@ -46,20 +46,20 @@ class StackedCache:
     def begin(self, sessions: Sessions, encoded: Feeds) -> Step:
         """Decoding from nothing."""
         memory = {name: encoded[given] for name, given in self.memory}
-        layers, _, _, width = next(iter(memory.values())).shape
-        empty = np.zeros((layers, 1, self.length, width), np.float32)
+        layers, clips, _, width = next(iter(memory.values())).shape
+        empty = np.zeros((layers, clips, self.length, width), np.float32)
         state: dict[str, NDArray[Any]] = {name: empty for name, _ in self.caches}
         seen = 0
 
-        def step(tokens: Sequence[int]) -> NDArray[Any]:
+        def step(tokens: NDArray[np.int64]) -> NDArray[Any]:
             nonlocal seen
-            feeds = {**memory, **state, self.tokens: np.array([tokens], np.int64)}
+            feeds = {**memory, **state, self.tokens: tokens}
             if self.offset:
                 feeds[self.offset] = np.array([seen], np.int64)
             outputs = sessions[DECODER].run(feeds)
             state.update({name: outputs[out] for name, out in self.caches})
-            seen += len(tokens)
-            return np.asarray(next(iter(outputs.values()))[0, -1])
+            seen += tokens.shape[1]
+            return np.asarray(next(iter(outputs.values()))[:, -1])
 
         return step
 
@@ -82,24 +82,24 @@ class LayerCaches:
     def begin(self, sessions: Sessions, encoded: Feeds) -> Step:
         """Decoding from nothing."""
         states = next(iter(encoded.values()))
-        said: list[int] = []
+        said: list[NDArray[np.int64]] = []
         cache: dict[str, NDArray[Any]] = {}
 
-        def step(tokens: Sequence[int]) -> NDArray[Any]:
-            said.extend(tokens)
+        def step(tokens: NDArray[np.int64]) -> NDArray[Any]:
+            said.append(tokens)
             if self.with_past and cache:
-                feeds: dict[str, NDArray[Any]] = {self.tokens: np.array([tokens], np.int64), **cache}
+                feeds: dict[str, NDArray[Any]] = {self.tokens: tokens, **cache}
                 if self.repeats_states:
                     feeds[self.states] = states
                 if self.switch:
                     feeds[self.switch] = np.array([True])
                 outputs = sessions[self.with_past].run(feeds)
             else:
-                feeds = {self.tokens: np.array([said], np.int64), self.states: states}
+                feeds = {self.tokens: np.concatenate(said, axis=1), self.states: states}
                 if self.switch:
                     feeds[self.switch] = np.array([False])
                     feeds |= {
-                        name: np.zeros((1, heads, 0, width), np.float32)
+                        name: np.zeros((len(tokens), heads, 0, width), np.float32)
                         for name, (heads, width) in self.past.items()
                     }
                 outputs = sessions[DECODER].run(feeds)
@@ -108,7 +108,7 @@ class LayerCaches:
                 # A merged decoder gives the encoder's keys as empty where it was not asked for them.
                 if past in self.past and values.size:
                     cache[past] = np.array(values)
-            return np.asarray(next(iter(outputs.values()))[0, -1])
+            return np.asarray(next(iter(outputs.values()))[:, -1])
 
         return step
 
@@ -130,27 +130,63 @@ class Whisper:
 
     def hear(self, sessions: Sessions, values: FloatArray, follow: Heard | None = None) -> Heard:
         """Decode one clip greedily. follow: what the float model heard, along which it is led as well."""
-        encoded = sessions[ENCODER].run({self.input: whisper_mel(values, self.bins, self.samples)})
-        step = self.decoder.begin(sessions, encoded)
-        most = min(_MOST_TOKENS, _TOKENS_AT_LEAST + int(_TOKENS_A_SECOND * len(values) / RATE))
-        found: list[int] = []
-        token = self._best(step(self.prompt))
-        while token != self.end and len(found) < most:
-            found.append(token)
-            token = self._best(step([token]))
-        heard = Heard(tuple(found), is_runaway=token != self.end)
+        encoded = self._encoded(sessions, [values])
+        (heard,) = self._decoded(self.decoder.begin(sessions, encoded), [values])
         return heard if follow is None else self._led(heard, self.decoder.begin(sessions, encoded), follow)
+
+    def hear_all(self, sessions: Sessions, sounds: Sequence[FloatArray]) -> list[Heard]:
+        """Decode clips side by side, greedily: one that has ended waits for the others."""
+        return self._decoded(self.decoder.begin(sessions, self._encoded(sessions, sounds)), sounds)
+
+    def _encoded(self, sessions: Sessions, sounds: Sequence[FloatArray]) -> Feeds:
+        mel = np.concatenate([whisper_mel(values, self.bins, self.samples) for values in sounds])
+        return sessions[ENCODER].run({self.input: mel})
+
+    def _decoded(self, step: Step, sounds: Sequence[FloatArray]) -> list[Heard]:
+        seconds = [len(values) / RATE for values in sounds]
+        most = [min(_MOST_TOKENS, _TOKENS_AT_LEAST + int(_TOKENS_A_SECOND * each)) for each in seconds]
+        found: list[list[int]] = [[] for _ in sounds]
+        heard: dict[int, Heard] = {}
+        best = self._best(step(np.array([self.prompt] * len(sounds), np.int64)))
+        while True:
+            for clip in range(len(sounds)):
+                if clip not in heard and (best[clip] == self.end or len(found[clip]) >= most[clip]):
+                    heard[clip] = Heard(tuple(found[clip]), is_runaway=best[clip] != self.end)
+            if len(heard) == len(sounds):
+                return [heard[clip] for clip in range(len(sounds))]
+            for clip, token in enumerate(best):
+                found[clip].append(token)
+            best = self._best(step(np.array(best, np.int64)[:, None]))
 
     def _led(self, heard: Heard, step: Step, follow: Heard) -> Heard:
         wanted = [*follow.tokens, *(() if follow.is_runaway else (self.end,))]
         given: list[Sequence[int]] = [self.prompt, *([token] for token in follow.tokens)]
-        same = sum(self._best(step(tokens)) == next_ for tokens, next_ in zip(given, wanted, strict=False))
+        same = sum(
+            self._best(step(np.array([tokens], np.int64)))[0] == next_
+            for tokens, next_ in zip(given, wanted, strict=False)
+        )
         return Heard(heard.tokens, heard.is_runaway, same, len(wanted))
 
-    def _best(self, scores: NDArray[Any]) -> int:
-        """The strongest of the tokens that are text, or the end."""
-        text = int(np.argmax(scores[: self.allowed]))
-        return self.end if scores[self.end] >= scores[text] else text
+    def _best(self, scores: NDArray[Any]) -> list[int]:
+        """In each clip the strongest of the tokens that are text, or the end; scores: (N, V)."""
+        text = scores[:, : self.allowed].argmax(axis=1)
+        strongest = scores[np.arange(len(scores)), text]
+        return [int(token) for token in np.where(scores[:, self.end] >= strongest, self.end, text)]
+
+
+def takes_several(signatures: Mapping[str, ModelSignature]) -> bool:
+    """Whether the files leave open how many clips they take side by side."""
+    places = {4: 1} if "encoder_hidden_states" not in _names(signatures[DECODER]) else {}
+    return all(
+        info.shape[places.get(len(info.shape), 0)] is None
+        for signature in signatures.values()
+        for info in signature.inputs
+        if len(info.shape) > 1  # an offset or a switch is told once
+    )
+
+
+def _names(signature: ModelSignature) -> set[str]:
+    return {info.name for info in signature.inputs}
 
 
 def decoder_of(signatures: Mapping[str, ModelSignature]) -> StackedCache | LayerCaches | None:
