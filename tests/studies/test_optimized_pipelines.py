@@ -129,6 +129,16 @@ def test_an_interrupted_search_is_gone_on_with(
     assert set(gone_on.chosen.recipe["parts"]) == {"encoder", "decoder"}  # type: ignore[union-attr]
 
 
+def test_every_part_has_its_share_of_the_budget(found: Any) -> None:
+    """What reporting on one part takes is not taken from the next one's search."""
+    seconds = [
+        json.loads((Path(found.out) / part / "goal.json").read_text())["seconds"]
+        for part in ("encoder", "decoder")
+    ]
+    assert seconds[0] == 3
+    assert seconds[1] >= 3
+
+
 def test_a_studys_folder_is_optimized_as_a_whole(two: Path, tmp_path: Path) -> None:
     calibrant.study(two, "6", "30", out=tmp_path / "study", calibrators="minmax", diagnose_budget=0)
     found = api.optimize(tmp_path / "study", out=tmp_path / "run", budget=2)

@@ -10,13 +10,15 @@ import onnx_ir as ir
 
 from calibrant.models.onnx.cost import with_batch_of_one
 from calibrant.models.onnx.model import Model
+from calibrant.models.onnx.walk import is_standard
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. ``weights``: all initializers. ``live``: most that has to be held at once, when each activation
-    goes after its last reader. ``total``: all activations together, as when every one is looked at.
-    Values of unknown shape count as nothing.
+    """Bytes. ``weights``: all initializers, and what Constant nodes hold (PaddlePaddle's exporter writes
+    those). ``live``: most that has to be held at once, when each activation goes after its last reader.
+    ``total``: all activations together, as when every one is looked at. Values of unknown shape count as
+    nothing.
     """
 
     weights: int
@@ -28,6 +30,7 @@ def footprint(model: Model) -> Footprint:
     """What a float model needs for one image; an open batch dimension counts as 1."""
     graph = with_batch_of_one(model.ir).graph
     weights = sum(value.const_value.nbytes for value in graph.initializers.values() if value.const_value)
+    weights += sum(_bytes(value) for node in graph if is_standard(node, "Constant") for value in node.outputs)
     sizes = {value: _bytes(value) for value in _activations(graph)}
     return Footprint(weights, _most_at_once(graph, sizes), sum(sizes.values()))
 
@@ -53,7 +56,8 @@ def _most_at_once(graph: ir.Graph, sizes: dict[ir.Value, int]) -> int:
 def _activations(graph: ir.Graph) -> Iterator[ir.Value]:
     yield from graph.inputs
     for node in graph:
-        yield from node.outputs
+        if not is_standard(node, "Constant"):
+            yield from node.outputs
 
 
 def _bytes(value: ir.Value) -> int:

@@ -66,17 +66,21 @@ def optimize_pipeline(
     """Search for each part in a folder of its own, choose among what they found together, report, and write
     the whole to deploy.
 
-    The budget is shared out evenly; what a part leaves is the later ones'. The same call continues an
-    interrupted search. Raises as run_optimization, and KeyboardInterrupt where parts are left to search.
+    The budget is of searching and shared out evenly; what a part leaves is the next one's. Reporting comes on
+    top, as of one file. The same call continues an interrupted search. Raises as run_optimization, and
+    KeyboardInterrupt where parts are left to search.
     """
     notes = SayingOnce(progress)
     write_goal(goal, budget, out)
     found: dict[str, OptimizationResult] = {}
+    share, unused = None if budget.budget is None else budget.budget / len(pipeline.studies), 0.0
     for part in pipeline.studies:
-        left = len(pipeline.studies) - len(found)
-        found[part] = _searched(pipeline, part, goal, _share(budget, left), out / part, notes)
+        seconds = None if share is None else share + unused
+        found[part] = _searched(pipeline, part, goal, seconds, out / part, notes)
+        if seconds is not None:
+            unused = max(seconds - found[part].seconds, 0.0)
         write_goal(goal, budget, out)
-        if found[part].was_interrupted and left > 1:
+        if found[part].was_interrupted and len(found) < len(pipeline.studies):
             raise KeyboardInterrupt
     with ScratchFolder() as scratch:
         wholes = _Wholes(pipeline, found, goal, out, scratch, notes)
@@ -85,11 +89,6 @@ def optimize_pipeline(
             result = replace(result, out=str(out))
             write_json(place / RESULT, result.to_dict())
     return result
-
-
-def _share(budget: Clock, parts: int) -> float | None:
-    """Seconds for the next of so many parts."""
-    return None if budget.budget is None else max(budget.budget - budget.spent, 0.0) / parts
 
 
 def _searched(
@@ -231,7 +230,7 @@ class _Wholes:
         """Each part's share, by how much of the weights it has: how often a part runs differs by sample."""
         shares = {name: self.parts[name].point(own).int8_share for name, own in recipe.parts}
         whole = sum(self._weights.values())
-        return sum(self._weights[name] * share for name, share in shares.items()) / whole
+        return sum(self._weights[name] * share for name, share in shares.items()) / whole if whole else 1.0
 
     def name(self, recipe: PartsRecipe) -> str:
         """A recipe in a few words."""
