@@ -62,6 +62,21 @@ def test_a_matrix_for_people(run: Run, runs: Path) -> None:
     assert "minmax, A to B: all 2 scales agree within 0.1%" in answer.out
 
 
+def test_differences_that_are_read_together_say_so(run: Run, runs: Path) -> None:
+    answer = run("compare", "runs/a", "runs/b", "--joint", "12")
+    assert "minmax, A to B: +0.00 points" in answer.out
+    assert "(joint 95 %, one of 12, interval" in answer.out
+    assert json.loads(run("compare", "runs/a", "runs/b", "--joint", "12", "--json").out)["joint"] == 12
+
+
+def test_the_same_images_may_lie_elsewhere(run: Run, runs: Path) -> None:
+    def moved(content: Any) -> None:
+        content["settings"]["options"]["images"] = "/another/machine/images"
+
+    edited(runs / "b", moved)
+    assert run("compare", "runs/a", "runs/b").code == 0
+
+
 def test_a_real_drop_is_told_and_ends_with_3(run: Run, runs: Path) -> None:
     swap(runs / "b", 0, 1)
     answer = run("compare", "runs/a", "runs/b", "--fail-on-drop", "0.5")

@@ -49,6 +49,15 @@ RNG = np.random.default_rng(0)
 TRUTH = RNG.uniform(0.1, 0.6, 300)
 
 
+def test_intervals_that_hold_together_are_wider_around_the_same_value() -> None:
+    base, worse = candidate("fp32", TRUTH), candidate("a", TRUTH - RNG.normal(0, 0.02, 300))
+    bootstrap = PairedBootstrap(300, resamples=3000)
+    alone, joint = bootstrap.loss(base, worse), bootstrap.loss(base, worse, together=12)
+    assert joint.value == alone.value
+    # A normal quantile of 1 - 0.025 / 12 is 1.46 times that of 0.975.
+    assert (joint.high - joint.low) / (alone.high - alone.low) == pytest.approx(1.46, abs=0.12)
+
+
 def test_a_drop_is_in_points_with_its_interval_around_it() -> None:
     base, worse = candidate("fp32", TRUTH), candidate("a", TRUTH - 0.05 + RNG.normal(0, 0.02, 300))
     drop = PairedBootstrap(300).loss(base, worse)

@@ -51,6 +51,7 @@ def optimize(
     max_loss: float | None = None,
     budget: float | str = "10m",
     least_int8: float = 95.0,
+    fold_only: bool = False,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
     task: str = AUTO,
     family: str = AUTO,
@@ -76,10 +77,11 @@ def optimize(
     whose model, data and settings are taken and other arguments here left alone, but for a ``runtime`` that
     names a program and ``calibrators`` of other packages: those have to be said again.
     max_loss: what may be lost, in the metric's unit; None: a hundredth of its scale, e.g. one point
-    (max_drop is its other name). least_int8: percent of the multiply-accumulates that stay in INT8. budget:
-    time to search, e.g. "10m". Models are chosen on a random half of the test samples and reported on the
-    other. Writes optimization.json and the files to deploy into ``out``; the same call continues an
-    interrupted one. A study's folder gets optimization.json too, and its report again. Of a model of
+    (max_drop is its other name). least_int8: percent of the multiply-accumulates that stay in INT8.
+    fold_only: only what folds into weights and biases, so that no node is added between layers (on a GPU each
+    is a pass over memory). budget: time to search, e.g. "10m". Models are chosen on a random half of the test
+    samples and reported on the other. Writes optimization.json and the files to deploy into ``out``; the same
+    call continues an interrupted one. A study's folder gets optimization.json too, and its report again. Of a model of
     several files each part is searched beside the others in float, in a folder of its name, and then put
     together. overwrite: ``out`` may hold another finished run.
     Other arguments as for study. Raises CalibrantError.
@@ -98,7 +100,7 @@ def optimize(
     target = optimization_folder(request, out)
     require_free(target, request, overwrite)
     opened = open_to_run(request, listener, chosen, metric=own)
-    goal = Goal(_allowed(max_loss, max_drop, opened.metric), share, seed)
+    goal = Goal(_allowed(max_loss, max_drop, opened.metric), share, seed, fold_only)
     with output_folder(target) as folder, kept_request(folder, request):
         result = _searched(opened, goal, Clock(seconds), folder, log, listener)
     if _is_run(model):

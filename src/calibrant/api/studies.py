@@ -259,14 +259,18 @@ def results_cache(progress: Progress) -> Cache:
     return Cache(user_cache_folder() / "results", note=progress.note)
 
 
-def compare(runs: Sequence[PathLike], *, seed: int = 0, progress: Progress | None = None) -> Comparison:
+def compare(
+    runs: Sequence[PathLike], *, seed: int = 0, joint: int = 1, progress: Progress | None = None
+) -> Comparison:
     """Compare finished studies of one model on the same data with the first of them.
 
-    runs: folders that study wrote; they are recorded. Raises DataError for runs that do not belong together.
+    runs: folders that study wrote; they are recorded. joint: the number of differences, these and others that
+    you read with them, whose intervals hold all at once at 95 % (Bonferroni); 1: each by itself. Raises
+    DataError for runs that do not belong together.
     """
     folders = [Path(run) for run in runs]
     with read_as_written(folders[-1] if folders else Path()):
-        found = compare_runs(folders, seed)
+        found = compare_runs(folders, seed, joint)
     for folder in folders:
         record_run(folder, progress or Silent())
     return found

@@ -23,14 +23,22 @@ GATE = 3
     metavar="AMOUNT",
     help="Exit with code 3 when a model loses more than this, in the metric's unit, or no longer runs.",
 )
+@click.option(
+    "--joint",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Widen the intervals so that N differences, these and others that are read with them, hold all at "
+    "once at 95 % (Bonferroni) [default: each by itself].",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @JSON
-def compare(runs: tuple[Path, ...], fail_on_loss: float | None, seed: int, as_json: bool) -> None:
+def compare(runs: tuple[Path, ...], fail_on_loss: float | None, joint: int, seed: int, as_json: bool) -> None:
     """Compare studies of one model on other runtimes or versions with the first one."""
     from calibrant import api
 
     with progress_of(quiet=as_json) as progress:
-        found = api.compare(runs, seed=seed, progress=progress)
+        found = api.compare(runs, seed=seed, joint=joint, progress=progress)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -38,6 +38,8 @@ NOTHING_TO_RECOMMEND = 4
               help="Time to search, e.g. 90s, 10m, 1h. Ctrl-C ends it with the best so far.")  # fmt: skip
 @click.option("--min-int8", "least_int8", type=click.FloatRange(0, 100), default=95.0, show_default=True,
               metavar="PERCENT", help="Least share of the multiply-accumulates in INT8.")  # fmt: skip
+@click.option("--fold-only", is_flag=True,
+              help="Add nothing between layers: only what folds into weights and biases.")  # fmt: skip
 @click.option("--recipe", type=click.Path(path_type=Path), default=None,
               help="Follow this recipe instead of searching; needs no labels.")  # fmt: skip
 @options(BUDGETS, CALIBRATORS, INPUT, SCORING, PLACEMENT, MLFLOW, OVERWRITE, DRY_RUN, JSON)

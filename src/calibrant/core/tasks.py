@@ -391,12 +391,14 @@ def option(
     high: float | None = None,
     choices: Sequence[str] = (),
     is_side: bool = False,
+    is_place: bool = False,
 ) -> Any:
     """A field of a task's options.
 
     help: for the command line. flags: of the command line; none: ``--the-field's-name``. low, high: the
     limits of a number, both allowed. choices: the texts that are allowed; none: any. is_side: it is another
-    name for the model's input shape, of which it gives both sides.
+    name for the model's input shape, of which it gives both sides. is_place: it says where the samples lie,
+    not what they are.
     """
     told = {
         "help": help,
@@ -406,6 +408,7 @@ def option(
         "high": high,
         "choices": tuple(choices),
         "is_side": is_side,
+        "is_place": is_place,
     }
     return field(default=default, metadata=told)
 

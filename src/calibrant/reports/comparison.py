@@ -72,7 +72,8 @@ def _told(change: Change, found: Comparison) -> str:
     shows = round(change.loss, metric.decimals + 1) != 0
     verdict = "real" if change.is_real and shows else "indistinguishable from chance"
     interval = " to ".join(_gain(bound, metric) for bound in reversed(change.interval))
-    return f"{moved}, {verdict} (95 % interval {interval})"
+    level = "95 %" if found.joint == 1 else f"joint 95 %, one of {found.joint},"
+    return f"{moved}, {verdict} ({level} interval {interval})"
 
 
 def _gain(lost: float, metric: Metric) -> str:

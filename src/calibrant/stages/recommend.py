@@ -68,14 +68,17 @@ class PairedBootstrap:
         self._splits = _half_splits(rng, samples)
         self._resampled: dict[str, NDArray[np.float64]] = {}
 
-    def loss(self, reference: ScoredCandidate, other: ScoredCandidate) -> Loss:
-        """What ``other`` loses against ``reference``, as shown; nan where one of them has no value."""
+    def loss(self, reference: ScoredCandidate, other: ScoredCandidate, *, together: int = 1) -> Loss:
+        """What ``other`` loses against ``reference``, as shown; nan where one of them has no value.
+
+        together: the number of losses whose intervals hold all at once with CONFIDENCE (Bonferroni).
+        """
         metric = reference.metric
         lost = loss(reference.score.value, other.score.value, metric)
         if math.isnan(lost):
             return Loss(math.nan, math.nan, math.nan)
         differences = loss(self._values(reference), self._values(other), metric)
-        return Loss(lost, *_centred(differences[np.isfinite(differences)], lost))
+        return Loss(lost, *_centred(differences[np.isfinite(differences)], lost, together))
 
     def interval(self, candidate: ScoredCandidate) -> tuple[float, float]:
         """The confidence interval of a candidate's own metric, as shown; nan where it has no value."""
@@ -173,7 +176,7 @@ def _reason(
     return f"{said}{twins}; {level}, and {why}"
 
 
-def _centred(resampled: NDArray[np.float64], estimate: float) -> tuple[float, float]:
+def _centred(resampled: NDArray[np.float64], estimate: float, together: int = 1) -> tuple[float, float]:
     """The percentile interval of ``resampled``, moved so that its median lies on ``estimate``.
 
     A resampled test set repeats samples and lacks others, which raises mAP, the float model's more than a
@@ -182,7 +185,7 @@ def _centred(resampled: NDArray[np.float64], estimate: float) -> tuple[float, fl
     """
     if resampled.size == 0:
         return estimate, estimate
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2 / together
     low, median, high = np.quantile(resampled, [tail, 0.5, 1 - tail])
     return float(estimate + low - median), float(estimate + high - median)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.metrics import Metric, Score, loss
 from calibrant.core.short_repr import ShortRepr
+from calibrant.core.tasks import TaskDefinition
 from calibrant.core.types import Latency
-from calibrant.stages.recommend import PairedBootstrap, ScoredCandidate
+from calibrant.stages.recommend import RESAMPLES, PairedBootstrap, ScoredCandidate
 from calibrant.studies.runs import Run, load_run
 from calibrant.studies.trial_evaluator import STOPPED
 from calibrant.studies.verdict import BASELINE
@@ -20,6 +21,8 @@ from calibrant.targets.tensorrt.cache_diff import ScaleChange, difference
 SCHEMA_VERSION = 2
 SCALE_TOLERANCE = 1e-3
 """Scales that differ by less, relatively, count as the same."""
+# Wider intervals lie further out, where fewer resamples are.
+_PER_RESAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,10 @@ class MovedScales:
 
 @dataclass(frozen=True, repr=False)
 class Comparison(ShortRepr):
-    """Runs of one model on one test set. ``cells[name][i]`` belongs to ``runs[i]``; None: not studied."""
+    """Runs of one model on one test set. ``cells[name][i]`` belongs to ``runs[i]``; None: not studied.
+
+    joint: the number of differences whose intervals hold all at once at 95 %; 1: each by itself.
+    """
 
     model: str
     task: str
@@ -72,6 +78,7 @@ class Comparison(ShortRepr):
     cells: Mapping[str, tuple[Cell | None, ...]]
     changes: tuple[Change, ...]
     scales: tuple[MovedScales, ...]
+    joint: int = 1
 
     def fails(self, limit: float) -> tuple[Change, ...]:
         """The changes that lose more than ``limit``, in the metric's unit, and models that no longer run."""
@@ -88,10 +95,11 @@ class Comparison(ShortRepr):
         }
 
 
-def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
+def compare_runs(folders: Sequence[Path], seed: int = 0, joint: int = 1) -> Comparison:
     """Compare runs of the same model and data with the first of them.
 
-    Differences are resampled in pairs, sample by sample, where the runs kept their evidence.
+    Differences are resampled in pairs, sample by sample, where the runs kept their evidence. joint: of how
+    many differences the intervals hold at once, these and others that are read with them.
     Raises SettingsError for fewer than two folders, and DataError for one that holds no run and for runs
     that do not belong together.
     """
@@ -103,7 +111,8 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
     names = tuple(dict.fromkeys(name for run in runs for name in run.names))
     first = runs[0].result
     samples = first.data.test_samples
-    table = _Table(runs, names, PairedBootstrap(samples, seed))
+    resamples = RESAMPLES * -(-joint // _PER_RESAMPLES)
+    table = _Table(runs, names, PairedBootstrap(samples, seed, resamples), joint)
     return Comparison(
         model=first.model.path,
         task=first.task,
@@ -118,6 +127,7 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> Comparison:
         scales=tuple(
             moved for name in names for run in runs[1:] if (moved := _moved_scales(name, runs[0], run))
         ),
+        joint=joint,
     )
 
 
@@ -141,15 +151,22 @@ def _to_share(first: Run, other: Run) -> Iterator[tuple[str, tuple[Any, Any]]]:
     yield f"test {words.samples}", (one.data.test_ids_sha256, two.data.test_ids_sha256)
     yield "labels", (dict(one.data.facts), dict(two.data.facts))
     own, others = (dict(result.settings.get("options") or {}) for result in (one, two))
-    for name in dict.fromkeys((*own, *others)):
+    places = _places_of(one.definition)  # another machine has the same samples elsewhere
+    for name in (name for name in dict.fromkeys((*own, *others)) if name not in places):
         yield f"option {name}", (own.get(name), others.get(name))
+
+
+def _places_of(definition: TaskDefinition) -> set[str]:
+    return {field.name for field in fields(definition.options) if field.metadata.get("is_place")}
 
 
 class _Table:
     """Every run's models, under one set of resamples."""
 
-    def __init__(self, runs: Sequence[Run], names: Sequence[str], bootstrap: PairedBootstrap) -> None:
-        self._runs, self._bootstrap = runs, bootstrap
+    def __init__(
+        self, runs: Sequence[Run], names: Sequence[str], bootstrap: PairedBootstrap, joint: int
+    ) -> None:
+        self._runs, self._bootstrap, self._joint = runs, bootstrap, joint
         self._candidates = {
             (name, index): self._candidate(name, index) for name in names for index in range(len(runs))
         }
@@ -181,7 +198,7 @@ class _Table:
         if first is None or other is None:
             lost = loss(before.value, after.value, replace(self._metric, scale=1.0))
             return Change(name, run, self._metric.rounded(lost), None, None)
-        found = self._bootstrap.loss(first, other)
+        found = self._bootstrap.loss(first, other, together=self._joint)
         interval = self._rounded(found.low, found.high)
         return Change(name, run, self._metric.rounded(found.value), interval, found.is_real)
 

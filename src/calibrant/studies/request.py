@@ -16,7 +16,7 @@ from calibrant.core.errors import DataError, SettingsError
 from calibrant.core.from_json import built
 from calibrant.core.own_metric import OwnMetric
 from calibrant.core.progress import Progress
-from calibrant.core.reading import read_bytes
+from calibrant.core.reading import is_regular, read_bytes
 from calibrant.core.tasks import AUTO, Reading
 from calibrant.core.types import Runtime
 from calibrant.runtimes import REFERENCE, runtime_named
@@ -50,7 +50,7 @@ class StudyRequest:
 
     def absolute(self) -> StudyRequest:
         """The same request with paths that hold from any folder."""
-        family = self.family if not Path(self.family).is_file() else str(Path(self.family).absolute())
+        family = self.family if not is_regular(Path(self.family)) else str(Path(self.family).absolute())
         return replace(
             self,
             model=str(Path(self.model).absolute()),

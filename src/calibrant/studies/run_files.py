@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from calibrant.core.errors import DataError
+from calibrant.core.reading import is_regular
 from calibrant.studies.result import StudyResult
 
 _SECTIONS = ("model", "environment", "settings", "data", "baseline")
@@ -40,7 +41,7 @@ def written_files(result: StudyResult, folder: Path) -> tuple[str, ...]:
         named += [*asdict(trial.files).values()] if trial.files else []
     names = dict.fromkeys(name for name in named if name)
     beside = (f"{name}.data" for name in names)
-    return tuple(name for name in (*names, *beside) if (folder / name).is_file())
+    return tuple(name for name in (*names, *beside) if is_regular(folder / name))
 
 
 @contextmanager

@@ -49,5 +49,11 @@ def test_techniques_that_a_scheme_lacks_are_not_used() -> None:
     assert {(recipe.zero_points, recipe.float_functions) for recipe in found} == {(NOWHERE, False)}
 
 
+def test_what_folds_adds_nothing_between_layers() -> None:
+    found = searched_recipes(SPACE.folded, agreement, lambda: True, seed=0, most=40)
+    assert {recipe.zero_points for recipe in found} == {NOWHERE}
+    assert {recipe.equalize.multiply for recipe in found if recipe.equalize} == {False}
+
+
 def test_time_ends_it() -> None:
     assert searched_recipes(SPACE, agreement, lambda: False, seed=0, most=5) == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import ModelError
-from calibrant.core.reading import read_text, sha256_of
+from calibrant.core.reading import is_regular, read_text, sha256_of
 from calibrant.models.checkpoint.tensors import StoredTensor, header_of
 
 CONFIG, INDEX, SUFFIX = "config.json", "model.safetensors.index.json", ".safetensors"
@@ -100,9 +100,11 @@ def _shards(folder: Path) -> list[Path]:
     names = sorted(set(_weight_map(folder).values()))
     for name in names:
         if Path(name).name != name or not name.endswith(SUFFIX):
-            raise ModelError(f"{folder / INDEX} names the file {name!r}, which is no shard of this folder")
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder / name} is missing, and {INDEX} names it; get the file")
+            raise ModelError(
+                f"{folder / INDEX} names the file {name!r:.200}, which is no shard of this folder"
+            )
+        if not is_regular(folder / name):
+            raise ModelError(f"{name!r:.200} of {folder} is missing, and {INDEX} names it; get the file")
     return [folder / name for name in names]
 
 

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from calibrant.core.errors import ModelError
-from calibrant.core.reading import LARGEST_HASHED, opened, read_bytes
+from calibrant.core.reading import LARGEST_HASHED, is_regular, opened, read_bytes
 from calibrant.models.onnx.limits import require_few_nodes, require_weights_that_fit
 
 EXPORT = "yolo export model={name} format=onnx"
@@ -75,7 +75,7 @@ def external_files(path: Path, proto: onnx.ModelProto) -> tuple[Path, ...]:
             file, end = _extent_of(path, tensor)
             needed[file] = max(end, needed.get(file, 0))
     for file, size in needed.items():
-        if not file.is_file():
+        if not is_regular(file):
             raise ModelError(
                 f"{path.name} keeps weights in {file.name!r}, which is missing; put it beside the model"
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from calibrant.core.errors import DataError, ModelError
 from calibrant.core.plain_yaml import parsed_yaml
-from calibrant.core.reading import read_text
+from calibrant.core.reading import is_regular, read_text
 from calibrant.core.tasks import AUTO, MODEL, ModelFolder
 
 DESCRIPTIONS = ("pipeline.yaml", "pipeline.yml")
@@ -152,6 +152,6 @@ def _described(path: Path) -> ModelFolder:
 
 def _inside(folder: Path, name: Any, path: Path) -> Path:
     file = folder / str(name)
-    if not file.is_file():
-        raise ModelError(f"{path} names {str(name)!r}, which is not there; name files beside it")
+    if not is_regular(file):
+        raise ModelError(f"{path} names {str(name)!r:.200}, which is not there; name files beside it")
     return file

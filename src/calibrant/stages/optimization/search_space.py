@@ -18,11 +18,20 @@ NONE, DEPTHWISE, ALL = "none", "depthwise", "all"
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What techniques may be set to, each setting that mostly serves best first."""
+    """What techniques may be set to, each setting that mostly serves best first.
+
+    multiply: whether channels are also scaled where only a Mul between layers can.
+    """
 
     calibrators: Sequence[str]
     zero_points: Sequence[str] = (NOWHERE,)
     float_functions: Sequence[bool] = (False,)
+    multiply: Sequence[bool] = (True, False)
+
+    @property
+    def folded(self) -> SearchSpace:
+        """Without what adds nodes between layers: all that is left folds into weights and biases."""
+        return replace(self, zero_points=(NOWHERE,), multiply=(False,))
 
 
 def searched_recipes(
@@ -69,7 +78,7 @@ def _first_settings(space: SearchSpace) -> list[dict[str, Any]]:
         "strength": 0.7,
         "channels": PEAK,
         "least_gain": 0.0,
-        "multiply": True,
+        "multiply": space.multiply[0],
         "correct_bias": True,
         "round_weights": True,
         "zero_points": space.zero_points[0],
@@ -108,5 +117,5 @@ def _recipe_of(trial: Any, space: SearchSpace) -> Recipe:
     strength = choice("strength", STRENGTHS) if kind == ALL else 0.0
     channels = choice("channels", (PEAK, TYPICAL))
     least_gain = choice("least_gain", LEAST_GAINS)
-    multiply = choice("multiply", (True, False))
+    multiply = choice("multiply", tuple(space.multiply))
     return replace(plain, equalize=Equalize(strength, channels, least_gain, multiply))

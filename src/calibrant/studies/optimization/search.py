@@ -29,14 +29,16 @@ SPARED_POINTS = (1, 2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Goal:
-    """max_loss: what may be lost, in the metric's unit. least_int8.
+    """What is searched for.
 
-    Share of the work that stays in INT8, 0..1.
+    max_loss: what may be lost, in the metric's unit. least_int8: share of the work that stays in INT8, 0..1.
+    fold_only: nothing is added between layers.
     """
 
     max_loss: float
     least_int8: float
     seed: int
+    fold_only: bool = False
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Search:
                 findings.singles.append(recipe)
 
     def _techniques(self, findings: Findings) -> None:
-        space = self._builder.space
+        space = self._builder.space.folded if self._goal.fold_only else self._builder.space
         names = sorted(space.calibrators, key=lambda name: -self._agreement(Recipe(name)))
         with self._progress.stage("Techniques", MOST_TECHNIQUE_TRIALS) as advance:
             best = searched_recipes(

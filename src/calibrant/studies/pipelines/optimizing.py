@@ -19,6 +19,7 @@ from calibrant.artifacts.yaml_files import write_yaml
 from calibrant.core.clock import Clock
 from calibrant.core.errors import DataError
 from calibrant.core.progress import Progress, SayingOnce
+from calibrant.core.reading import is_regular
 from calibrant.core.recipes import PartsRecipe, Recipe
 from calibrant.core.scratch import ScratchFolder
 from calibrant.stages.optimization.choice import ScoredRecipe, Tolerance, chosen, outlook, pareto_front
@@ -102,7 +103,7 @@ def _searched(
         if asked.goal == own and read_request(folder) == request.absolute():
             clock = Clock(asked.seconds, before=asked.spent)
             known = read_optimization(folder / RESULT)
-            if not known.was_interrupted and (folder / known.files.qdq).is_file():
+            if not known.was_interrupted and is_regular(folder / known.files.qdq):
                 return known
     except DataError:  # nothing, or nothing whole, was begun there
         pass

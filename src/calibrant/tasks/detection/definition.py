@@ -60,7 +60,7 @@ class DetectionOptions:
         metavar="LIST",
     )
     images: str | None = option(
-        None, "Folder of the images that a COCO JSON labels [default: near it].", metavar="DIR"
+        None, "Folder of the images that a COCO JSON labels [default: near it].", metavar="DIR", is_place=True
     )
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.core.errors import DataError
-from calibrant.core.reading import read_text, require_regular
+from calibrant.core.reading import is_regular, read_text, require_regular
 
 FORMS = ".jsonl, .txt or .parquet"
 _KINDS = ("messages", "prompt", "text")
@@ -76,7 +76,7 @@ def _files(paths: str) -> list[Path]:
             if not inside:
                 raise DataError(f"{path} holds no {FORMS} file")
             found += inside
-        elif path.is_file():
+        elif is_regular(path):
             found.append(path)
         else:
             raise DataError(f"{path} does not exist; give a {FORMS} file or a folder of them")

@@ -115,7 +115,7 @@ def _librispeech(path: Path) -> Iterator[Pair]:
 
 def _with_suffix(stem: Path) -> Path:
     """The sound of this name, whatever its form."""
-    choices = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".flac", ".wav", ".ogg")]
+    choices = [Path(f"{stem}{suffix}") for suffix in (".flac", ".wav", ".ogg")]
     return next((path for path in choices if is_file(path)), choices[0])
 
 
