@@ -81,9 +81,9 @@ def optimize(
     fold_only: only what folds into weights and biases, so that no node is added between layers (on a GPU each
     is a pass over memory). budget: time to search, e.g. "10m". Models are chosen on a random half of the test
     samples and reported on the other. Writes optimization.json and the files to deploy into ``out``; the same
-    call continues an interrupted one. A study's folder gets optimization.json too, and its report again. Of a model of
-    several files each part is searched beside the others in float, in a folder of its name, and then put
-    together. overwrite: ``out`` may hold another finished run.
+    call continues an interrupted one. A study's folder gets optimization.json too, and its report again. Of a
+    model of several files each part is searched beside the others in float, in a folder of its name, and then
+    put together. overwrite: ``out`` may hold another finished run.
     Other arguments as for study. Raises CalibrantError.
     """
     listener = progress or Silent()
