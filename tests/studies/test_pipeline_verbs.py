@@ -190,3 +190,20 @@ def test_what_was_changed_in_deploy_is_not_handed_over(run: Path, tmp_path: Path
         stream.write(b"x")
     with pytest.raises(calibrant.CalibrantError, match=r"deploy/decoder\.onnx"):
         api.deploy(copy, "onnxruntime", out=tmp_path / "out")
+
+
+def test_runs_of_parts_are_deleted_with_the_whole(
+    two: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIBRANT_STORE", f"sqlite:///{tmp_path / 'store.db'}")
+    study, best = tmp_path / "study", tmp_path / "best"
+    calibrant.study(two, "6", "30", out=study, diagnose_budget=1, calibrators="minmax")
+    api.optimize(two, "6", "30", out=best, budget=1, calibrators="minmax")
+    (study / "decoder" / "mine.txt").write_text("x")
+    ids = {Path(found.run.folder): found.run.id for found in api.list_runs()}
+    with pytest.raises(calibrant.CalibrantError, match=r"also holds decoder/mine\.txt"):
+        api.remove_runs([ids[study]], files=True)
+    (study / "decoder" / "mine.txt").unlink()
+    api.remove_runs(list(ids.values()), files=True)
+    assert not study.exists()
+    assert not best.exists()

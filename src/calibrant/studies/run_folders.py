@@ -17,6 +17,7 @@ from calibrant.core.errors import DataError, OutputError
 from calibrant.studies.optimization.goal import GOAL
 from calibrant.studies.optimization.run import MEASUREMENTS
 from calibrant.studies.recording import RESULT_FILES, STUDY, records_of, run_id
+from calibrant.studies.request import REQUEST, read_request
 from calibrant.studies.run_files import read_as_written
 
 HERE, CHANGED, GONE, ELSEWHERE = "here", "changed", "gone", "elsewhere"
@@ -106,7 +107,18 @@ def _written(folder: Path) -> set[str]:
     named = {name for name, told in sums.items() if is_sound(folder / name, told)}
     if not sums:  # an older version's run
         named |= set(_named_by_study(folder))
-    return {*named, *_measured(folder / MEASUREMENTS), *_OWN_NAMES}
+    of_parts = {
+        f"{part.name}/{name}" for part in folder.iterdir() if _is_of_part(part) for name in _written(part)
+    }
+    return {*named, *_measured(folder / MEASUREMENTS), *_OWN_NAMES, *of_parts}
+
+
+def _is_of_part(folder: Path) -> bool:
+    """Whether a folder within a run's is the run of one part of its model."""
+    try:
+        return (folder / REQUEST).is_file() and read_request(folder).part == folder.name
+    except DataError:
+        return False
 
 
 def _named_by_study(folder: Path) -> Iterator[str]:

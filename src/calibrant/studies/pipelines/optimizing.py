@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from calibrant.artifacts.store import json_bytes, write_bytes, write_json, written_together
+from calibrant.artifacts.checksums import write_checksums
+from calibrant.artifacts.store import json_bytes, write_bytes, written_together
 from calibrant.artifacts.yaml_files import write_yaml
 from calibrant.core.clock import Clock
 from calibrant.core.errors import DataError
@@ -86,9 +87,12 @@ def optimize_pipeline(
     with ScratchFolder() as scratch:
         wholes = _Wholes(pipeline, found, goal, out, scratch, notes)
         with written_together(out, last=RESULT) as place:
-            result = _result(wholes, goal, budget, place)
-            result = replace(result, out=str(out))
-            write_json(place / RESULT, result.to_dict())
+            result = replace(_result(wholes, goal, budget, place), out=str(out))
+            content = json_bytes(result.to_dict())
+            files = (path for path in (place / FOLDER).rglob("*") if path.is_file())
+            delivered = [path.relative_to(place).as_posix() for path in files]
+            write_checksums(place, delivered, {RESULT: content})
+            write_bytes(place / RESULT, content)
     return result
 
 
