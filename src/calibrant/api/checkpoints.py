@@ -130,6 +130,7 @@ def optimize_checkpoint(
     write: bool = True,
     device: str = "cpu",
     max_memory: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointStudy:
     """Give each layer the format that helps most within a budget, by measurement.
@@ -156,7 +157,9 @@ def optimize_checkpoint(
         memory=_allowed_bytes(max_memory),
     )
     budget = Budget(bits, None if gb is None else int(gb * 1e9), max_kl)
-    with output_folder(_target(model, out, plan)) as made:
+    target = _target(model, out, plan)
+    require_free(target, None, overwrite)
+    with output_folder(target) as made:
         return optimize_checkpoint_bits(plan, budget, made, progress or Silent())
 
 
@@ -176,6 +179,7 @@ def diagnose_checkpoint(
     write: bool = True,
     device: str = "cpu",
     max_memory: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> CheckpointDiagnosis:
     """Say why a way to quantize a checkpoint loses, and measure what may mend it.
@@ -195,6 +199,7 @@ def diagnose_checkpoint(
     )
     plan = replace(plan, write=write, device=device, memory=_allowed_bytes(max_memory))
     target = Path(out) if out is not None else new_run_folder(f"{folder.resolve().name}-diagnosis")
+    require_free(target, None, overwrite)
     with output_folder(target) as made:
         return diagnose_checkpoint_plan(plan, made, progress or Silent())
 

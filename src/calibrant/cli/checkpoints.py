@@ -164,14 +164,14 @@ def optimize_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
         work = partial(checkpoints.plan_checkpoint, is_optimization=True)
         show_estimate(_worked(work, settings, _SHARED, as_json), as_json)
         return
-    _measure(checkpoints.optimize_checkpoint, settings, _SHARED, as_json)
+    _measure(checkpoints.optimize_checkpoint, settings, (*_SHARED, "overwrite"), as_json)
 
 
 def diagnose_checkpoint(settings: dict[str, Any], as_json: bool) -> None:
     """Take a candidate apart and show its causes and remedies."""
     from calibrant.api import checkpoints
 
-    taken = (*_SHARED, "calibrators", "max_memory")
+    taken = (*_SHARED, "calibrators", "max_memory", "overwrite")
     found = _worked(checkpoints.diagnose_checkpoint, settings, taken, as_json)
     if as_json:
         print_json({"out": found.study.out, **found.to_dict()})

@@ -35,6 +35,7 @@ from calibrant.cli.output import given, is_terminal, print_json, progress_of, sa
 @click.option("--calib-limit", type=click.IntRange(min=1), metavar="N",
               help="For checkpoints: only the first N calibration documents.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="For checkpoints: folder to write.")
+@click.option("--overwrite", is_flag=True, help="For checkpoints: replace another finished run in --out.")
 @options(METRIC, ONE_CANDIDATE, MAX_MEMORY, JSON)
 def diagnose(as_json: bool, **settings: Any) -> None:
     """Explain what a candidate of the study in RUN loses: tensors, layers, samples, causes and remedies.

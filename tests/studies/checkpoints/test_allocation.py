@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,14 @@ pytest.importorskip("transformers")
 
 from click.testing import CliRunner  # noqa: E402
 
-from calibrant.api.checkpoints import inspect_checkpoint, optimize_checkpoint  # noqa: E402
+from calibrant.api.checkpoints import (  # noqa: E402
+    diagnose_checkpoint,
+    inspect_checkpoint,
+    optimize_checkpoint,
+    study_checkpoint,
+)
 from calibrant.cli import cli  # noqa: E402
-from calibrant.core.errors import SettingsError  # noqa: E402
+from calibrant.core.errors import OutputError, SettingsError  # noqa: E402
 from calibrant.models.checkpoint.layers import CheckpointLayer  # noqa: E402
 from calibrant.models.checkpoint.sensitivity import GroupCost  # noqa: E402
 from calibrant.studies.checkpoints.allocation import (  # noqa: E402
@@ -123,3 +129,19 @@ def test_a_budget_is_needed(model: Path, tmp_path: Path) -> None:
     texts = write_texts(tmp_path / "c.jsonl", ["one sheep"])
     with pytest.raises(SettingsError, match="a budget is needed"):
         optimize_checkpoint(model, texts, texts, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("work", "more"),
+    [(study_checkpoint, {}), (optimize_checkpoint, {"bits": 5.0}), (diagnose_checkpoint, {})],
+    ids=["study", "optimize", "diagnose"],
+)
+def test_another_finished_run_is_not_replaced_without_a_word(
+    model: Path, tmp_path: Path, work: Callable[..., object], more: dict[str, float]
+) -> None:
+    texts = write_texts(tmp_path / "c.jsonl", ["one sheep"])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "study.json").write_text("{}")
+    with pytest.raises(OutputError, match="holds another finished run.*--overwrite"):
+        work(model, texts, texts, out=tmp_path / "run", **more)
+    assert (tmp_path / "run" / "study.json").read_text() == "{}"
