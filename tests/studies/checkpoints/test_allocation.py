@@ -142,6 +142,6 @@ def test_another_finished_run_is_not_replaced_without_a_word(
     texts = write_texts(tmp_path / "c.jsonl", ["one sheep"])
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "study.json").write_text("{}")
-    with pytest.raises(OutputError, match="holds another finished run.*--overwrite"):
+    with pytest.raises(OutputError, match=r"holds another finished run.*--overwrite"):
         work(model, texts, texts, out=tmp_path / "run", **more)
     assert (tmp_path / "run" / "study.json").read_text() == "{}"
