@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from outcomes import Run
-from toy_detector import detector, saved
+from toy_detector import CLASSES, SIDE, coco_labels, detector, saved, write_coco, write_images
 
 from calibrant.cli import main
 from calibrant.studies.plan import StudySettings
@@ -34,6 +34,30 @@ def test_the_ranking_tells_what_happened(study: Run, work: Path) -> None:
     assert lines[4].split()[1:4] == ["0.0", "0.0", "100.0"]
     assert "Use minmax: it loses 0.0 points" in answer.out
     assert "\x1b" not in answer.out  # plain, as nobody watches
+
+
+def test_a_data_yaml_alone_is_enough(run: Run, work: Path) -> None:
+    """Its train images calibrate; a set that names none asks for them."""
+    squares = write_images(work / "set" / "images" / "val", 12, 1000)
+    write_images(work / "set" / "images" / "train", 6, 7)
+    (work / "set" / "labels" / "val").mkdir(parents=True)
+    labels = coco_labels(squares, 1000)
+    for label in labels["annotations"]:
+        name = Path(labels["images"][label["image_id"]]["file_name"]).stem
+        x, y, w, h = (value / SIDE for value in label["bbox"])
+        with (work / "set" / "labels" / "val" / f"{name}.txt").open("a") as file:
+            file.write(f"{label['category_id'] - 1} {x + w / 2} {y + h / 2} {w} {h}\n")
+    yaml = work / "set" / "data.yaml"
+    yaml.write_text(f"train: images/train\nval: images/val\nnames: {list(CLASSES)}\n")
+    answer = run("study", "m.onnx", "--data", yaml, "--calibrators", "minmax", "--out", "runs/y")
+    assert answer.code == 0, answer.err
+    assert "calibration samples: the first 512 of" in answer.err
+    content = study_json(work / "runs/y")
+    assert (content["data"]["calibration_samples"], content["data"]["samples_in_both"]) == (6, 0)
+    assert content["baseline"]["score"]["value"] == 100.0
+    coco = run("study", "m.onnx", "--data", write_coco(work / "coco"), "--out", "runs/c")
+    assert coco.code == 2
+    assert "does not say what was trained on; give calibration samples" in coco.err
 
 
 def test_study_json_holds_the_contract(study: Run, work: Path) -> None:

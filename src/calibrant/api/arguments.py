@@ -14,11 +14,14 @@ from calibrant.core.schemes import TENSORRT, scheme_to_deploy
 from calibrant.core.types import Calibrator
 from calibrant.studies.plan import RENAMED, StudySettings, input_shape_of
 from calibrant.studies.request import StudyRequest
-from calibrant.tasks.registry import option_names
+from calibrant.tasks.registry import calibration_of, option_names
 
 PathLike: TypeAlias = str | Path
 _OF_REQUEST = ("task", "family", "limit", "calib_limit", "skip_bad")
 _OF_SETTINGS = tuple(field.name for field in fields(StudySettings) if field.name != "options")
+
+SOME_OF_TRAINING = 512
+"""Calibration samples that are taken of a data set's training part, where nobody names any."""
 
 Shape: TypeAlias = str | int | Sequence[int] | None
 Calibrators: TypeAlias = str | Calibrator | Iterable[str | Calibrator] | Mapping[str, Calibrator]
@@ -52,14 +55,20 @@ def _callable(item: object) -> Calibrator:
 
 
 def study_request(
-    model: PathLike, calib: PathLike, data: PathLike, arguments: Mapping[str, Any]
+    model: PathLike, calib: PathLike | None, data: PathLike | None, arguments: Mapping[str, Any]
 ) -> tuple[StudyRequest, tuple[NamedCalibrator, ...]]:
     """What a study is asked for, and its calibrators.
 
+    calib: None: the first SOME_OF_TRAINING samples of those that the data set was trained on, where it says.
     arguments: the keyword arguments of study, optimize or plan_study that decide a figure; what is left out
     has study's default, and what none of these has is an option of the task's. Raises SettingsError.
     """
+    if data is None:
+        raise SettingsError("a study needs labelled samples; give --data")
     own = dict(arguments)
+    if calib is None:
+        calib = _training_samples(data)
+        own["calib_limit"] = own.get("calib_limit") or SOME_OF_TRAINING
     if (metric := own.pop("metric", None)) is not None:
         own["metric"] = metric.source
     chosen = chosen_calibrators(own.pop("calibrators", DEFAULT_CALIBRATORS))
@@ -76,6 +85,15 @@ def study_request(
         **of_request,
     )
     return request, chosen
+
+
+def _training_samples(data: PathLike) -> str:
+    found = calibration_of(str(data))
+    if found is None:
+        raise SettingsError(
+            f"'{data}' does not say what was trained on; give calibration samples, e.g. --calib train/"
+        )
+    return found
 
 
 def node_patterns(exclude: str | Sequence[str]) -> tuple[str, ...]:

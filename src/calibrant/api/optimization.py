@@ -151,8 +151,8 @@ def optimization_request(
         chosen = chosen_calibrators(arguments.get("calibrators", DEFAULT_CALIBRATORS))
         require_word(request, f"{Path(model) / REQUEST}", arguments.get("runtime"), chosen)
         return request, known_calibrators(request.calibrators, chosen)
-    if calib is None or data is None:
-        raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
+    if data is None:
+        raise SettingsError("a model needs --data, and mostly --calib; only a study's folder knows them")
     return study_request(model, calib, data, arguments)
 
 

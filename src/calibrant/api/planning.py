@@ -33,8 +33,8 @@ _GOAL = ("max_loss", "max_drop", "least_int8", "fold_only")
 
 def plan_study(
     model: PathLike,
-    calib: PathLike,
-    data: PathLike,
+    calib: PathLike | None = None,
+    data: PathLike | None = None,
     *,
     out: PathLike | None = None,
     cache: bool = True,

@@ -64,8 +64,8 @@ class ExecutionOptions:
 
 def study(
     model: PathLike,
-    calib: PathLike,
-    data: PathLike,
+    calib: PathLike | None = None,
+    data: PathLike | None = None,
     *,
     out: PathLike | None = None,
     calibrators: Calibrators = DEFAULT_CALIBRATORS,
@@ -98,10 +98,12 @@ def study(
     """Measure the float model and one quantized candidate per calibrator, and recommend one.
 
     calib: calibration samples, data: the labelled test set, each in a form that the model's task reads
-    (``calibrant tasks``). task: what the model is for; "auto": as it is recognised. calibrators: names
-    (``"minmax,percentile:99.9"``), functions of your own (TensorStatistics, QuantSpec) -> Range, or a mapping
-    from names to such functions. deploy: "cache" predicts TensorRT's implicit INT8 from
-    a calibration cache (scheme tensorrt-implicit), "qdq" and None what the scheme says. exclude: node
+    (``calibrant tasks``). calib may be left out where the data set says what was trained on, as an
+    Ultralytics data.yaml does: then it is the first 512 of that. task: what the model is for; "auto": as it
+    is recognised. calibrators: names (``"minmax,percentile:99.9"``), functions of your own
+    (TensorStatistics, QuantSpec) -> Range, or a mapping from names to such functions. deploy: "cache"
+    predicts TensorRT's implicit INT8 from a calibration cache (scheme tensorrt-implicit), "qdq" and None what
+    the scheme says. exclude: node
     names or patterns. input_shape: height and width, for a
     model that leaves them open, e.g. "48x320". options: the task's own, by name, as ``calibrant study
     --help`` shows them; for detection e.g. ``confidence``, ``iou`` and ``imgsz``. prefer: "simplest" or
@@ -128,6 +130,8 @@ def study(
         "race_error": race_error, "metric": own,
     }  # fmt: skip
     request, chosen = study_request(model, calib, data, asked)
+    if calib is None:
+        listener.note(f"calibration samples: the first {request.calib_limit} of {request.calib} (--calib)")
     log, clock = log_at(mlflow), Clock()
     target = Path(out) if out is not None else new_run_folder(Path(model).stem)
     require_free(target, request, overwrite)

@@ -21,6 +21,7 @@ from calibrant.cli.optimize import show_optimization
 from calibrant.cli.options import (
     CACHE,
     CALIB,
+    CALIB_OR_TRAINING,
     CALIBRATORS,
     DATA,
     DEPLOY,
@@ -48,7 +49,7 @@ ALL_FAILED, NOTHING_TO_RECOMMEND = 1, 4
 
 
 @click.command(cls=TaskCommand)
-@options(MODEL, CALIB, DATA, CALIBRATORS, RECIPES, INPUT, SCORING, PLACEMENT, JSON)
+@options(MODEL, CALIB_OR_TRAINING, DATA, CALIBRATORS, RECIPES, INPUT, SCORING, PLACEMENT, JSON)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write [default: runs/MODEL-TIME].")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap."

@@ -48,6 +48,10 @@ DATA = click.option(
 CALIB = click.option(
     "--calib", required=True, help="Calibration samples: a folder, glob, list file, .npy or .npz."
 )
+CALIB_OR_TRAINING = click.option(
+    "--calib", default=None, help="Calibration samples: a folder, glob, list file, .npy or .npz "
+    "[default: the first 512 that the data set was trained on, where it says].",
+)  # fmt: skip
 CALIBRATORS = click.option(
     "--calibrators", default=None, metavar="LIST",
     help="Comma-separated, e.g. minmax,entropy2,percentile:99.99|99.9 (default: all).",

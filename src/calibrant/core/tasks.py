@@ -355,6 +355,15 @@ class TaskDefinition(ABC):
     def open_calibration(self, source: str, found: Recognition, options: Any, reading: Reading) -> SampleSet:
         """Open calibration samples, in order; no labels are needed. Raises DataError."""
 
+    def calibration_of(self, source: str) -> str | None:
+        """Calibration samples that a labelled set names itself, its training part; None: it names none.
+
+        source: as for :meth:`open_test`; the answer is as for :meth:`open_calibration`. Raises DataError
+        where it names some that cannot be taken.
+        """
+        del source
+        return None
+
     @abstractmethod
     def bind(
         self,

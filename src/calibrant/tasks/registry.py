@@ -250,6 +250,12 @@ def options_from(definition: TaskDefinition, given: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
+def calibration_of(source: str) -> str | None:
+    """Calibration samples that a labelled set names itself; None: no task knows of any. Raises DataError."""
+    found = (definition.calibration_of(source) for definition in definitions())
+    return next((samples for samples in found if samples is not None), None)
+
+
 def option_names() -> tuple[str, ...]:
     """The names of every task's options."""
     names = (field.name for definition in definitions() for field in fields(definition.options))

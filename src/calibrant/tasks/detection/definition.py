@@ -24,7 +24,7 @@ from calibrant.core.tasks import (
 from calibrant.core.types import ModelSignature
 from calibrant.tasks.detection import families
 from calibrant.tasks.detection.classes import fitted
-from calibrant.tasks.detection.datasets import open_dataset
+from calibrant.tasks.detection.datasets import open_dataset, training_images
 from calibrant.tasks.detection.differences import DetectionDifferences
 from calibrant.tasks.detection.evidence import MatchTable
 from calibrant.tasks.detection.inputs import has_prototypes
@@ -158,6 +158,11 @@ class Detection(TaskDefinition):
         """Images, or arrays that are preprocessed already. Raises DataError or ImageError."""
         del found, options
         return calibration_images(source, reading)
+
+    def calibration_of(self, source: str) -> str | None:
+        """The ``train`` images of an Ultralytics data.yaml. Raises DataError."""
+        found = training_images(Path(source))
+        return None if found is None else str(found)
 
     def bind(
         self,

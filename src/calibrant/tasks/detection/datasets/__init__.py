@@ -12,7 +12,7 @@ from calibrant.tasks.detection.types import Dataset
 from calibrant.tasks.media.files import images_in, is_file, is_folder
 from calibrant.tasks.media.images import FRAMES_OF_VIDEO, VIDEO_SUFFIXES
 
-__all__ = ["FORMATS", "Format", "open_dataset"]
+__all__ = ["FORMATS", "Format", "open_dataset", "training_images"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ def open_dataset(path: Path, limit: int | None = None, images: Path | None = Non
     if not is_folder(images):
         raise DataError(f"the folder of images '{images}' does not exist; give another --images")
     return coco.read(place, limit, images)
+
+
+def training_images(path: Path) -> Path | None:
+    """The folder or list of the images that a data set was trained on, where it says; None: it does not.
+
+    Raises DataError.
+    """
+    if not (is_file(path) or is_folder(path)):
+        return None
+    place = ultralytics.find(path)
+    return None if place is None else ultralytics.training_images(place)
 
 
 def _unknown(path: Path) -> DataError:

@@ -77,6 +77,19 @@ def read(path: Path, limit: int | None = None) -> Dataset:
     return assemble(path, categories, samples, remarks, f"{path.stem} ({split})")
 
 
+def training_images(path: Path) -> Path | None:
+    """The folder or list that a data set's ``train`` names; None: it names none. Raises DataError."""
+    settings = _settings(path)
+    entry = settings.get("train")
+    if isinstance(entry, list) and len(entry) == 1:
+        entry = entry[0]
+    if not entry:
+        return None
+    if not isinstance(entry, str):
+        raise DataError(f"'{path}': 'train' is more than one path; name one for calibration with --calib")
+    return _source(entry, settings, path)
+
+
 # --- data.yaml -------------------------------------------------------------------------------------
 
 
