@@ -152,7 +152,7 @@ def optimization_request(
         require_word(request, f"{Path(model) / REQUEST}", arguments.get("runtime"), chosen)
         return request, known_calibrators(request.calibrators, chosen)
     if data is None:
-        raise SettingsError("a model needs --data, and mostly --calib; only a study's folder knows them")
+        raise SettingsError("a model needs --calib and --data; only a study's folder knows them")
     return study_request(model, calib, data, arguments)
 
 
