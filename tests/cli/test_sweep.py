@@ -11,7 +11,10 @@ import pytest
 from outcomes import Run
 from test_resume import figures
 
+from calibrant.api import sweeps
 from calibrant.artifacts.yaml_places import read_places
+from calibrant.studies.sweep.plan import SweepRun
+from calibrant.studies.sweep.result import Row, failed
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sweep.yaml"
 FILE = """\
@@ -93,6 +96,34 @@ def test_a_model_that_changed_is_studied_again(run: Run, swept: Path) -> None:
     with (swept / "m.onnx").open("ab") as file:
         file.write(b"\x32\x00")  # the same graph, with an empty doc_string
     assert "3 of 3 runs are to do" in run("sweep", "sweep.yaml", "--out", "all", "--dry-run").out
+
+
+def test_another_sweeps_table_is_replaced_only_when_told_and_only_when_whole(
+    run: Run, swept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, folder = ("sweep", "other.yaml", "--out", "runs/sweep"), swept / "runs" / "sweep"
+    (swept / "other.yaml").write_text(FILE.replace("  - {path: torn.onnx, name: <b>torn</b>}\n", ""))
+    assert run("sweep", "sweep.yaml").code == 1
+    before = table(folder)
+    error = run(*command).error
+    assert f"runs/sweep holds another sweep (sweep.json has {TORN}, which other.yaml has not)" in error
+    assert table(folder) == before
+
+    def cut_off(at: SweepRun, *_: object, **__: object) -> Row:
+        if at.name == RUNS[1]:
+            raise KeyboardInterrupt
+        return failed(at, "not made")
+
+    for name in RUNS:  # so that there are runs to make
+        (folder / name).rename(swept / name)
+    with monkeypatch.context() as patched:
+        patched.setattr(sweeps, "_row", cut_off)
+        assert run(*command, "--overwrite").code == 130
+    assert table(folder) == before
+    for name in RUNS:
+        (swept / name).rename(folder / name)
+    assert run(*command, "--overwrite").code == 0
+    assert list(table(folder)) == RUNS
 
 
 def test_a_dry_run_runs_nothing(run: Run, swept: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from calibrant import api
 from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Silent
 from calibrant.demo import model
 from calibrant.demo.run import run_demo
+from calibrant.studies.result import StudyResult
 
 
 class _Notes(Silent):
@@ -38,6 +40,29 @@ def test_a_small_demo_ranks_calibrators_that_differ(tmp_path: Path) -> None:
     assert result.recommended is not None
     assert result.recommended.calibrator == "minmax"
     assert (tmp_path / "run" / "study.json").is_file()
+
+
+def test_a_demo_that_is_cut_off_leaves_the_one_it_would_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    run_demo(out, test_samples=4, calibration_samples=2, calibrators="minmax")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def again() -> StudyResult:
+        return run_demo(
+            out, test_samples=3, calibration_samples=2, calibrators="minmax", seed=1, overwrite=True
+        )
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "study", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            again()
+    assert {path: path.read_bytes() for path in before} == before
+    assert again().data.test_samples == 3
 
 
 def test_a_small_demo_of_text_ranks_calibrators_that_differ(tmp_path: Path) -> None:

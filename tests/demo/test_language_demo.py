@@ -27,3 +27,8 @@ def test_a_tiny_model_is_trained_and_studied(tmp_path: Path, monkeypatch: pytest
     rows = [json.loads(line) for line in (tmp_path / "run" / "test.jsonl").read_text().splitlines()]
     assert [len(row["text"]) for row in rows] == [256] * 3
     assert result.data.tokens == 3 * 255  # a token is a byte
+
+    again: Any = language.run_language_demo(tmp_path / "run", test_samples=2, seed=1, steps=2, overwrite=True)
+    assert again.data.tokens == 2 * 255
+    assert (tmp_path / "run" / "test-2.jsonl").is_file()
+    assert len((tmp_path / "run" / "test.jsonl").read_text().splitlines()) == 3  # of the run before

@@ -13,7 +13,7 @@ from calibrant.api.arguments import PathLike
 from calibrant.api.studies import ExecutionOptions, opened, study_in
 from calibrant.artifacts.store import require_writable, write_json
 from calibrant.core.clock import Clock
-from calibrant.core.errors import CalibrantError, SettingsError
+from calibrant.core.errors import CalibrantError, OutputError, SettingsError
 from calibrant.core.progress import Advance, Progress, Silent
 from calibrant.reports.sweep_files import write_sweep_reports
 from calibrant.runtimes import REFERENCE, gpus_of, on_one_core, runtime_named
@@ -22,7 +22,17 @@ from calibrant.studies.recording import record_run
 from calibrant.studies.request import StudyRequest
 from calibrant.studies.run import Study
 from calibrant.studies.sweep.plan import SweepRun, read_sweep
-from calibrant.studies.sweep.result import OK, SWEEP, Row, SweepResult, failed, finished, row_of, waiting
+from calibrant.studies.sweep.result import (
+    OK,
+    SWEEP,
+    Row,
+    SweepResult,
+    failed,
+    finished,
+    lost_from,
+    row_of,
+    waiting,
+)
 
 
 def sweep(
@@ -47,7 +57,14 @@ def sweep(
     """
     listener, source = progress or Silent(), Path(file)
     runs = read_sweep(source, _is_trusted(source, trust))
-    folder = require_writable(_folder(source, out))
+    folder = _folder(source, out)
+    lost = lost_from(folder, runs)
+    if lost and not overwrite:
+        raise OutputError(
+            f"{folder} holds another sweep ({SWEEP} has {lost[0]}, which {source} has not); give another "
+            "folder with --out, or --overwrite to have its table replaced"
+        )
+    require_writable(folder)
     rows = {row.run: row for row in _so_far(runs, folder)}
     todo = [run for run in runs if rows[run.name] == waiting(run)]
     if len(todo) < len(runs):
@@ -61,7 +78,8 @@ def sweep(
         for row in _rows(todo, folder, how, listener):
             rows[row.run] = row
             result = replace(result, rows=tuple(rows.values()), seconds=round(clock.spent, 3))
-            write_json(folder / SWEEP, result.to_dict())
+            if not lost:  # else the other sweep's table stays until this one is whole
+                write_json(folder / SWEEP, result.to_dict())
             advance()
     write_json(folder / SWEEP, result.to_dict())
     write_sweep_reports(result, folder, listener)

@@ -15,7 +15,7 @@ from calibrant.core.errors import SettingsError
 from calibrant.core.progress import Progress, Silent
 from calibrant.core.reading import read_bytes
 from calibrant.studies.checkpoints.result import CheckpointStudy
-from calibrant.studies.replacing import require_free
+from calibrant.studies.replacing import place_of_inputs, require_free
 
 NOTE = "a model of 0.8 M weights, trained here on Python's own library: its figures say little of yours"
 FORMATS = "w8a8,fp8,fp8+kv-fp8,w4a16-g32,w3a16-g32"
@@ -47,15 +47,15 @@ def run_language_demo(
         from calibrant.models.checkpoint.training import train_bytes
     listener.note(NOTE)
     training, held_out = _texts(seed)
-    model = out / "model"
+    model = place_of_inputs(out, "model")
     loss = train_bytes(training, model, steps, seed, listener)
     listener.note(f"its loss is {loss:.2f} nats a byte")
     rng = np.random.default_rng(seed)
-    calib = _pieces(training, CALIBRATION, rng, out / "calib.jsonl")
-    test = _pieces(held_out, test_samples or TEST, rng, out / "test.jsonl")
+    calib = _pieces(training, CALIBRATION, rng, place_of_inputs(out, "calib.jsonl"))
+    test = _pieces(held_out, test_samples or TEST, rng, place_of_inputs(out, "test.jsonl"))
     return study_checkpoint(
         model, calib, test, formats=FORMATS, methods=METHODS, tokens=_BYTES, out=out, seed=seed,
-        progress=listener,
+        overwrite=overwrite, progress=listener,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from calibrant.demo.line_files import SYNTHETIC_LINES, render_lines
 from calibrant.demo.model import DETECTOR, RECOGNIZER, VOICE, CarriedModel, demo_model
 from calibrant.demo.render import SYNTHETIC, DemoData, render
 from calibrant.demo.sentences import MADE_SENTENCES, write_sentences
-from calibrant.studies.replacing import require_free
+from calibrant.studies.replacing import place_of_inputs, require_free
 from calibrant.studies.result import StudyResult
 
 Draw = Callable[[Path, int, int, int], DemoData]
@@ -71,6 +71,7 @@ def run_demo(
 ) -> StudyResult:
     """Draw labelled samples into ``out/images`` and study the demo's model on them, into ``out``.
 
+    The samples of a run that is replaced stay, and the new ones lie in ``out/images-2``.
     kind: one of ``demo.KINDS`` but ``language``, which language.py has. test_samples, calibration_samples:
     None: as many as the demo is made for. Raises SettingsError when the model's package is absent, and
     OutputError.
@@ -84,7 +85,7 @@ def run_demo(
     require_writable(out)
     listener.note(demo.note)
     counts = test_samples or demo.test_samples, calibration_samples or demo.calibration_samples
-    data = demo.draw(out / "images", *counts, seed)
+    data = demo.draw(place_of_inputs(out, "images"), *counts, seed)
     return api.study(
         model,
         data.calibration,

@@ -51,6 +51,15 @@ def place_for(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+def place_of_inputs(folder: Path, name: str) -> Path:
+    """Where what a run is made from is written: not over what a finished run in the folder was made from."""
+    place, number = folder / name, 1
+    while _result_in(folder) is not None and place.exists():
+        number += 1
+        place = folder / f"{Path(name).stem}-{number}{Path(name).suffix}"
+    return place
+
+
 def _result_in(folder: Path) -> Path | None:
     """The file of a finished run; the copy of its optimization that a study's folder may have is none."""
     if (folder / RESULT).is_file():

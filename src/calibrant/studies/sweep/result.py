@@ -154,6 +154,16 @@ def finished(run: SweepRun, folder: Path) -> Row | None:
     return row if row.status == OK else None
 
 
+def lost_from(folder: Path, runs: Sequence[SweepRun]) -> list[str]:
+    """Runs of the table that the folder holds which a table of these runs would not have."""
+    try:
+        held = [str(row["run"]) for row in read_json(folder / SWEEP)["runs"]]
+    except (DataError, LookupError, TypeError):
+        return []
+    names = {run.name for run in runs}
+    return [name for name in held if name not in names]
+
+
 def row_of(run: SweepRun, study: StudyResult) -> Row:
     """The row of a run with this result."""
     chosen = study.recommended
