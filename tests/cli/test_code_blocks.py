@@ -24,6 +24,7 @@ NOT_RUN = {
     "pip install": "tests/cli/test_wheel.py installs the wheel",
     "make demo": "takes minutes; tests/demo runs a smaller one",
     "calibrant demo text": "takes minutes; tests/demo runs a smaller one",
+    "yolo11x.onnx": "needs a model of 228 MB",
     "yolo export": "needs Ultralytics and a trained model",
     "trtexec": "needs TensorRT and an NVIDIA GPU",
     "--runtime tensorrt": "needs TensorRT and an NVIDIA GPU; tests/runtimes plays it with a stand-in",

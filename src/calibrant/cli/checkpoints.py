@@ -53,7 +53,7 @@ RECIPES = options(
                  help="For checkpoints: one that another tool quantized, measured as well; repeatable."),
     _TOKENS,
     click.option("--decode", metavar="RULE",
-                 help="For checkpoints: let the best write: exact, numeric, choice, regex:PATTERN."),
+                 help="For checkpoints: let the best write: exact, numeric, choice, lean, regex:PATTERN."),
     click.option("--checker", metavar="COMMAND",
                  help="For checkpoints: let the best write, scored by a program: JSON lines in and out."),
     click.option("--confirm", type=click.IntRange(min=1), metavar="N",

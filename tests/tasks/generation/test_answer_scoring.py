@@ -75,7 +75,7 @@ def test_a_function_is_called_with_what_was_written(tmp_path: Path, monkeypatch:
 
 def test_what_does_not_exist_is_refused() -> None:
     for rule, metric, checker, words in (
-        ("fuzzy", None, None, "compared by exact, numeric, choice, regex:PATTERN, not by 'fuzzy'"),
+        ("fuzzy", None, None, "compared by exact, numeric, choice, lean, regex:PATTERN, not by 'fuzzy'"),
         ("regex:(", None, None, "is no regular expression"),
         (None, "nothing", None, "is no module:function"),
         (None, "no_such_module:score", None, "cannot be imported"),

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from calibrant.core.errors import DataError, SettingsError
 from calibrant.tasks.generation.documents import Document
+from calibrant.tasks.generation.lean import same_statement
 
-RULES = ("exact", "numeric", "choice", "regex:PATTERN")
+RULES = ("exact", "numeric", "choice", "lean", "regex:PATTERN")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _NAMED_CHOICE = re.compile(r"(?:answer|option|choice)\W+(?:is\W+)?([A-J])\b", re.IGNORECASE)
 _CHOICE = re.compile(r"\b([A-J])\b")
@@ -67,7 +68,7 @@ def _rule(name: str) -> Callable[[str, str], bool]:
             return _same_by(re.compile(pattern))
         except re.error as error:
             raise SettingsError(f"{pattern!r} is no regular expression: {error}") from error
-    rules = {"exact": _exact, "numeric": _numeric, "choice": _choice}
+    rules = {"exact": _exact, "numeric": _numeric, "choice": _choice, "lean": same_statement}
     if name not in rules:
         raise SettingsError(f"answers are compared by {', '.join(RULES)}, not by {name!r}")
     return rules[name]
