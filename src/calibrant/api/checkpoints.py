@@ -89,8 +89,8 @@ def study_checkpoint(
     where more is needed streams are kept on disk. decode: how written answers are compared, ``exact``,
     ``numeric``, ``choice``, ``lean`` or ``regex:PATTERN``; metric: ``module:function`` of (written, answer,
     document) that gives 0 to 1; checker: a program that is given a JSON line for each document and gives one
-    with ``score`` back; with one of these the float model and the ``confirm`` best candidates write greedily, at
-    most ``new_tokens`` each, and are in memory as a whole. Writes study.json and each candidate's evidence
+    with ``score`` back; with one of these the float model and the ``confirm`` best candidates write greedily,
+    at most ``new_tokens`` each, and are in memory as a whole. Writes study.json and each candidate's evidence
     into ``out`` (default ``runs/<model>-<time>``). A study that was cut off goes on from the last finished
     block when it is asked for again; overwrite: a finished run in ``out`` is replaced. Raises CalibrantError.
     """
