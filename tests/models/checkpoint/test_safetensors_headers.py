@@ -56,6 +56,14 @@ def test_damage_is_named(told: object, content: bytes, words: str, tmp_path: Pat
         header_of(file)
 
 
+def test_a_byte_of_two_tensors_is_refused_and_empty_ones_have_none(tmp_path: Path) -> None:
+    told = {"a": entry("F32", [2], 0, 8), "b": entry("F32", [1], 8, 12), "none": entry("F32", [0], 4, 4)}
+    assert header_of(write(tmp_path / "a.safetensors", told, b"\0" * 12)).keys() == told.keys()
+    told["b"] = entry("F32", [1], 4, 8)
+    with pytest.raises(ModelError, match="'a' and 'b' share bytes"):
+        header_of(write(tmp_path / "b.safetensors", told, b"\0" * 12))
+
+
 def test_a_header_longer_than_the_file_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     file.write_bytes(struct.pack("<Q", 2**62) + b"{}")
@@ -84,7 +92,7 @@ def test_a_missing_shard_and_a_tensor_in_none_are_named(tmp_path: Path) -> None:
     write(made / "one.safetensors", {"w": entry("F32", [1], 0, 4)}, b"\0" * 4)
     index = made / INDEX
     index.write_text(json.dumps({"weight_map": {"w": "one.safetensors", "v": "two.safetensors"}}))
-    with pytest.raises(ModelError, match=r"two.safetensors is missing"):
+    with pytest.raises(ModelError, match=r"'two.safetensors' of .* is missing"):
         open_checkpoint(made)
     index.write_text(json.dumps({"weight_map": {"w": "one.safetensors", "v": "one.safetensors"}}))
     with pytest.raises(ModelError, match=r"1 tensors .* are in no shard, e.g. 'v'"):

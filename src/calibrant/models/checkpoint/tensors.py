@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,9 @@ def header_of(file: Path) -> dict[str, StoredTensor]:
             header = json.loads(stream.read(length))
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")
-        return {tensor.name: tensor for tensor in _tensors(header, file, 8 + length, size)}
+        tensors = {tensor.name: tensor for tensor in _tensors(header, file, 8 + length, size)}
+        _require_apart(tensors.values())
+        return tensors
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, struct.error, RecursionError) as error:
@@ -213,6 +216,14 @@ def _tensors(header: Mapping[str, Any], file: Path, begin: int, size: int) -> It
         if begin + stop > size:
             raise ValueError(f"{name!r} ends {begin + stop - size} bytes behind the file's end")
         yield StoredTensor(name, dtype, shape, file, begin + start, begin + stop)
+
+
+def _require_apart(tensors: Iterable[StoredTensor]) -> None:
+    """No byte belongs to two tensors, as the format demands."""
+    filled = sorted((tensor for tensor in tensors if tensor.start < tensor.stop), key=lambda one: one.start)
+    for before, after in pairwise(filled):
+        if after.start < before.stop:
+            raise ValueError(f"{before.name!r} and {after.name!r} share bytes")
 
 
 def tensors_bytes(tensors: Mapping[str, NDArray[Any]]) -> bytes:
