@@ -27,6 +27,15 @@ def test_other_data_sets_name_none(tmp_path: Path) -> None:
     assert calibration_of(str(tmp_path / "nothing")) is None
 
 
+@pytest.mark.parametrize("entry", ["images/val", "images", "list.txt"])
+def test_what_is_tested_on_does_not_calibrate(tmp_path: Path, entry: str) -> None:
+    path = write_ultralytics(tmp_path / "set")
+    (tmp_path / "set" / "list.txt").write_text(f"./images/val/{PICTURES[0].name}\n")
+    path.write_text(path.read_text() + f"train: {entry}\n")
+    with pytest.raises(DataError, match=r"of 'val' are in 'train' too.*--calib"):
+        calibration_of(str(path))
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [

@@ -78,7 +78,10 @@ def read(path: Path, limit: int | None = None) -> Dataset:
 
 
 def training_images(path: Path) -> Path | None:
-    """The folder or list that a data set's ``train`` names; None: it names none. Raises DataError."""
+    """The folder or list that a data set's ``train`` names; None: it names none.
+
+    Raises DataError, also where images are tested on that were trained on.
+    """
     settings = _settings(path)
     entry = settings.get("train")
     if isinstance(entry, list) and len(entry) == 1:
@@ -87,7 +90,17 @@ def training_images(path: Path) -> Path | None:
         return None
     if not isinstance(entry, str):
         raise DataError(f"'{path}': 'train' is more than one path; name one for calibration with --calib")
-    return _source(entry, settings, path)
+    source = _source(entry, settings, path)
+    split, tested, _ = _images(settings, path)
+    shared = {image.resolve() for image in tested} & {
+        image.resolve() for image in _images_of(source, _roots(settings, path))
+    }
+    if shared:
+        raise DataError(
+            f"'{path}': {len(shared)} of {len(tested)} images of '{split}' are in 'train' too, e.g. "
+            f"'{min(shared).name}'; give other calibration samples with --calib"
+        )
+    return source
 
 
 # --- data.yaml -------------------------------------------------------------------------------------
