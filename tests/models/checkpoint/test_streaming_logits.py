@@ -14,8 +14,9 @@ pytest.importorskip("transformers")
 
 from calibrant.core.errors import ModelError  # noqa: E402
 from calibrant.core.progress import Silent  # noqa: E402
-from calibrant.models.checkpoint.architecture import SUPPORTED, Architecture  # noqa: E402
+from calibrant.models.checkpoint.architecture import Architecture  # noqa: E402
 from calibrant.models.checkpoint.folder import open_checkpoint  # noqa: E402
+from calibrant.models.checkpoint.known import SUPPORTED  # noqa: E402
 from calibrant.models.checkpoint.statistics import InputStatistics, Wanted  # noqa: E402
 from calibrant.models.checkpoint.streaming import QuantizedProduct, StreamEvidence, measure  # noqa: E402
 from calibrant.models.checkpoint.weights import Weights  # noqa: E402

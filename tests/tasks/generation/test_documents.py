@@ -72,3 +72,10 @@ def test_documents_of_both_sets_are_found_by_content(tmp_path: Path) -> None:
     first = read_documents(lines(tmp_path / "a.jsonl", {"id": "x", "text": "a"}, {"id": "y", "text": "b"}))
     second = read_documents(lines(tmp_path / "b.jsonl", {"id": "z", "text": "b"}))
     assert in_both(first, second) == ("z",)
+
+
+@pytest.mark.parametrize("name", ["images", "image", "audio"])
+def test_what_is_not_read_is_no_plain_text(tmp_path: Path, name: str) -> None:
+    file = lines(tmp_path / "a.jsonl", {"prompt": "what is this?", "answer": "a cat", name: ["a.png"]})
+    with pytest.raises(DataError, match=f"line 1 .* has {name}, which are not read yet"):
+        read_documents(file)

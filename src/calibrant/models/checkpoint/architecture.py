@@ -20,25 +20,9 @@ from calibrant.core.errors import ModelError, SettingsError
 from calibrant.models.checkpoint.caching import BlockCache
 from calibrant.models.checkpoint.crossing import Crossing
 from calibrant.models.checkpoint.folder import Checkpoint
+from calibrant.models.checkpoint.known import SAME_AS, refusal_of
 from calibrant.models.checkpoint.modules import Expert, Experts, Product
 from calibrant.models.checkpoint.weights import Weights
-
-SAME_AS: Mapping[str, str] = {"kimi_k2": "deepseek_v3"}
-"""Architectures that transformers has under another name."""
-
-SUPPORTED = (
-    "deepseek_v3",
-    "glm4_moe",
-    "hunyuan_v1_dense",
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen2_moe",
-    "qwen3",
-    "qwen3_moe",
-)
-"""Those whose logits, block by block, are tested to be transformers' own."""
-
 
 _NOT_SETTINGS = (
     "model_type",
@@ -178,12 +162,9 @@ def _empty_model(checkpoint: Checkpoint) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if refusal := refusal_of(checkpoint.model_type):
+        raise ModelError(f"{checkpoint.folder} {refusal}")
     kind = SAME_AS.get(checkpoint.model_type, checkpoint.model_type)
-    if kind not in SUPPORTED:
-        raise ModelError(
-            f"{checkpoint.folder} is a {checkpoint.model_type!r}, which is not among the architectures "
-            f"that are tested here: {', '.join((*SUPPORTED, *SAME_AS))}"
-        )
     settings = {name: value for name, value in checkpoint.config.items() if name not in _NOT_SETTINGS}
     try:
         config = AutoConfig.for_model(kind, **settings)

@@ -14,6 +14,7 @@ import numpy as np
 from calibrant.core.format_names import format_named
 from calibrant.core.sizes import format_bytes
 from calibrant.models.checkpoint.folder import Checkpoint, open_checkpoint
+from calibrant.models.checkpoint.known import refusal_of
 from calibrant.models.checkpoint.layers import EXPERT, QUANTIZABLE, CheckpointLayer, layers_of
 from calibrant.models.checkpoint.tensors import BLOCK_TYPES
 from calibrant.studies.checkpoints.recipes import default_formats, fits, stored_bytes
@@ -96,6 +97,9 @@ class CheckpointInspection:
             yield f"  {each.name:<12} {format_bytes(each.bytes):>9}  {each.bits:5.2f} bits a weight{left}"
         told = self.estimate
         yield ""
+        if refusal := refusal_of(self.model_type):
+            yield f"it cannot be studied: it {refusal}"
+            return
         yield (
             f"a study of {told.candidates} candidates on {told.tokens} tokens: about "
             f"{format_bytes(told.memory)} of memory and {_minutes(told.seconds)} on this processor"

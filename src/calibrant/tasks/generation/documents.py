@@ -19,6 +19,7 @@ from calibrant.core.reading import is_regular, read_text, require_regular
 
 FORMS = ".jsonl, .txt or .parquet"
 _KINDS = ("messages", "prompt", "text")
+_NOT_READ = ("images", "image", "audio", "videos")
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def _of_parquet(path: Path) -> Iterator[Document]:
 def _document(row: Any, place: str, default_id: str) -> Document:
     if not isinstance(row, dict):
         raise DataError(f"{place} is no object with text, prompt or messages")
+    if unread := next((name for name in _NOT_READ if row.get(name)), None):
+        raise DataError(f"{place} has {unread}, which are not read yet; leave them out to measure the text")
     given = [kind for kind in _KINDS if row.get(kind)]
     if len(given) != 1:
         has = f"{' and '.join(given)}" if given else f"only {', '.join(map(str, row)) or 'nothing'}"
