@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from outcomes import Run
 from toy_detector import CLASSES, SIDE, coco_labels, detector, saved, write_coco, write_images
 
+from calibrant.api.arguments import new_run_folder
 from calibrant.cli import main
 from calibrant.studies.plan import StudySettings
 
@@ -125,6 +127,25 @@ def test_without_out_a_run_has_its_own_folder(run: Run, work: Path) -> None:
     (folder,) = (work / "runs").iterdir()
     assert folder.name.startswith("m-")
     assert (folder / "study.json").is_file()
+
+
+def test_runs_of_one_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class OneSecond(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    monkeypatch.setattr("calibrant.api.arguments.datetime", OneSecond)
+    made = []
+    for _ in range(3):
+        made.append(new_run_folder("m"))
+        made[-1].mkdir(parents=True)
+    first = made[0].name
+    assert [path.name for path in made] == [first, f"{first}-2", f"{first}-3"]
 
 
 def test_a_second_run_replaces_the_first_and_nothing_else(study: Run, work: Path) -> None:

@@ -23,6 +23,8 @@ _OF_SETTINGS = tuple(field.name for field in fields(StudySettings) if field.name
 SOME_OF_TRAINING = 512
 """Calibration samples that are taken of a data set's training part, where nobody names any."""
 
+_MOST_WITHIN_A_SECOND = 100
+
 Shape: TypeAlias = str | int | Sequence[int] | None
 Calibrators: TypeAlias = str | Calibrator | Iterable[str | Calibrator] | Mapping[str, Calibrator]
 
@@ -102,8 +104,10 @@ def node_patterns(exclude: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def new_run_folder(stem: str) -> Path:
-    """Where a run goes when the user names no folder: ``runs/<stem>-<time>``."""
-    return Path("runs") / f"{stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    """Where a run goes when the user names no folder: ``runs/<stem>-<time>``, numbered within a second."""
+    name = f"{stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    names = (name, *(f"{name}-{number}" for number in range(2, _MOST_WITHIN_A_SECOND)))
+    return next((path for each in names if not (path := Path("runs") / each).exists()), Path("runs") / name)
 
 
 def shape_of(input_shape: Shape) -> tuple[int, ...] | None:
