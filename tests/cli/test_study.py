@@ -136,8 +136,8 @@ def test_runs_of_one_second_have_folders_of_their_own(
 
     class OneSecond(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        def now(cls, tz: Any = None) -> OneSecond:
+            return cls(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     monkeypatch.setattr("calibrant.api.arguments.datetime", OneSecond)
     made = []
