@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from toy import toy_samples
-from toy_pipeline import NAME, ToyPipeline, toy_folder
+from toy_pipeline import NAME, ToyPipeline, known_to_the_registry, toy_folder
 
 import calibrant
 from calibrant import api
@@ -18,18 +18,14 @@ from calibrant.core.progress import Silent
 from calibrant.core.recipes import PartsRecipe, Recipe
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.studies.optimization.measure import Measurer
-from calibrant.tasks import registry
 
 FILES = ["decoder.onnx", "encoder.onnx", "tokens.txt"]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _toys() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.TASKS, NAME, "toy_pipeline:TOYS")
-        registry.task_named.cache_clear()
+    with known_to_the_registry():
         yield
-    registry.task_named.cache_clear()
 
 
 def optimize(model: Path, out: Path, **settings: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 import pytest
-from toy_pipeline import NAME, toy_folder
+from toy_pipeline import NAME, known_to_the_registry, toy_folder
 
 import calibrant
 from calibrant import api
@@ -21,16 +21,12 @@ from calibrant.studies.inspection import PartsInspection
 from calibrant.studies.pipelines.coverage import PartsCoverage
 from calibrant.studies.pipelines.verdict import ALL_PARTS
 from calibrant.studies.verdict import BASELINE
-from calibrant.tasks import registry
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _toys() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.TASKS, NAME, "toy_pipeline:TOYS")
-        registry.task_named.cache_clear()
+    with known_to_the_registry():
         yield
-    registry.task_named.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -9,24 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_pipeline import NAME, toy_folder
+from toy_pipeline import known_to_the_registry, toy_folder
 
 import calibrant
 from calibrant.core.errors import SettingsError
 from calibrant.runtimes.ort import OnnxRuntime
 from calibrant.studies.pipelines.verdict import ALL_PARTS
-from calibrant.tasks import registry
 
 OTHERS = f"{ALL_PARTS}, other candidates"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _toys() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.TASKS, NAME, "toy_pipeline:TOYS")
-        registry.task_named.cache_clear()
+    with known_to_the_registry():
         yield
-    registry.task_named.cache_clear()
 
 
 def study(folder: Path, out: Path, **settings: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from toy import LIKENESS, Means, ToySample, toy_model, toy_samples
 
@@ -21,6 +23,7 @@ from calibrant.core.tasks import (
     TaskDefinition,
 )
 from calibrant.core.types import ModelSignature, Session
+from calibrant.tasks import registry
 
 NAME = "toys"
 
@@ -121,6 +124,16 @@ class ToyPipelines(TaskDefinition):
 
 
 TOYS = ToyPipelines()
+
+
+@contextmanager
+def known_to_the_registry() -> Iterator[None]:
+    """While it lasts the toys' task is one of the house's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.TASKS, NAME, "toy_pipeline:TOYS")
+        registry.task_named.cache_clear()
+        yield
+    registry.task_named.cache_clear()
 
 
 def toy_folder(path: Path, parts: Sequence[str]) -> Path:
